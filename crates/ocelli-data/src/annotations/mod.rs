@@ -1,0 +1,37 @@
+//! Who or what is in a picture: readers of the field's annotation formats, a file a format.
+
+pub mod folder;
+pub mod ijb;
+pub mod imglab;
+pub mod lfw;
+pub mod list;
+pub mod npy;
+pub mod split;
+
+use std::path::Path;
+use std::str::FromStr;
+
+use crate::error::DataError;
+
+pub use folder::FolderDataset;
+pub use list::ImageList;
+pub use split::{IdentitySplit, split_identities};
+
+/// The text of a file, without a byte-order mark.
+fn read_text(path: &Path) -> Result<String, DataError> {
+    let bytes = std::fs::read(path).map_err(|source| DataError::read(path, source))?;
+    let text = String::from_utf8(bytes).map_err(|e| {
+        DataError::content(path, format!("no UTF-8 text after byte {}", e.utf8_error().valid_up_to()))
+    })?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
+
+/// The lines that hold anything, with their numbers from 1.
+fn filled_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines().enumerate().map(|(i, line)| (i + 1, line.trim())).filter(|(_, line)| !line.is_empty())
+}
+
+/// A number in a text file.
+fn number<T: FromStr>(path: &Path, line: usize, what: &str, text: &str) -> Result<T, DataError> {
+    text.parse().map_err(|_| DataError::line(path, line, format!("{what} expected, found `{text}`")))
+}

@@ -1,0 +1,3 @@
+//! Face recognition: what the methods of this task share.
+
+pub mod margin;

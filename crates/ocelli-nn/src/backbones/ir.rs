@@ -1,0 +1,300 @@
+//! The improved residual networks of face recognition: IR-18, 34, 50, 100, 101, 152, 200, with or without
+//! squeeze-and-excitation.
+//!
+//! Two code bases name and build them differently. [`IrDialect::CurricularFace`] has one convolution, activation,
+//! convolution per unit; [`IrDialect::TFace`] adds a normalisation after the first convolution and builds the
+//! deepest networks from bottleneck units.
+
+use burn::tensor::Tensor;
+
+use super::Embedded;
+use crate::init::Init;
+use crate::layers::{
+    BatchNorm, BatchNormConfig, Conv2d, Conv2dConfig, Dropout, Linear, Prelu, SqueezeExcitation, subsample,
+};
+use crate::pass::Pass;
+use crate::store::Path;
+
+/// Which code base's units and names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IrDialect {
+    /// The units of the CurricularFace repository (and of the face.evoLVe code it follows).
+    CurricularFace,
+    /// The units of TFace.
+    TFace,
+}
+
+/// Published depths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IrDepth {
+    /// 2, 2, 2, 2 units.
+    D18,
+    /// 3, 4, 6, 3 units.
+    D34,
+    /// 3, 4, 14, 3 units.
+    D50,
+    /// 3, 13, 30, 3 units; also called 101.
+    D100,
+    /// 3, 8, 36, 3 units; bottlenecks in TFace's dialect.
+    D152,
+    /// 3, 24, 36, 3 bottleneck units.
+    D200,
+}
+
+impl IrDepth {
+    /// Units in each of the four stages.
+    pub fn units(self) -> [usize; 4] {
+        match self {
+            Self::D18 => [2, 2, 2, 2],
+            Self::D34 => [3, 4, 6, 3],
+            Self::D50 => [3, 4, 14, 3],
+            Self::D100 => [3, 13, 30, 3],
+            Self::D152 => [3, 8, 36, 3],
+            Self::D200 => [3, 24, 36, 3],
+        }
+    }
+}
+
+/// The kinds of residual unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IrUnitKind {
+    /// BN, conv 3x3, PReLU, conv 3x3, BN.
+    Plain,
+    /// The same with squeeze-and-excitation.
+    PlainSe,
+    /// BN, conv 3x3, BN, PReLU, conv 3x3, BN.
+    TFace,
+    /// The same with squeeze-and-excitation.
+    TFaceSe,
+    /// BN, conv 1x1, BN, PReLU, conv 3x3, BN, PReLU, conv 1x1, BN.
+    TFaceBottleneck,
+    /// The same with squeeze-and-excitation.
+    TFaceBottleneckSe,
+}
+
+/// A residual unit.
+#[derive(Clone, Debug)]
+pub struct IrUnit {
+    shortcut: Option<(Conv2d, BatchNorm)>,
+    layers: Vec<Layer>,
+    stride: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Layer {
+    Norm(BatchNorm),
+    Conv(Conv2d),
+    Prelu(Prelu),
+    Squeeze(SqueezeExcitation),
+}
+
+/// Reduction of the squeeze-and-excitation of all published variants.
+const REDUCTION: usize = 16;
+
+impl IrUnit {
+    /// A unit from `input` to `depth` channels at `path`; `stride` is that of its last spatial step.
+    pub fn new(path: &Path, kind: IrUnitKind, input: usize, depth: usize, stride: usize) -> Self {
+        let shortcut = (input != depth).then(|| {
+            let at = path.at("shortcut_layer");
+            let conv = Conv2dConfig::new(input, depth, 1).stride(stride).build(&at.at(0));
+            (conv, BatchNormConfig::new(depth).build(&at.at(1)))
+        });
+        let mut stack = Stack { path: path.at("res_layer"), layers: Vec::new() };
+        stack.norm(input);
+        match kind {
+            IrUnitKind::Plain | IrUnitKind::PlainSe => {
+                stack.conv(input, depth, 3, 1).prelu(depth).conv(depth, depth, 3, stride).norm(depth);
+            }
+            IrUnitKind::TFace | IrUnitKind::TFaceSe => {
+                stack.conv(input, depth, 3, 1).norm(depth).prelu(depth);
+                stack.conv(depth, depth, 3, stride).norm(depth);
+            }
+            IrUnitKind::TFaceBottleneck | IrUnitKind::TFaceBottleneckSe => {
+                let narrow = depth / 4;
+                stack.conv(input, narrow, 1, 1).norm(narrow).prelu(narrow);
+                stack.conv(narrow, narrow, 3, 1).norm(narrow).prelu(narrow);
+                stack.conv(narrow, depth, 1, stride).norm(depth);
+            }
+        }
+        match kind {
+            IrUnitKind::PlainSe => stack.squeeze("5", depth),
+            IrUnitKind::TFaceSe | IrUnitKind::TFaceBottleneckSe => stack.squeeze("se_block", depth),
+            _ => {}
+        }
+        Self { shortcut, layers: stack.layers, stride }
+    }
+
+    /// `[B, in, H, W]` to `[B, depth, H / stride, W / stride]`, rounded up.
+    pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
+        let shortcut = match &self.shortcut {
+            Some((conv, norm)) => norm.forward(conv.forward(x.clone()), pass),
+            None => subsample(x.clone(), self.stride),
+        };
+        let residual = self.layers.iter().fold(x, |x, layer| match layer {
+            Layer::Norm(norm) => norm.forward(x, pass),
+            Layer::Conv(conv) => conv.forward(x),
+            Layer::Prelu(prelu) => prelu.forward(x),
+            Layer::Squeeze(squeeze) => squeeze.forward(x),
+        });
+        residual + shortcut
+    }
+}
+
+/// Layers numbered as they come, as `torch.nn.Sequential` names them.
+struct Stack {
+    path: Path,
+    layers: Vec<Layer>,
+}
+
+impl Stack {
+    fn next(&self) -> Path {
+        self.path.at(self.layers.len())
+    }
+
+    fn norm(&mut self, channels: usize) -> &mut Self {
+        self.layers.push(Layer::Norm(BatchNormConfig::new(channels).build(&self.next())));
+        self
+    }
+
+    fn conv(&mut self, input: usize, output: usize, kernel: usize, stride: usize) -> &mut Self {
+        let conv = Conv2dConfig::new(input, output, kernel).stride(stride).padding(kernel / 2);
+        self.layers.push(Layer::Conv(conv.build(&self.next())));
+        self
+    }
+
+    fn prelu(&mut self, channels: usize) -> &mut Self {
+        self.layers.push(Layer::Prelu(Prelu::new(&self.next(), channels)));
+        self
+    }
+
+    fn squeeze(&mut self, name: &str, channels: usize) {
+        let squeeze = SqueezeExcitation::new(&self.path.at(name), channels, REDUCTION);
+        self.layers.push(Layer::Squeeze(squeeze));
+    }
+}
+
+/// How an IR network is built. Presets give the published ones; every field may be changed.
+#[derive(Clone, Debug)]
+pub struct IrConfig {
+    /// Names and units.
+    pub dialect: IrDialect,
+    /// Units in each stage.
+    pub units: [usize; 4],
+    /// Channels of the stem and of each stage.
+    pub widths: [usize; 4],
+    /// Whether units are bottlenecks (TFace's dialect only): widths are then those inside times four.
+    pub bottleneck: bool,
+    /// Whether units have squeeze-and-excitation.
+    pub squeeze: bool,
+    /// Side of the square input picture in pixels, a multiple of 16.
+    pub input_size: usize,
+    /// Length of the embedding.
+    pub embedding: usize,
+    /// Share of the last feature map dropped in training.
+    pub dropout: f64,
+}
+
+impl IrConfig {
+    /// A published network on 112-pixel pictures with 512-d embeddings.
+    pub fn published(dialect: IrDialect, depth: IrDepth, squeeze: bool) -> Self {
+        let deep = matches!(depth, IrDepth::D152 | IrDepth::D200);
+        let bottleneck = depth == IrDepth::D200 || (dialect == IrDialect::TFace && deep);
+        let widths = if bottleneck { [256, 512, 1024, 2048] } else { [64, 128, 256, 512] };
+        Self {
+            dialect,
+            units: depth.units(),
+            widths,
+            bottleneck,
+            squeeze,
+            input_size: 112,
+            embedding: 512,
+            dropout: 0.4,
+        }
+    }
+
+    /// A narrow network with one unit a stage, which two CPU cores train in minutes on small pictures.
+    pub fn tiny(input_size: usize, embedding: usize) -> Self {
+        Self {
+            dialect: IrDialect::CurricularFace,
+            units: [1, 1, 1, 1],
+            widths: [16, 32, 64, 128],
+            bottleneck: false,
+            squeeze: false,
+            input_size,
+            embedding,
+            dropout: 0.0,
+        }
+    }
+
+    fn kind(&self) -> IrUnitKind {
+        match (self.dialect, self.bottleneck, self.squeeze) {
+            (IrDialect::CurricularFace, _, false) => IrUnitKind::Plain,
+            (IrDialect::CurricularFace, _, true) => IrUnitKind::PlainSe,
+            (IrDialect::TFace, false, false) => IrUnitKind::TFace,
+            (IrDialect::TFace, false, true) => IrUnitKind::TFaceSe,
+            (IrDialect::TFace, true, false) => IrUnitKind::TFaceBottleneck,
+            (IrDialect::TFace, true, true) => IrUnitKind::TFaceBottleneckSe,
+        }
+    }
+
+    /// Builds the network at `path`.
+    pub fn build(&self, path: &Path) -> Ir {
+        let stem_width = if self.bottleneck { self.widths[0] / 4 } else { self.widths[0] };
+        let input = path.at("input_layer");
+        let stem = (
+            Conv2dConfig::new(3, stem_width, 3).padding(1).build(&input.at(0)),
+            BatchNormConfig::new(stem_width).build(&input.at(1)),
+            Prelu::new(&input.at(2), stem_width),
+        );
+        let mut body: Vec<IrUnit> = Vec::new();
+        let mut channels = stem_width;
+        for (&units, &width) in self.units.iter().zip(&self.widths) {
+            for unit in 0..units {
+                let stride = if unit == 0 { 2 } else { 1 };
+                let at = path.at("body").at(body.len());
+                body.push(IrUnit::new(&at, self.kind(), channels, width, stride));
+                channels = width;
+            }
+        }
+        let side = self.input_size.div_ceil(16);
+        let output = path.at("output_layer");
+        Ir {
+            stem,
+            body,
+            norm: BatchNormConfig::new(channels).build(&output.at(0)),
+            dropout: Dropout { p: self.dropout },
+            linear: Linear::new(
+                &output.at(3),
+                channels * side * side,
+                self.embedding,
+                true,
+                Init::KaimingNormalFanOut,
+            ),
+            output_norm: BatchNormConfig::new(self.embedding).without_affine().build(&output.at(4)),
+        }
+    }
+}
+
+/// An IR network.
+#[derive(Clone, Debug)]
+pub struct Ir {
+    stem: (Conv2d, BatchNorm, Prelu),
+    body: Vec<IrUnit>,
+    norm: BatchNorm,
+    dropout: Dropout,
+    linear: Linear,
+    output_norm: BatchNorm,
+}
+
+impl Ir {
+    /// Pictures `[B, 3, S, S]` in [-1, 1] to embeddings; the features are the map before the output layer.
+    pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Embedded {
+        let (conv, norm, prelu) = &self.stem;
+        let x = prelu.forward(norm.forward(conv.forward(x), pass));
+        let map = self.body.iter().fold(x, |x, unit| unit.forward(x, pass));
+        let features = map.clone().flatten(1, 3);
+        let x = self.dropout.forward(self.norm.forward(map, pass), pass).flatten(1, 3);
+        let embedding = self.output_norm.forward(self.linear.forward(x), pass);
+        Embedded { embedding, features }
+    }
+}

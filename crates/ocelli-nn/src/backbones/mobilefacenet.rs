@@ -1,0 +1,154 @@
+//! MobileFaceNet (Chen et al. 2018): depthwise residual units, 112-pixel pictures, 512-d embeddings.
+
+use burn::tensor::Tensor;
+
+use super::Embedded;
+use crate::init::Init;
+use crate::layers::{BatchNorm, BatchNormConfig, Conv2d, Conv2dConfig, Linear, Prelu};
+use crate::pass::Pass;
+use crate::store::Path;
+
+/// How the final map becomes an embedding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MobileFaceNetTail {
+    /// Global depthwise convolution, linear layer, normalisation.
+    Gdc,
+    /// Global norm-aware pooling. It weighs positions by norms averaged over the whole batch, so an embedding
+    /// depends on its companions, also at test time.
+    Gnap,
+}
+
+/// Convolution, normalisation and, but for projections, PReLU.
+#[derive(Clone, Debug)]
+struct ConvBlock {
+    conv: Conv2d,
+    norm: BatchNorm,
+    prelu: Option<Prelu>,
+}
+
+impl ConvBlock {
+    fn new(path: &Path, config: Conv2dConfig, channels: usize, activated: bool) -> Self {
+        Self {
+            conv: config.build(&path.at("conv")),
+            norm: BatchNormConfig::new(channels).build(&path.at("bn")),
+            prelu: activated.then(|| Prelu::new(&path.at("prelu"), channels)),
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
+        let x = self.norm.forward(self.conv.forward(x), pass);
+        match &self.prelu {
+            Some(prelu) => prelu.forward(x),
+            None => x,
+        }
+    }
+}
+
+/// 1x1 to `groups` channels, depthwise 3x3 with the stride, 1x1 projection; residual where the stride is 1.
+#[derive(Clone, Debug)]
+struct DepthUnit {
+    conv: ConvBlock,
+    depthwise: ConvBlock,
+    project: ConvBlock,
+    residual: bool,
+}
+
+impl DepthUnit {
+    fn new(path: &Path, input: usize, output: usize, groups: usize, stride: usize, residual: bool) -> Self {
+        let depthwise = Conv2dConfig::new(groups, groups, 3).stride(stride).padding(1).groups(groups);
+        Self {
+            conv: ConvBlock::new(&path.at("conv"), Conv2dConfig::new(input, groups, 1), groups, true),
+            depthwise: ConvBlock::new(&path.at("conv_dw"), depthwise, groups, true),
+            project: ConvBlock::new(&path.at("project"), Conv2dConfig::new(groups, output, 1), output, false),
+            residual,
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
+        let y = self.conv.forward(x.clone(), pass);
+        let y = self.project.forward(self.depthwise.forward(y, pass), pass);
+        if self.residual { x + y } else { y }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Tail {
+    Gdc { depthwise: ConvBlock, linear: Linear, norm: BatchNorm },
+    Gnap { map_norm: BatchNorm, norm: BatchNorm },
+}
+
+/// The network.
+#[derive(Clone, Debug)]
+pub struct MobileFaceNet {
+    stem: ConvBlock,
+    stem_depthwise: ConvBlock,
+    units: Vec<DepthUnit>,
+    separate: ConvBlock,
+    tail: Tail,
+}
+
+const EMBEDDING: usize = 512;
+
+impl MobileFaceNet {
+    /// Builds the network at `path`.
+    pub fn new(path: &Path, tail: MobileFaceNetTail) -> Self {
+        let stem = Conv2dConfig::new(3, 64, 3).stride(2).padding(1);
+        let depthwise = Conv2dConfig::new(64, 64, 3).padding(1).groups(64);
+        let stem = ConvBlock::new(&path.at("conv1"), stem, 64, true);
+        let stem_depthwise = ConvBlock::new(&path.at("conv2_dw"), depthwise, 64, true);
+        let mut units = vec![DepthUnit::new(&path.at("conv_23"), 64, 64, 128, 2, false)];
+        let residual = |units: &mut Vec<DepthUnit>, name: &str, channels, groups, count| {
+            for k in 0..count {
+                let at = path.at(name).at("model").at(k);
+                units.push(DepthUnit::new(&at, channels, channels, groups, 1, true));
+            }
+        };
+        residual(&mut units, "conv_3", 64, 128, 4);
+        units.push(DepthUnit::new(&path.at("conv_34"), 64, 128, 256, 2, false));
+        residual(&mut units, "conv_4", 128, 256, 6);
+        units.push(DepthUnit::new(&path.at("conv_45"), 128, 128, 512, 2, false));
+        residual(&mut units, "conv_5", 128, 256, 2);
+        let separate = Conv2dConfig::new(128, EMBEDDING, 1);
+        let separate = ConvBlock::new(&path.at("conv_6_sep"), separate, EMBEDDING, true);
+        let tail = Self::build_tail(&path.at("output_layer"), tail);
+        Self { stem, stem_depthwise, units, separate, tail }
+    }
+
+    fn build_tail(path: &Path, tail: MobileFaceNetTail) -> Tail {
+        let plain = |name: &str| BatchNormConfig::new(EMBEDDING).without_affine().build(&path.at(name));
+        match tail {
+            MobileFaceNetTail::Gdc => {
+                let depthwise = Conv2dConfig::new(EMBEDDING, EMBEDDING, 7).groups(EMBEDDING);
+                let init = Init::KaimingNormalFanOut;
+                Tail::Gdc {
+                    depthwise: ConvBlock::new(&path.at("conv_6_dw"), depthwise, EMBEDDING, false),
+                    linear: Linear::new(&path.at("linear"), EMBEDDING, EMBEDDING, false, init),
+                    norm: BatchNormConfig::new(EMBEDDING).build(&path.at("bn")),
+                }
+            }
+            MobileFaceNetTail::Gnap => Tail::Gnap { map_norm: plain("bn1"), norm: plain("bn2") },
+        }
+    }
+
+    /// Pictures `[B, 3, 112, 112]` in [-1, 1] to embeddings `[B, 512]`; the features are the output of `conv_6_sep`.
+    pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Embedded {
+        let x = self.stem_depthwise.forward(self.stem.forward(x, pass), pass);
+        let x = self.units.iter().fold(x, |x, unit| unit.forward(x, pass));
+        let map = self.separate.forward(x, pass);
+        let features = map.clone().flatten(1, 3);
+        let embedding = match &self.tail {
+            Tail::Gdc { depthwise, linear, norm } => {
+                let x = depthwise.forward(map, pass).flatten(1, 3);
+                norm.forward(linear.forward(x), pass)
+            }
+            Tail::Gnap { map_norm, norm } => {
+                let map = map_norm.forward(map, pass);
+                let norms = map.clone().square().sum_dim(1).sqrt();
+                let mean = norms.clone().mean().reshape([1, 1, 1, 1]);
+                let weighted = map * (mean / norms);
+                norm.forward(crate::layers::global_average(weighted), pass)
+            }
+        };
+        Embedded { embedding, features }
+    }
+}

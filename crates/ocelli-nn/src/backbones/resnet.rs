@@ -1,0 +1,189 @@
+//! ResNet (He et al. 2016) under torchvision's names, and the face-recognition head that one code base puts on it.
+
+use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
+
+use super::Embedded;
+use crate::init::Init;
+use crate::layers::{BatchNorm, BatchNormConfig, Conv2d, Conv2dConfig, Dropout, Linear, max_pool2d};
+use crate::pass::Pass;
+use crate::store::Path;
+
+/// Published depths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResNetDepth {
+    /// Basic blocks, 2, 2, 2, 2.
+    D18,
+    /// Basic blocks, 3, 4, 6, 3.
+    D34,
+    /// Bottlenecks, 3, 4, 6, 3.
+    D50,
+    /// Bottlenecks, 3, 4, 23, 3.
+    D101,
+    /// Bottlenecks, 3, 8, 36, 3.
+    D152,
+}
+
+impl ResNetDepth {
+    fn blocks(self) -> [usize; 4] {
+        match self {
+            Self::D18 => [2, 2, 2, 2],
+            Self::D34 | Self::D50 => [3, 4, 6, 3],
+            Self::D101 => [3, 4, 23, 3],
+            Self::D152 => [3, 8, 36, 3],
+        }
+    }
+
+    fn bottleneck(self) -> bool {
+        !matches!(self, Self::D18 | Self::D34)
+    }
+}
+
+/// How a ResNet is built.
+#[derive(Clone, Copy, Debug)]
+pub struct ResNetConfig {
+    /// Depth.
+    pub depth: ResNetDepth,
+    /// Scale that the last normalisation of every block starts with; zero makes each block the identity at first.
+    pub last_norm: Init,
+}
+
+impl ResNetConfig {
+    /// torchvision's network of that depth.
+    pub fn new(depth: ResNetDepth) -> Self {
+        Self { depth, last_norm: Init::Ones }
+    }
+
+    /// Channels of the four stages' outputs.
+    pub fn widths(&self) -> [usize; 4] {
+        [64, 128, 256, 512].map(|w| if self.depth.bottleneck() { 4 * w } else { w })
+    }
+
+    /// Builds the network, without a classifier, at `path`.
+    pub fn build(&self, path: &Path) -> ResNet {
+        let stem = Conv2dConfig::new(3, 64, 7).stride(2).padding(3).build(&path.at("conv1"));
+        let norm = BatchNormConfig::new(64).build(&path.at("bn1"));
+        let mut channels = 64;
+        let stages = std::array::from_fn(|stage| {
+            let at = path.at(format!("layer{}", stage + 1));
+            let width = 64 << stage;
+            (0..self.depth.blocks()[stage])
+                .map(|block| {
+                    let stride = if block == 0 && stage > 0 { 2 } else { 1 };
+                    let unit = Block::new(&at.at(block), self, channels, width, stride);
+                    channels = self.widths()[stage];
+                    unit
+                })
+                .collect()
+        });
+        ResNet { stem, norm, stages }
+    }
+}
+
+/// A residual block: two 3x3 convolutions, or 1x1, 3x3, 1x1 with the stride at the 3x3.
+#[derive(Clone, Debug)]
+struct Block {
+    layers: Vec<(Conv2d, BatchNorm)>,
+    downsample: Option<(Conv2d, BatchNorm)>,
+}
+
+impl Block {
+    fn new(path: &Path, config: &ResNetConfig, input: usize, width: usize, stride: usize) -> Self {
+        let plan: &[(usize, usize, usize)] = match config.depth.bottleneck() {
+            false => &[(width, 3, stride), (width, 3, 1)],
+            true => &[(width, 1, 1), (width, 3, stride), (4 * width, 1, 1)],
+        };
+        let mut channels = input;
+        let mut layers = Vec::new();
+        for (i, &(output, kernel, stride)) in plan.iter().enumerate() {
+            let conv = Conv2dConfig::new(channels, output, kernel).stride(stride).padding(kernel / 2);
+            let conv = conv.build(&path.at(format!("conv{}", i + 1)));
+            let scale = if i + 1 == plan.len() { config.last_norm } else { Init::Ones };
+            let norm = BatchNormConfig::new(output).scale(scale).build(&path.at(format!("bn{}", i + 1)));
+            layers.push((conv, norm));
+            channels = output;
+        }
+        let downsample = (stride != 1 || input != channels).then(|| {
+            let at = path.at("downsample");
+            let conv = Conv2dConfig::new(input, channels, 1).stride(stride).build(&at.at(0));
+            (conv, BatchNormConfig::new(channels).build(&at.at(1)))
+        });
+        Self { layers, downsample }
+    }
+
+    fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
+        let shortcut = match &self.downsample {
+            Some((conv, norm)) => norm.forward(conv.forward(x.clone()), pass),
+            None => x.clone(),
+        };
+        let last = self.layers.len() - 1;
+        let residual = self.layers.iter().enumerate().fold(x, |x, (i, (conv, norm))| {
+            let x = norm.forward(conv.forward(x), pass);
+            if i < last { relu(x) } else { x }
+        });
+        relu(residual + shortcut)
+    }
+}
+
+/// A ResNet without its classifier.
+#[derive(Clone, Debug)]
+pub struct ResNet {
+    stem: Conv2d,
+    norm: BatchNorm,
+    stages: [Vec<Block>; 4],
+}
+
+impl ResNet {
+    /// Pictures `[B, 3, H, W]` to the outputs of the four stages, at strides 4, 8, 16 and 32.
+    pub fn stages(&self, x: Tensor<4>, pass: &Pass) -> [Tensor<4>; 4] {
+        let x = relu(self.norm.forward(self.stem.forward(x), pass));
+        let mut x = max_pool2d(x, 3, 2, 1);
+        std::array::from_fn(|stage| {
+            x = self.stages[stage].iter().fold(x.clone(), |x, block| block.forward(x, pass));
+            x.clone()
+        })
+    }
+
+    /// Pictures `[B, 3, H, W]` to the last map `[B, C, H / 32, W / 32]`.
+    pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
+        let [.., last] = self.stages(x, pass);
+        last
+    }
+}
+
+/// A ResNet whose last map is normalised, flattened and projected to a 512-d embedding, for 112-pixel faces:
+/// `bn_o1`, dropout, `fc`, `bn_o2`.
+#[derive(Clone, Debug)]
+pub struct ResNetFace {
+    resnet: ResNet,
+    map_norm: BatchNorm,
+    dropout: Dropout,
+    linear: Linear,
+    norm: BatchNorm,
+}
+
+impl ResNetFace {
+    /// Builds the network for square pictures of `input_size` pixels at `path`.
+    pub fn new(path: &Path, depth: ResNetDepth, input_size: usize) -> Self {
+        let config = ResNetConfig { depth, last_norm: Init::Zeros };
+        let resnet = config.build(path);
+        let channels = config.widths()[3];
+        let side = input_size.div_ceil(32);
+        let features = channels * side * side;
+        Self {
+            resnet,
+            map_norm: BatchNormConfig::new(channels).build(&path.at("bn_o1")),
+            dropout: Dropout { p: 0.5 },
+            linear: Linear::new(&path.at("fc"), features, 512, true, Init::KaimingNormalFanOut),
+            norm: BatchNormConfig::new(512).build(&path.at("bn_o2")),
+        }
+    }
+
+    /// Pictures `[B, 3, S, S]` in [-1, 1] to embeddings `[B, 512]`.
+    pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Embedded {
+        let map = self.resnet.forward(x, pass);
+        let features = map.clone().flatten(1, 3);
+        let x = self.dropout.forward(self.map_norm.forward(map, pass), pass).flatten(1, 3);
+        Embedded { embedding: self.norm.forward(self.linear.forward(x), pass), features }
+    }
+}

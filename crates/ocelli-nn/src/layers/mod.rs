@@ -1,0 +1,19 @@
+//! Layers with weights, under PyTorch's state-dict names and with its exact semantics.
+//!
+//! Every network of the house takes its layers from here, so that there is one place to choose a faster kernel.
+
+mod activation;
+mod conv;
+mod dropout;
+mod linear;
+mod norm;
+mod pool;
+mod squeeze;
+
+pub use activation::Prelu;
+pub use conv::{Conv2d, Conv2dConfig};
+pub use dropout::Dropout;
+pub use linear::Linear;
+pub use norm::{BatchNorm, BatchNormConfig};
+pub use pool::{global_average, max_pool2d, subsample};
+pub use squeeze::SqueezeExcitation;

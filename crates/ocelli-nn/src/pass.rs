@@ -1,0 +1,43 @@
+//! How a network is run: with which statistics, with or without dropout.
+
+use std::cell::RefCell;
+
+use ocelli_method::random::Generator;
+use rand::RngExt;
+
+/// One run through a network. Layers that behave differently in training ask it.
+#[derive(Debug)]
+pub struct Pass {
+    batch_statistics: bool,
+    dropout: Option<RefCell<Generator>>,
+}
+
+impl Pass {
+    /// Inference: running statistics, no dropout.
+    pub fn eval() -> Self {
+        Self { batch_statistics: false, dropout: None }
+    }
+
+    /// Training: statistics of the batch, dropout drawn from `generator`.
+    pub fn train(generator: Generator) -> Self {
+        Self { batch_statistics: true, dropout: Some(RefCell::new(generator)) }
+    }
+
+    /// Statistics of the batch but no dropout, as reference cases of training steps want it.
+    pub fn without_dropout() -> Self {
+        Self { batch_statistics: true, dropout: None }
+    }
+
+    /// Whether normalisations use the batch's statistics and update the running ones.
+    pub fn uses_batch_statistics(&self) -> bool {
+        self.batch_statistics
+    }
+
+    /// A mask that keeps each of `n` elements with probability `1 - p`, scaled by `1 / (1 - p)`; `None` when
+    /// nothing is dropped.
+    pub fn dropout_mask(&self, n: usize, p: f64) -> Option<Vec<f32>> {
+        let mut generator = self.dropout.as_ref().filter(|_| p > 0.0)?.borrow_mut();
+        let keep = (1.0 / (1.0 - p)) as f32;
+        Some((0..n).map(|_| if generator.random::<f64>() < p { 0.0 } else { keep }).collect())
+    }
+}

@@ -1,0 +1,575 @@
+//! Where a network's parameters live: named as in the PyTorch state dict, held once, visible to all who train,
+//! save, average or import them.
+//!
+//! A network is built on a [`Path`], a place in a [`Store`]; every layer asks its path for parameters and buffers and
+//! keeps the handles. The store knows them all by full name, in the order in which the network was built, which is
+//! the order of the official state dict. So nothing has to walk a tree of modules: an optimiser, a checkpoint, an
+//! exponential average and a reference case all work on the store.
+//!
+//! ```
+//! use ocelli_nn::{Init, Role, Store, device};
+//!
+//! let store = Store::new(&device("cpu")?, 0);
+//! let weight = store.root().at("fc").param("weight", &[2, 3], Init::Ones, Role::Kernel);
+//! assert_eq!(weight.value::<2>().dims(), [2, 3]);
+//! assert_eq!(store.names(), ["fc.weight"]);
+//! # Ok::<(), ocelli_nn::DeviceError>(())
+//! ```
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use burn::tensor::{Device, Tensor, TensorData};
+use ocelli_method::random::stream;
+use ocelli_method::{Array, ArrayError, Data};
+use thiserror::Error;
+
+use crate::init::Init;
+
+/// All parameters and buffers of one or several networks. Cloning gives another handle to the same store.
+#[derive(Clone, Debug)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    device: Device,
+    seed: u64,
+    label: String,
+    entries: RwLock<Vec<Arc<Entry>>>,
+}
+
+/// A place in a store: the names of what is made here start with its prefix.
+#[derive(Clone, Debug)]
+pub struct Path {
+    store: Store,
+    prefix: String,
+}
+
+/// What a parameter does in its layer; optimisers group by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Weights of a convolution, a linear layer, an embedding.
+    Kernel,
+    /// An added constant of such a layer.
+    Bias,
+    /// Scale or shift of a normalisation.
+    Norm,
+    /// Anything else that is learned: slopes, tokens, temperatures.
+    Other,
+    /// State that is no parameter: running statistics, queues, schedules.
+    Buffer,
+}
+
+/// A parameter or buffer with its name.
+#[derive(Debug)]
+pub struct Entry {
+    name: String,
+    label: String,
+    shape: Vec<usize>,
+    role: Role,
+    /// Kept flat, so that whoever treats all parameters alike needs no rank.
+    value: RwLock<Tensor<1>>,
+    /// The leaf that gradients are collected at, while a step is being recorded.
+    leaf: RwLock<Option<Tensor<1>>>,
+    version: AtomicU64,
+    /// An integer in the state dict, such as `num_batches_tracked`.
+    integer: bool,
+}
+
+/// A handle to one parameter or buffer.
+#[derive(Clone, Debug)]
+pub struct Param {
+    entry: Arc<Entry>,
+}
+
+/// Gradients of a loss, by parameter.
+#[derive(Debug, Default)]
+pub struct Gradients {
+    list: Vec<(Arc<Entry>, Tensor<1>)>,
+}
+
+/// Why values cannot be put into a store.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum StoreError {
+    /// No such parameter.
+    #[error("the network has no parameter `{0}`")]
+    Unknown(String),
+    /// A parameter is not given.
+    #[error("parameter `{0}` is missing")]
+    Missing(String),
+    /// The shape differs.
+    #[error("parameter `{name}` has shape {expected:?}, found {found:?}")]
+    Shape {
+        /// The parameter.
+        name: String,
+        /// Its shape.
+        expected: Vec<usize>,
+        /// The shape given.
+        found: Vec<usize>,
+    },
+    /// The array is inconsistent.
+    #[error(transparent)]
+    Array(#[from] ArrayError),
+}
+
+impl Store {
+    /// An empty store on `device`; `seed` fixes the initial values of all that will be made in it.
+    pub fn new(device: &Device, seed: u64) -> Self {
+        Self::labelled(device, seed, "")
+    }
+
+    /// An empty store with a label, which tells its parameters from those of other stores in the same training.
+    pub fn labelled(device: &Device, seed: u64, label: &str) -> Self {
+        let device = device.clone().without_autodiff();
+        let label = label.to_owned();
+        Self { inner: Arc::new(Inner { device, seed, label, entries: RwLock::default() }) }
+    }
+
+    /// The label; empty unless given.
+    pub fn label(&self) -> &str {
+        &self.inner.label
+    }
+
+    /// The top of the store.
+    pub fn root(&self) -> Path {
+        Path { store: self.clone(), prefix: String::new() }
+    }
+
+    /// Where the values live.
+    pub fn device(&self) -> &Device {
+        &self.inner.device
+    }
+
+    /// All parameters and buffers in the order in which they were made.
+    pub fn entries(&self) -> Vec<Arc<Entry>> {
+        self.inner.entries.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The names of all parameters and buffers, in order.
+    pub fn names(&self) -> Vec<String> {
+        self.entries().iter().map(|e| e.name.clone()).collect()
+    }
+
+    /// The entry called `name`.
+    pub fn find(&self, name: &str) -> Option<Arc<Entry>> {
+        self.entries().into_iter().find(|e| e.name == name)
+    }
+
+    /// Number of learned values, buffers left out.
+    pub fn count_parameters(&self) -> usize {
+        self.entries().iter().filter(|e| e.role != Role::Buffer).map(|e| e.len()).sum()
+    }
+
+    /// The state dict: every name with its value, in order.
+    pub fn state(&self) -> Vec<(String, Array)> {
+        self.entries().iter().map(|e| (e.name.clone(), e.to_array())).collect()
+    }
+
+    /// Names and shapes of the state dict, in order.
+    pub fn shapes(&self) -> Vec<(String, Vec<usize>)> {
+        self.entries().iter().map(|e| (e.name.clone(), e.shape.clone())).collect()
+    }
+
+    /// Puts values in by name. All of them must exist here with that shape; what is not named keeps its value.
+    ///
+    /// Nothing is changed when an error is returned.
+    ///
+    /// # Errors
+    /// [`StoreError`] naming the parameter.
+    pub fn load<'a>(&self, state: impl IntoIterator<Item = (&'a str, &'a Array)>) -> Result<(), StoreError> {
+        let entries = self.entries();
+        let by_name: std::collections::HashMap<&str, &Arc<Entry>> =
+            entries.iter().map(|e| (e.name.as_str(), e)).collect();
+        let mut checked = Vec::new();
+        for (name, array) in state {
+            let entry = by_name.get(name).ok_or_else(|| StoreError::Unknown(name.to_owned()))?;
+            entry.check(array)?;
+            checked.push((*entry, array));
+        }
+        for (entry, array) in checked {
+            entry.set_array(array)?;
+        }
+        Ok(())
+    }
+
+    /// Puts values in by name like [`Store::load`], and insists that every parameter is given.
+    ///
+    /// Counters of batches may be missing: old checkpoints lack them.
+    ///
+    /// # Errors
+    /// [`StoreError`] naming the parameter.
+    pub fn load_all(&self, state: &[(String, Array)]) -> Result<(), StoreError> {
+        let given: std::collections::HashSet<&str> = state.iter().map(|(n, _)| n.as_str()).collect();
+        let missing = self.entries().into_iter().find(|e| !e.integer && !given.contains(e.name.as_str()));
+        if let Some(entry) = missing {
+            return Err(StoreError::Missing(entry.name.clone()));
+        }
+        self.load(state.iter().map(|(n, a)| (n.as_str(), a)))
+    }
+
+    /// Starts recording: until [`Store::backward`], every learned parameter is a leaf that collects a gradient.
+    pub fn track(&self) {
+        self.track_where(|_| true);
+    }
+
+    /// Starts recording for the learned parameters that `wanted` picks; the others are constants.
+    pub fn track_where(&self, wanted: impl Fn(&Entry) -> bool) {
+        for entry in self.entries() {
+            let leaf = (entry.role != Role::Buffer && wanted(&entry))
+                .then(|| entry.plain().autodiff().require_grad());
+            *entry.leaf.write().unwrap_or_else(PoisonError::into_inner) = leaf;
+        }
+    }
+
+    /// Stops recording without a gradient.
+    pub fn untrack(&self) {
+        self.track_where(|_| false);
+    }
+
+    /// Gradients of a scalar with respect to all tracked parameters; recording ends.
+    ///
+    /// Parameters that the scalar does not depend on are left out.
+    pub fn backward(&self, loss: &Tensor<1>) -> Gradients {
+        let mut tape = loss.backward();
+        self.collect(&mut tape)
+    }
+
+    /// Takes this store's gradients out of a tape that was walked already; recording ends.
+    pub fn collect(&self, tape: &mut burn::tensor::Gradients) -> Gradients {
+        let mut list = Vec::new();
+        for entry in self.entries() {
+            let leaf = entry.leaf.write().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(gradient) = leaf.and_then(|leaf| leaf.grad_remove(tape)) {
+                list.push((entry, gradient));
+            }
+        }
+        Gradients { list }
+    }
+
+    /// Moves every value towards that of the same place in `other`: `own <- momentum · own + (1 - momentum) · other`.
+    ///
+    /// Buffers are copied: an average of running statistics is none. Both stores must hold the same network.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] or [`StoreError::Shape`] when the networks differ.
+    pub fn average_from(&self, other: &Store, momentum: f64) -> Result<(), StoreError> {
+        let (own, theirs) = (self.entries(), other.entries());
+        for (i, entry) in own.iter().enumerate() {
+            let from = theirs.get(i).ok_or_else(|| StoreError::Missing(entry.name.clone()))?;
+            if from.shape != entry.shape {
+                let (expected, found) = (entry.shape.clone(), from.shape.clone());
+                return Err(StoreError::Shape { name: entry.name.clone(), expected, found });
+            }
+            let new = match entry.role {
+                Role::Buffer => from.plain(),
+                _ => entry.plain().mul_scalar(momentum).add(from.plain().mul_scalar(1.0 - momentum)),
+            };
+            entry.set(new);
+        }
+        Ok(())
+    }
+}
+
+impl Path {
+    /// The place called `name` below this one.
+    #[must_use]
+    pub fn at(&self, name: impl std::fmt::Display) -> Path {
+        Path { store: self.store.clone(), prefix: self.full(&name.to_string()) }
+    }
+
+    /// Where the values live.
+    pub fn device(&self) -> &Device {
+        self.store.device()
+    }
+
+    /// The store this is a place of.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Makes a parameter here.
+    ///
+    /// # Panics
+    /// When the store has one of that name already: two layers were built in the same place.
+    pub fn param(&self, name: &str, shape: &[usize], init: Init, role: Role) -> Param {
+        self.make(name, shape, init, role, false)
+    }
+
+    /// Makes a buffer here: state that is saved with the parameters but not learned.
+    ///
+    /// # Panics
+    /// As [`Path::param`].
+    pub fn buffer(&self, name: &str, shape: &[usize], init: Init) -> Param {
+        self.make(name, shape, init, Role::Buffer, false)
+    }
+
+    /// Makes a counter here, an integer scalar in the state dict.
+    ///
+    /// # Panics
+    /// As [`Path::param`].
+    pub fn counter(&self, name: &str) -> Param {
+        self.make(name, &[], Init::Zeros, Role::Buffer, true)
+    }
+
+    fn full(&self, name: &str) -> String {
+        if self.prefix.is_empty() { name.to_owned() } else { format!("{}.{name}", self.prefix) }
+    }
+
+    fn make(&self, name: &str, shape: &[usize], init: Init, role: Role, integer: bool) -> Param {
+        let name = self.full(name);
+        let inner = &self.store.inner;
+        let mut generator = stream(inner.seed, &format!("{}/{name}", inner.label), 0);
+        let values = init.draw(shape, &mut generator);
+        let entry = Arc::new(Entry {
+            value: RwLock::new(flat(values, &inner.device)),
+            leaf: RwLock::default(),
+            version: AtomicU64::new(0),
+            shape: shape.to_vec(),
+            role,
+            integer,
+            name,
+            label: inner.label.clone(),
+        });
+        let mut entries = inner.entries.write().unwrap_or_else(PoisonError::into_inner);
+        assert!(entries.iter().all(|e| e.name != entry.name), "two parameters called {}", entry.name);
+        entries.push(entry.clone());
+        Param { entry }
+    }
+}
+
+fn flat(values: Vec<f32>, device: &Device) -> Tensor<1> {
+    let n = values.len();
+    Tensor::from_data(TensorData::new(values, [n]), device)
+}
+
+impl Entry {
+    /// Full state-dict name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Name that is unique over all stores of a training: `label/name`.
+    pub fn key(&self) -> String {
+        format!("{}/{}", self.label, self.name)
+    }
+
+    /// Shape of the value; empty for a scalar.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// What it does in its layer.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether it holds no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Grows with every change of the value; what is derived from the value can be kept until it does.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// The value, flat, outside any recording.
+    pub fn plain(&self) -> Tensor<1> {
+        self.value.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces the value by a flat one of the same length.
+    ///
+    /// # Panics
+    /// When the length differs.
+    pub fn set(&self, value: Tensor<1>) {
+        assert_eq!(value.dims()[0], self.len(), "value for {}", self.name);
+        *self.value.write().unwrap_or_else(PoisonError::into_inner) = value.without_autodiff();
+        self.version.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The value as a plain array, as the state dict has it.
+    pub fn to_array(&self) -> Array {
+        let values: Vec<f32> = crate::tensor::values(self.plain());
+        let data = if self.integer {
+            Data::I64(values.iter().map(|&v| v as i64).collect())
+        } else {
+            Data::F32(values)
+        };
+        Array::new(self.shape.clone(), data).expect("an entry has as many values as its shape says")
+    }
+
+    /// Replaces the value by that of an array of the same shape.
+    ///
+    /// # Errors
+    /// [`StoreError::Shape`].
+    pub fn set_array(&self, array: &Array) -> Result<(), StoreError> {
+        self.check(array)?;
+        let device = self.plain().device();
+        self.set(flat(array.to_f32(), &device));
+        Ok(())
+    }
+
+    fn check(&self, array: &Array) -> Result<(), StoreError> {
+        // Some writers store scalars as [1].
+        let scalar = self.shape.is_empty() && array.len() == 1;
+        if scalar || array.shape() == self.shape {
+            return Ok(());
+        }
+        let (expected, found) = (self.shape.clone(), array.shape().to_vec());
+        Err(StoreError::Shape { name: self.name.clone(), expected, found })
+    }
+}
+
+impl Param {
+    /// The value for computing with: a leaf while the store records, else a constant.
+    ///
+    /// # Panics
+    /// When `D` is not the rank the parameter was made with.
+    pub fn value<const D: usize>(&self) -> Tensor<D> {
+        let leaf = self.entry.leaf.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let flat = leaf.unwrap_or_else(|| self.entry.plain());
+        let shape = <[usize; D]>::try_from(self.entry.shape.as_slice());
+        let shape = shape.unwrap_or_else(|_| panic!("{} has shape {:?}", self.entry.name, self.entry.shape));
+        flat.reshape(shape)
+    }
+
+    /// The entry in the store.
+    pub fn entry(&self) -> &Arc<Entry> {
+        &self.entry
+    }
+
+    /// Replaces the value.
+    ///
+    /// # Panics
+    /// When the number of elements differs.
+    pub fn set<const D: usize>(&self, value: Tensor<D>) {
+        let n = self.entry.len();
+        self.entry.set(value.reshape([n]));
+    }
+
+    /// Adds one to a counter.
+    pub fn increment(&self) {
+        self.entry.set(self.entry.plain().add_scalar(1.0));
+    }
+}
+
+impl Gradients {
+    /// Parameters with their gradients, flat, in the order of the store.
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<Entry>, &Tensor<1>)> {
+        self.list.iter().map(|(e, g)| (e, g))
+    }
+
+    /// The gradient of the parameter called `name`, flat.
+    pub fn get(&self, name: &str) -> Option<&Tensor<1>> {
+        self.list.iter().find(|(e, _)| e.name == name).map(|(_, g)| g)
+    }
+
+    /// Number of parameters with a gradient.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether no parameter has a gradient.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Adds the gradients of other parameters, such as those of a loss head.
+    pub fn extend(&mut self, other: Gradients) {
+        self.list.extend(other.list);
+    }
+
+    /// Euclidean norm over all gradients, summed in double precision.
+    pub fn norm(&self) -> f64 {
+        let square = |g: &Tensor<1>| f64::from(crate::tensor::scalar(g.clone().square().sum()));
+        self.list.iter().map(|(_, g)| square(g)).sum::<f64>().sqrt()
+    }
+
+    /// Scales all gradients so that their common norm is at most `limit`, as PyTorch's `clip_grad_norm_`; returns
+    /// the norm before.
+    pub fn clip(&mut self, limit: f64) -> f64 {
+        let norm = self.norm();
+        let factor = limit / (norm + 1e-6);
+        if factor < 1.0 {
+            self.list.iter_mut().for_each(|(_, g)| *g = g.clone().mul_scalar(factor));
+        }
+        norm
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::device;
+
+    fn store() -> Store {
+        Store::new(&device("cpu").unwrap(), 7)
+    }
+
+    #[test]
+    fn initial_values_depend_on_seed_and_name_alone() {
+        let init = Init::Normal { std: 1.0 };
+        let (a, b) = (store(), store());
+        let first = a.root().param("w", &[8], init, Role::Kernel);
+        b.root().param("other", &[8], init, Role::Kernel);
+        let second = b.root().param("w", &[8], init, Role::Kernel);
+        assert_eq!(first.entry().to_array(), second.entry().to_array());
+        assert_ne!(b.find("other").unwrap().to_array(), second.entry().to_array());
+    }
+
+    #[test]
+    fn gradients_reach_tracked_parameters_only() {
+        let s = store();
+        let w = s.root().param("w", &[2, 2], Init::Ones, Role::Kernel);
+        let b = s.root().param("b", &[2], Init::Ones, Role::Bias);
+        s.track_where(|e| e.name() != "b");
+        let y = w.value::<2>().square().sum() + b.value::<1>().sum();
+        let g = s.backward(&y);
+        assert_eq!(g.len(), 1);
+        assert_eq!(crate::tensor::values::<1>(g.get("w").unwrap().clone()), [2.0; 4]);
+        assert!(!w.value::<2>().is_autodiff(), "recording has ended");
+    }
+
+    #[test]
+    fn loading_is_all_or_nothing() {
+        let s = store();
+        s.root().param("a", &[2], Init::Zeros, Role::Kernel);
+        s.root().param("b", &[3], Init::Zeros, Role::Kernel);
+        let (two, wrong) = (Array::vector([1.0, 2.0]), Array::vector([1.0]));
+        let error = s.load([("a", &two), ("b", &wrong)]).unwrap_err();
+        assert_eq!(error.to_string(), "parameter `b` has shape [3], found [1]");
+        assert_eq!(s.find("a").unwrap().to_array().to_f32(), [0.0, 0.0]);
+        assert!(s.load_all(&[("a".into(), two)]).is_err(), "b is missing");
+    }
+
+    #[test]
+    fn clipping_uses_the_norm_over_all() {
+        let s = store();
+        let a = s.root().param("a", &[1], Init::Ones, Role::Kernel);
+        let b = s.root().param("b", &[1], Init::Ones, Role::Kernel);
+        s.track();
+        let mut g = s.backward(&(a.value::<1>().mul_scalar(3.0) + b.value::<1>().mul_scalar(4.0)).sum());
+        assert!((g.clip(1.0) - 5.0).abs() < 1e-6);
+        assert!((g.norm() - 1.0).abs() < 1e-5);
+    }
+
+    #[test]
+    fn averaging_moves_parameters_and_copies_buffers() {
+        let (a, b) = (store(), store());
+        for (s, init) in [(&a, Init::Zeros), (&b, Init::Ones)] {
+            s.root().param("w", &[1], init, Role::Kernel);
+            s.root().buffer("mean", &[1], init);
+        }
+        a.average_from(&b, 0.75).unwrap();
+        assert_eq!(a.find("w").unwrap().to_array().to_f32(), [0.25]);
+        assert_eq!(a.find("mean").unwrap().to_array().to_f32(), [1.0]);
+    }
+}
