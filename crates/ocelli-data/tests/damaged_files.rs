@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::io::Cursor;
-
-use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
+use image::codecs::bmp::BmpEncoder;
+use image::codecs::gif::GifEncoder;
+use image::codecs::jpeg::JpegEncoder;
+use image::codecs::png::PngEncoder;
+use image::codecs::pnm::PnmEncoder;
+use image::codecs::webp::WebPEncoder;
+use image::{ExtendedColorType, ImageEncoder, ImageFormat, Rgb, RgbImage};
 use ocelli_data::DataError;
 use ocelli_data::image::{DecodeLimits, decode};
 use ocelli_method::random::stream;
@@ -27,9 +31,18 @@ const LIMITS: DecodeLimits =
 fn sample(format: ImageFormat) -> Vec<u8> {
     let mut rng = stream(1, "damaged", 0);
     let picture = RgbImage::from_fn(24, 20, |x, y| Rgb([(10 * x) as u8, (12 * y) as u8, rng.random()]));
-    let mut bytes = Cursor::new(Vec::new());
-    DynamicImage::ImageRgb8(picture).write_to(&mut bytes, format).unwrap();
-    bytes.into_inner()
+    let (pixels, width, height, colour) = (picture.as_raw(), 24, 20, ExtendedColorType::Rgb8);
+    let mut bytes = Vec::new();
+    match format {
+        ImageFormat::Jpeg => JpegEncoder::new(&mut bytes).write_image(pixels, width, height, colour),
+        ImageFormat::Png => PngEncoder::new(&mut bytes).write_image(pixels, width, height, colour),
+        ImageFormat::Pnm => PnmEncoder::new(&mut bytes).write_image(pixels, width, height, colour),
+        ImageFormat::Gif => GifEncoder::new(&mut bytes).encode(pixels, width, height, colour),
+        ImageFormat::Bmp => BmpEncoder::new(&mut bytes).write_image(pixels, width, height, colour),
+        _ => WebPEncoder::new_lossless(&mut bytes).write_image(pixels, width, height, colour),
+    }
+    .unwrap();
+    bytes
 }
 
 fn try_decode(bytes: &[u8]) -> Result<RgbImage, DataError> {

@@ -1,6 +1,6 @@
 //! The crate on real photographs and data sets, where a checkout has them; each test says when it is skipped.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

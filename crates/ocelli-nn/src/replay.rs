@@ -44,7 +44,7 @@ pub struct Bench<'a> {
 
 #[derive(Debug)]
 enum Output {
-    Tensor(Tensor<1>, Vec<usize>),
+    Tensor(Box<Tensor<1>>, Vec<usize>),
     Array(Array),
 }
 
@@ -176,7 +176,7 @@ impl<'a> Bench<'a> {
     pub fn output<const D: usize>(&mut self, name: impl Into<String>, value: Tensor<D>) {
         let shape = value.dims().to_vec();
         let n = value.shape().num_elements();
-        self.outputs.push((name.into(), Output::Tensor(value.reshape([n]), shape)));
+        self.outputs.push((name.into(), Output::Tensor(Box::new(value.reshape([n])), shape)));
     }
 
     /// Gives an output that no gradient flows through.
@@ -191,7 +191,7 @@ impl<'a> Bench<'a> {
 
     fn tensor(&self, name: &str) -> Result<Tensor<1>, ReplayError> {
         let found = self.outputs.iter().find_map(|(n, o)| match o {
-            Output::Tensor(t, _) if n == name => Some(t.clone()),
+            Output::Tensor(t, _) if n == name => Some(t.as_ref().clone()),
             _ => None,
         });
         found.ok_or_else(|| ReplayError::Unsupported(format!("an objective of output `{name}`")))
@@ -262,7 +262,7 @@ impl<'a> Bench<'a> {
         for (name, output) in self.outputs {
             let array = match output {
                 Output::Tensor(t, shape) => {
-                    to_array(t).reshaped(shape).expect("flattened from this very shape just before")
+                    to_array(*t).reshaped(shape).expect("flattened from this very shape just before")
                 }
                 Output::Array(array) => array,
             };

@@ -23,6 +23,9 @@ pub type Numbers = BTreeMap<String, f64>;
 /// An error of a task's own.
 pub type TaskError = Box<dyn std::error::Error + Send + Sync>;
 
+/// The batches of an epoch.
+pub type Batches<'a, B> = Box<dyn Iterator<Item = Result<B, TaskError>> + 'a>;
+
 /// What is trained.
 pub trait Task {
     /// What one step works on.
@@ -38,11 +41,7 @@ pub trait Task {
     ///
     /// # Errors
     /// When the data cannot be read.
-    fn batches<'a>(
-        &'a self,
-        epoch: usize,
-        start: usize,
-    ) -> Result<Box<dyn Iterator<Item = Result<Self::Batch, TaskError>> + 'a>, TaskError>;
+    fn batches(&self, epoch: usize, start: usize) -> Result<Batches<'_, Self::Batch>, TaskError>;
 
     /// Loss and gradients of a batch.
     ///
@@ -215,13 +214,13 @@ pub fn train<T: Task>(
         for batch in task.batches(epoch, skip)? {
             let loss = run.advance(task, batch?, per_epoch)?;
             watch.stepped(run.step, epoch, loss);
-            if run.step % plan.train.checkpoint_every == 0 && run.step % per_epoch as u64 != 0 {
+            if run.step.is_multiple_of(plan.train.checkpoint_every) && !run.step.is_multiple_of(per_epoch as u64) {
                 run.save()?;
             }
         }
         skip = 0;
         let last = epoch + 1 == plan.schedule.epochs;
-        if last || (epoch + 1) % plan.train.evaluate_every == 0 {
+        if last || (epoch + 1).is_multiple_of(plan.train.evaluate_every) {
             evaluation = run.evaluate(task, epoch + 1)?;
             watch.evaluated(epoch + 1, &evaluation);
         }
@@ -285,7 +284,7 @@ impl<'a> Run<'a> {
             average.update();
         }
         self.step += 1;
-        if self.step % self.plan.train.log_every == 0 || self.step == 1 {
+        if self.step.is_multiple_of(self.plan.train.log_every) || self.step == 1 {
             numbers.insert("loss".to_owned(), loss);
             numbers.insert("lr".to_owned(), lr);
             let epoch = self.step as f64 / per_epoch as f64;

@@ -4,8 +4,8 @@
 
 use image::{Rgb, RgbImage, imageops};
 use ocelli_world::faces::{
-    Canvas, Covering, Expression, Eyewear, Face, FaceWorld, Hardness, IdentitySpace, Obstacle, Part, Pose, Shot,
-    ShotSpace, Spectrum, render, render_lit,
+    Canvas, Covering, Expression, Eyewear, Face, FaceWorld, Hardness, IdentitySpace, Obstacle, Part, Pose,
+    Shot, ShotSpace, Spectrum, render, render_lit,
 };
 use ocelli_world::render::light::Light;
 
@@ -80,7 +80,9 @@ fn hard() -> Rows {
     add(&|s| s.occlusion.covering = Covering::Scarf);
     add(&|s| s.occlusion.hat = true);
     let colour = [0.6, 0.36, 0.26];
-    add(&|s| s.occlusion.obstacle = Some(Obstacle::Hand { centre: [0.5, 0.8], size: 0.25, angle: 20.0, colour }));
+    add(&|s| {
+        s.occlusion.obstacle = Some(Obstacle::Hand { centre: [0.5, 0.8], size: 0.25, angle: 20.0, colour })
+    });
     add(&|s| s.expression = Expression { smile: 1.0, mouth_open: 0.35, ..Expression::default() });
     add(&|s| s.expression = Expression { mouth_open: 1.0, brow_raise: 1.0, ..Expression::default() });
     add(&|s| s.expression = Expression { smile: -0.8, brow_raise: -1.0, ..Expression::default() });
@@ -89,11 +91,19 @@ fn hard() -> Rows {
     let worn = |i: u64| variants.iter().map(move |s| (world.identity(i), s.clone()));
     let mut rows: Vec<Vec<RgbImage>> = Vec::new();
     for i in 0..3 {
-        rows.push(worn(i).map(|(who, s)| Ok(render(&who, &s, &canvas)?.picture)).collect::<Result<_, ocelli_world::faces::SpaceError>>()?);
+        rows.push(
+            worn(i)
+                .map(|(who, s)| Ok(render(&who, &s, &canvas)?.picture))
+                .collect::<Result<_, ocelli_world::faces::SpaceError>>()?,
+        );
     }
     for kind in [Hardness::Pose, Hardness::Light, Hardness::Blur, Hardness::Occlusion] {
         let found = (0..3000).map(|j| world.shot(1, j)).filter(|s| s.hard.as_slice() == [kind]).take(11);
-        rows.push(found.map(|s| Ok(render(&world.identity(1), &s, &canvas)?.picture)).collect::<Result<_, ocelli_world::faces::SpaceError>>()?);
+        rows.push(
+            found
+                .map(|s| Ok(render(&world.identity(1), &s, &canvas)?.picture))
+                .collect::<Result<_, ocelli_world::faces::SpaceError>>()?,
+        );
     }
     Ok(rows)
 }
@@ -127,8 +137,20 @@ fn overlays(face: &Face) -> Vec<RgbImage> {
         dot(&mut marked, m.position[0], m.position[1], 1, [255, 255, 0]);
     }
     const PALETTE: [[u8; 3]; Part::COUNT] = [
-        [0, 0, 0], [240, 190, 150], [120, 60, 0], [180, 100, 0], [0, 80, 255], [0, 200, 255], [255, 220, 60],
-        [255, 0, 80], [120, 0, 60], [255, 110, 160], [90, 90, 30], [200, 140, 255], [170, 120, 90], [60, 160, 90],
+        [0, 0, 0],
+        [240, 190, 150],
+        [120, 60, 0],
+        [180, 100, 0],
+        [0, 80, 255],
+        [0, 200, 255],
+        [255, 220, 60],
+        [255, 0, 80],
+        [120, 0, 60],
+        [255, 110, 160],
+        [90, 90, 30],
+        [200, 140, 255],
+        [170, 120, 90],
+        [60, 160, 90],
         [150, 150, 150],
     ];
     let nearness = l.nearness();

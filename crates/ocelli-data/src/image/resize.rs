@@ -1,8 +1,9 @@
 //! Resizing, cropping, mirroring, letterboxing.
 
 use ::image::{Rgb, RgbImage, imageops};
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{CropBox, FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, SrcCropping};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{CropBox, FilterType, ResizeAlg, ResizeOptions, Resizer, SrcCropping};
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
@@ -82,13 +83,16 @@ pub fn resize_crop(
         inside(box_xywh[0], box_xywh[2], picture.width()).ok_or_else(|| shape(&"left, width"))?;
     let (top, box_height) =
         inside(box_xywh[1], box_xywh[3], picture.height()).ok_or_else(|| shape(&"top, height"))?;
-    let source = ImageRef::new(picture.width(), picture.height(), picture.as_raw(), PixelType::U8x3)
+    let source = TypedImageRef::<U8x3>::from_buffer(picture.width(), picture.height(), picture.as_raw())
         .map_err(|e| shape(&e))?;
-    let mut target = Image::new(width, height, PixelType::U8x3);
+    let mut resized = RgbImage::new(width, height);
+    let mut target = TypedImage::<U8x3>::from_buffer(width, height, resized.as_flat_samples_mut().samples)
+        .map_err(|e| shape(&e))?;
     let mut options = ResizeOptions::new().resize_alg(filter.algorithm());
     options.cropping = SrcCropping::Crop(CropBox { left, top, width: box_width, height: box_height });
-    Resizer::new().resize(&source, &mut target, &options).map_err(|e| shape(&e))?;
-    RgbImage::from_raw(width, height, target.into_vec()).ok_or_else(|| shape(&"buffer"))
+    // The typed call compiles for this one pixel type instead of for all of them.
+    Resizer::new().resize_typed(&source, &mut target, &options).map_err(|e| shape(&e))?;
+    Ok(resized)
 }
 
 /// The stretch of `length` pixels from `start`, if it lies within a `side`; freed of rounding errors at its ends.

@@ -1,3 +1,15 @@
 //! Face recognition: what the methods of this task share.
+//!
+//! A training is a [`recipe::FaceRecipe`]: a [`backbone`], a [`loss`] on a [`margin`] head, [`data`]. It runs as a
+//! [`task`]; its outcome is a [`recognizer::Recognizer`], measured by [`verification`] and told of in a [`report`].
 
+pub mod backbone;
+pub mod data;
+pub mod loss;
 pub mod margin;
+pub mod recipe;
+pub mod recognizer;
+pub mod report;
+pub mod run;
+pub mod task;
+pub mod verification;

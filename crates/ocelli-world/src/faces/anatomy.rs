@@ -182,7 +182,7 @@ pub(super) struct Anatomy {
 }
 
 /// Rows of the head's mesh.
-pub(super) const ROWS: usize = 48;
+pub(super) const ROWS: usize = 42;
 
 impl Anatomy {
     pub(super) fn new(identity: &Identity, expression: &Expression) -> Anatomy {
@@ -230,7 +230,8 @@ impl Anatomy {
             half_width: (0.262 * (1.0 + 0.085 * t.mouth_width)) * (1.0 + 0.16 * smile - 0.10 * open),
             upper: (0.050 * (1.0 + 0.26 * t.upper_lip - 0.10 * t.age - 0.08 * male)).max(0.015)
                 * (1.0 - 0.2 * smile.max(0.0)),
-            lower: (0.070 * (1.0 + 0.22 * t.lower_lip - 0.08 * t.age)).max(0.02) * (1.0 - 0.15 * smile.max(0.0)),
+            lower: (0.070 * (1.0 + 0.22 * t.lower_lip - 0.08 * t.age)).max(0.02)
+                * (1.0 - 0.15 * smile.max(0.0)),
             corner_lift: 0.010 * t.mouth_curve + 0.075 * smile,
             open,
         };
@@ -262,8 +263,10 @@ impl Anatomy {
         let tall = 1.0 + 0.035 * t.head_height;
         let deep = 1.0 + 0.04 * t.head_depth;
         let skull = 0.745 * (1.0 + 0.035 * t.head_width);
-        let zygoma = 0.705 * (1.0 + 0.035 * t.head_width + 0.028 * t.cheekbone_width + 0.012 * t.cheek_fullness);
-        let jaw = 0.575 * (1.0 + 0.03 * t.head_width + 0.055 * t.jaw_width + 0.02 * t.cheek_fullness + 0.03 * male);
+        let zygoma =
+            0.705 * (1.0 + 0.035 * t.head_width + 0.028 * t.cheekbone_width + 0.012 * t.cheek_fullness);
+        let jaw =
+            0.575 * (1.0 + 0.03 * t.head_width + 0.055 * t.jaw_width + 0.02 * t.cheek_fullness + 0.03 * male);
         let square = 1.0 + 0.05 * t.jaw_squareness + 0.03 * male;
         let chin_width = 0.29 * (1.0 + 0.13 * t.chin_width + 0.05 * male) * square;
         let face = 0.865 - 0.012 * t.flatness;
@@ -274,7 +277,7 @@ impl Anatomy {
             (1.00 * tall, 0.60 * skull / 0.745, 0.56, -0.80 * deep),
             (0.72 * tall, 0.71 * skull / 0.745, 0.78, -0.96 * deep),
             (0.40, skull, 0.87, -1.02 * deep),
-            (0.14, 0.5 * (skull + zygoma) + 0.01, 0.875, -1.00 * deep),
+            (0.14, 0.5 * (skull + zygoma) + 0.01, 0.875, -deep),
             (-0.14, zygoma, face, -0.93 * deep),
             (-0.38, lerp(zygoma, jaw, 0.22), face, -0.80 * deep),
             (lerp(-0.38, mouth, 0.8), lerp(zygoma, jaw, 0.75), face + 0.005, -0.55),

@@ -100,7 +100,8 @@ impl Painter<'_> {
             paint.part = Part::Nose;
             paint.gloss *= 1.0 + 0.7 * smoothstep(0.08, 0.0, x);
         }
-        let (u, v) = ((x - 0.44 * n.half_width) / (0.27 * n.half_width), (p.y - n.base + 0.004 - 0.12 * x) / 0.022);
+        let (u, v) =
+            ((x - 0.44 * n.half_width) / (0.27 * n.half_width), (p.y - n.base + 0.004 - 0.12 * x) / 0.022);
         let r = (u * u + v * v).sqrt();
         paint.tint(scale(self.looks.flush, 0.10), 0.9 * smoothstep(1.25, 0.75, r));
     }

@@ -15,7 +15,7 @@ pub(super) fn scalp(hair: &Hair, marks: u32, p: Vec3) -> f32 {
     // Over the forehead: a line that rises at the temples, lower where a fringe falls.
     let corner = (side - 0.40) * (1.0 / 0.26);
     let open = hair.line + hair.recession * bump(corner * corner) * 1.6 - 0.10 * smoothstep(0.50, 0.68, side);
-    let line = if hair.fringe > 0.0 && p.y < open {
+    let line = if hair.fringe > 0.0 && p.y < open + 0.25 {
         let locks = 0.03 * value(p.x * 11.0, 0.0, marks);
         let fall = 0.33 + 0.10 * hair.parting.abs() + 0.16 * hair.parting * p.x + locks;
         lerp(open, fall.min(open), hair.fringe)
@@ -42,18 +42,15 @@ pub(super) fn lift(hair: &Hair, marks: u32, p: Vec3) -> f32 {
     if grown == 0.0 {
         return 0.0;
     }
-    let curls = if hair.curl > 0.0 {
-        hair.curl * 0.05 * value(p.x * 9.0 + p.z * 5.0, p.y * 9.0, marks)
-    } else {
-        0.0
-    };
+    let curls =
+        if hair.curl > 0.0 { hair.curl * 0.05 * value(p.x * 9.0 + p.z * 5.0, p.y * 9.0, marks) } else { 0.0 };
     let crown = 0.6 + 0.4 * smoothstep(0.1, 0.9, p.y);
     let parted = 0.35 * hair.parting.clamp(-1.0, 1.0) * (p.x / 0.7) * smoothstep(0.5, 1.0, p.y);
     (hair.volume * crown * (1.0 + parted) + curls).max(0.01) * grown
 }
 
-const COLUMNS: usize = 25;
-const ROWS: usize = 18;
+const COLUMNS: usize = 21;
+const ROWS: usize = 13;
 
 /// Long hair: a curtain from one temple round the back to the other, open to the front.
 pub(super) fn curtain(a: &Anatomy, hair: &Hair, marks: u32) -> Option<Grid> {

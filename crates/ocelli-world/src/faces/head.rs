@@ -36,8 +36,8 @@ impl Object {
 }
 
 /// Columns of the head's mesh over the front and over the back.
-const FRONT: usize = 34;
-const BACK: usize = 14;
+const FRONT: usize = 28;
+const BACK: usize = 10;
 
 /// The lower edge of a hat at depth `z`.
 pub(super) fn hat_edge(z: f32) -> f32 {
@@ -58,33 +58,33 @@ pub(super) struct Attitude {
     pub(super) torso: Rotation,
 }
 
-/// The scene of one person under one pose.
-pub(super) fn scene(
+/// Fills `scene` with one person under one pose.
+pub(super) fn fill_scene(
+    scene: &mut Scene,
     a: &Anatomy,
     looks: &Looks,
     occlusion: &Occlusion,
     attitude: &Attitude,
     camera: &Camera,
-) -> Scene {
-    let mut scene = Scene::default();
+) {
+    scene.clear();
     let head = &attitude.head;
-    head_grid(a, looks, occlusion).add_to(&mut scene, head, camera, Object::Head as u8);
+    head_grid(a, looks, occlusion).add_to(scene, head, camera, Object::Head as u8);
     if let Some(grid) = curtain(a, &looks.growth, looks.marks) {
-        grid.add_to(&mut scene, head, camera, Object::Curtain as u8);
-        grid.reversed().add_to(&mut scene, head, camera, Object::CurtainInside as u8);
+        grid.add_to(scene, head, camera, Object::Curtain as u8);
+        grid.reversed().add_to(scene, head, camera, Object::CurtainInside as u8);
     } else {
         // Long hair covers the ears.
         for side in [-1.0, 1.0] {
-            ear(a, side).add_to(&mut scene, head, camera, Object::Ear as u8);
+            ear(a, side).add_to(scene, head, camera, Object::Ear as u8);
         }
     }
     let still = Rotation::from_degrees(0.0, 0.0, 0.0);
-    neck(a, attitude).add_to(&mut scene, &still, camera, Object::Neck as u8);
-    torso().add_to(&mut scene, &attitude.torso, camera, Object::Torso as u8);
+    neck(a, attitude).add_to(scene, &still, camera, Object::Neck as u8);
+    torso().add_to(scene, &attitude.torso, camera, Object::Torso as u8);
     if occlusion.covering == Covering::Scarf {
-        scarf(a, attitude).add_to(&mut scene, &still, camera, Object::Scarf as u8);
+        scarf(a, attitude).add_to(scene, &still, camera, Object::Scarf as u8);
     }
-    scene
 }
 
 /// The head: closed around, columns from the left profile over the face to the right, then round the back.
@@ -121,7 +121,9 @@ fn head_grid(a: &Anatomy, looks: &Looks, occlusion: &Occlusion) -> Grid {
         }
         if occlusion.covering == Covering::Mask {
             let inside = smoothstep(-0.03, 0.10, mask_inside(a, bare));
-            let dome = a.surface(0.0, a.nose.tip).z - 0.03 - 0.75 * bare.x * bare.x
+            let dome = a.surface(0.0, a.nose.tip).z
+                - 0.03
+                - 0.75 * bare.x * bare.x
                 - 0.55 * (bare.y - a.nose.tip - 0.05).powi(2);
             point.z += (0.03 + (dome - bare.z).max(0.0)) * inside;
         }
@@ -152,11 +154,17 @@ fn ear(a: &Anatomy, side: f32) -> Grid {
 
 /// Points of the neck in camera axes: its upper end turns with the head, its lower with the torso.
 fn neck(a: &Anatomy, attitude: &Attitude) -> Grid {
-    const NECK_ROWS: usize = 9;
-    let mut rest = Vec::with_capacity(NECK_ROWS * 24);
-    let mut grid = Grid::from_fn(NECK_ROWS, 24, true, |r, c| {
+    const NECK_ROWS: usize = 7;
+    let mut rest = Vec::with_capacity(NECK_ROWS * 20);
+    let mut grid = Grid::from_fn(NECK_ROWS, 20, true, |r, c| {
         let t = r as f32 / (NECK_ROWS - 1) as f32;
-        let p = around(c, 24, a.neck * (1.06 - 0.2 * t * (1.0 - t)), a.neck * 0.98, vec3(0.0, lerp(-0.45, -1.75, t), -0.16 - 0.08 * t));
+        let p = around(
+            c,
+            20,
+            a.neck * (1.06 - 0.2 * t * (1.0 - t)),
+            a.neck * 0.98,
+            vec3(0.0, lerp(-0.45, -1.75, t), -0.16 - 0.08 * t),
+        );
         rest.push(p);
         bend(p, t, attitude)
     });
@@ -185,9 +193,9 @@ fn torso() -> Grid {
         (-2.5, 1.75, 0.66),
         (-4.0, 1.75, 0.66),
     ];
-    Grid::from_fn(SECTIONS.len(), 28, true, |r, c| {
+    Grid::from_fn(SECTIONS.len(), 24, true, |r, c| {
         let (y, width, depth) = SECTIONS[r];
-        around(c, 28, width, depth, vec3(0.0, y, -0.25))
+        around(c, 24, width, depth, vec3(0.0, y, -0.25))
     })
 }
 
@@ -202,7 +210,13 @@ fn scarf(a: &Anatomy, attitude: &Attitude) -> Grid {
         let width = a.row_at(a.mouth.y).width + 0.13 + swell;
         let depth = lerp(0.5 * (front + 0.72), 0.75, t) + swell;
         // Higher behind than in front.
-        let p = around(c, 28, width, depth, vec3(0.0, lerp(top, -1.65, t), front - lerp(0.5 * (front + 0.72), 0.85, t)));
+        let p = around(
+            c,
+            28,
+            width,
+            depth,
+            vec3(0.0, lerp(top, -1.65, t), front - lerp(0.5 * (front + 0.72), 0.85, t)),
+        );
         let p = vec3(p.x, p.y + 0.10 * (0.3 - p.z) * (1.0 - t), p.z);
         rest.push(p);
         bend(p, t, attitude)

@@ -22,7 +22,8 @@ pub(super) fn landmarks(a: &Anatomy) -> [Vec3; LANDMARK_COUNT] {
 
 /// The five points of alignment from the 68: both eyes' centres, tip of the nose, corners of the mouth.
 pub(super) fn five_points(l: &[Vec3; LANDMARK_COUNT]) -> [Vec3; 5] {
-    let centre = |first: usize| l[first..first + 6].iter().fold(vec3(0.0, 0.0, 0.0), |s, p| s + *p) * (1.0 / 6.0);
+    let centre =
+        |first: usize| l[first..first + 6].iter().fold(vec3(0.0, 0.0, 0.0), |s, p| s + *p) * (1.0 / 6.0);
     [centre(36), centre(42), l[30], l[48], l[54]]
 }
 

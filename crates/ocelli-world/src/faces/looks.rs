@@ -141,7 +141,8 @@ fn growth(t: &Traits) -> Hair {
     Hair {
         line: 0.70 + 0.045 * t.hairline + 0.5 * balding,
         recession: (0.05 + 0.05 * t.recession + 0.03 * t.masculinity).max(0.0) + 0.25 * balding,
-        volume: (0.085 + 0.035 * t.hair_volume + 0.02 * t.curl.max(0.0)).clamp(0.025, 0.26) * lerp(1.0, 0.3, balding),
+        volume: (0.085 + 0.035 * t.hair_volume + 0.02 * t.curl.max(0.0)).clamp(0.025, 0.26)
+            * lerp(1.0, 0.3, balding),
         length: (long > 0.35 && balding < 0.5).then(|| -0.45 - 0.45 * (long - 0.35).min(2.5)),
         fringe: if balding > 0.2 { 0.0 } else { smoothstep(0.4, 1.3, t.fringe) },
         parting: 0.5 * t.parting,

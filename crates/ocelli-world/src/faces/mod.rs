@@ -33,9 +33,11 @@ pub use labels::{Face, Labels, Landmark};
 pub use landmarks::LANDMARK_COUNT;
 pub use part::Part;
 pub use shot::{
-    Background, Covering, CropError, Exposure, Expression, Eyewear, Hardness, Illumination, Obstacle, Occlusion,
-    Pattern, Pose, Shot, Spectrum,
+    Background, Covering, CropError, Exposure, Expression, Eyewear, Hardness, Illumination, Obstacle,
+    Occlusion, Pattern, Pose, Shot, Spectrum,
 };
 pub use shot_space::{Reach, ShotSpace};
-pub use studio::{ALIGNED_TEMPLATE, Canvas, Framing, MAX_SIZE, MIN_SIZE, render, render_lit, render_picture};
+pub use studio::{
+    ALIGNED_TEMPLATE, Canvas, Framing, MAX_SIZE, MIN_SIZE, Studio, render, render_lit, render_picture,
+};
 pub use world::FaceWorld;

@@ -30,7 +30,12 @@ pub(super) struct Glasses {
 }
 
 impl Glasses {
-    pub(super) fn new(a: &Anatomy, occlusion: &Occlusion, rotation: Rotation, camera: Camera) -> Option<Glasses> {
+    pub(super) fn new(
+        a: &Anatomy,
+        occlusion: &Occlusion,
+        rotation: Rotation,
+        camera: Camera,
+    ) -> Option<Glasses> {
         if occlusion.eyewear == Eyewear::None {
             return None;
         }
@@ -115,15 +120,18 @@ impl Glasses {
 pub(super) fn obstacle(o: &Obstacle, at: [f32; 2], pixel: f32, lighting: &Lighting) -> Option<(Rgb, f32)> {
     match *o {
         Obstacle::Rectangle { centre, size, colour } => {
-            let d = (0..2).map(|i| (at[i] - centre[i]).abs() - 0.5 * size[i]).fold(f32::NEG_INFINITY, f32::max);
+            let d =
+                (0..2).map(|i| (at[i] - centre[i]).abs() - 0.5 * size[i]).fold(f32::NEG_INFINITY, f32::max);
             let alpha = coverage(d, pixel);
             let matt = Material { albedo: colour, gloss: 0.0, polish: 4 };
             (alpha > 0.0).then(|| (lighting.shade(&matt, vec3(0.0, 0.0, 1.0), 1.0), alpha))
         }
-        Obstacle::Hand { centre, size, angle, colour } => hand(centre, size, angle, at, pixel).map(|(normal, alpha)| {
-            let skin = Material { albedo: colour, gloss: 0.04, polish: 4 };
-            (lighting.shade(&skin, normal, 0.85), alpha)
-        }),
+        Obstacle::Hand { centre, size, angle, colour } => {
+            hand(centre, size, angle, at, pixel).map(|(normal, alpha)| {
+                let skin = Material { albedo: colour, gloss: 0.04, polish: 4 };
+                (lighting.shade(&skin, normal, 0.85), alpha)
+            })
+        }
     }
 }
 

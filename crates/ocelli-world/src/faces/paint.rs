@@ -163,7 +163,8 @@ impl<'a> Painter<'a> {
     fn shade_hollows(&self, p: Vec3, paint: &mut Paint) {
         let side = p.x.abs();
         for hollow in &self.hollows {
-            let (u, v) = ((side - hollow.centre[0]) * hollow.inverse[0], (p.y - hollow.centre[1]) * hollow.inverse[1]);
+            let (u, v) =
+                ((side - hollow.centre[0]) * hollow.inverse[0], (p.y - hollow.centre[1]) * hollow.inverse[1]);
             paint.openness -= hollow.depth * bump(u * u + v * v);
         }
         let chin = self.anatomy.chin;
@@ -195,7 +196,8 @@ impl<'a> Painter<'a> {
         if p.y < top && p.y > bottom {
             let t = (top - p.y) / (top - bottom);
             let x = a.nose.half_width + 0.03 + (a.mouth.half_width + 0.05 - a.nose.half_width) * t;
-            let depth = l.lines * (0.30 + 2.5 * a.mouth.corner_lift.max(0.0)) * (4.0 * t * (1.0 - t)).min(1.0);
+            let depth =
+                l.lines * (0.30 + 2.5 * a.mouth.corner_lift.max(0.0)) * (4.0 * t * (1.0 - t)).min(1.0);
             let d = (side - x) / 0.045;
             paint.darken((depth * bump(d * d)).min(0.6));
         }
@@ -244,7 +246,8 @@ impl<'a> Painter<'a> {
         let mut paint = self.skin(p);
         paint.part = Part::Ear;
         paint.tint(self.looks.flush, 0.25);
-        let (v, w) = ((p.y + 0.08) / (0.17 * self.anatomy.ear_size), (p.z + 0.10) / (0.10 * self.anatomy.ear_size));
+        let (v, w) =
+            ((p.y + 0.08) / (0.17 * self.anatomy.ear_size), (p.z + 0.10) / (0.10 * self.anatomy.ear_size));
         paint.openness = 0.9 - 0.5 * bump(v * v + w * w);
         if self.occlusion.hat && p.y > hat_edge(p.z) {
             return self.knitted(p);
@@ -269,7 +272,8 @@ impl<'a> Painter<'a> {
         // Strands run down from the crown, so they differ around it.
         let around = diamond_angle(p.x, p.z + 0.3);
         let along = (p.y - 0.5 * p.z) * (1.5 + 5.0 * l.growth.curl);
-        let strands = value(around * 11.0, along, l.marks ^ 1) + value(around * 31.0, along * 1.6, l.marks ^ 2);
+        let strands =
+            value(around * 11.0, along, l.marks ^ 1) + value(around * 31.0, along * 1.6, l.marks ^ 2);
         let tone = 1.0 + 0.24 * strands;
         let mut paint = Paint::new(scale(l.hair, tone), Part::Hair);
         paint.gloss = 0.035 * tone;
@@ -286,7 +290,8 @@ impl<'a> Painter<'a> {
     }
 
     fn knitted(&self, p: Vec3) -> Paint {
-        let ribs = 0.85 + 0.15 * ((p.x * 55.0).sin() * (p.z * 55.0).cos()) + 0.1 * value(p.x * 3.0, p.y * 6.0, 77);
+        let ribs =
+            0.85 + 0.15 * ((p.x * 55.0).sin() * (p.z * 55.0).cos()) + 0.1 * value(p.x * 3.0, p.y * 6.0, 77);
         Paint::new(scale(self.occlusion.colour, ribs), Part::Occluder)
     }
 

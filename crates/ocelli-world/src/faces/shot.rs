@@ -286,7 +286,8 @@ impl Shot {
         ] {
             check_range(key, value, low, high)?;
         }
-        let colours = [i.ambient, self.occlusion.colour, self.background.colours[0], self.background.colours[1]];
+        let colours =
+            [i.ambient, self.occlusion.colour, self.background.colours[0], self.background.colours[1]];
         for value in colours.into_iter().chain(i.lights.iter().map(|l| l.colour)).flatten() {
             check_range("a colour", value, 0.0, 1000.0)?;
         }

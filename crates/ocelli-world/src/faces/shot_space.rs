@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::error::{SpaceError, check_range};
 use super::identity::normal;
 use super::shot::{
-    Background, Covering, CropError, Exposure, Expression, Eyewear, Hardness, Illumination, Obstacle, Occlusion,
-    Pattern, Pose, Shot, Spectrum,
+    Background, Covering, CropError, Exposure, Expression, Eyewear, Hardness, Illumination, Obstacle,
+    Occlusion, Pattern, Pose, Shot, Spectrum,
 };
 use crate::render::geometry::{Rgb, scale};
 use crate::render::light::{Light, black_body};
@@ -74,7 +74,7 @@ pub struct ShotSpace {
     pub light_angle: Reach,
     /// Under- or overexposure in stops, up to 6; default 0.4 usual, 2.6 hard. Hard shots are dark.
     pub stops: Reach,
-    /// Lowest and highest colour temperature in kelvin, within 1500 and 15 000; default 3600 to 9000.
+    /// Lowest and highest colour temperature in kelvin, within 1500 and 15 000; default 4300 to 8500.
     pub kelvin: [f32; 2],
     /// Sensor noise as a share of white, up to 0.5; default 0.015 usual, 0.06 hard (in dark shots).
     pub noise: Reach,
@@ -105,7 +105,7 @@ impl Default for ShotSpace {
             blink_share: 0.03,
             light_angle: Reach::new(50.0, 100.0),
             stops: Reach::new(0.4, 2.6),
-            kelvin: [3600.0, 9000.0],
+            kelvin: [4300.0, 8500.0],
             noise: Reach::new(0.015, 0.06),
             blur: Reach::new(0.004, 0.025),
             motion: Reach::new(0.0, 0.09),
@@ -241,7 +241,11 @@ impl ShotSpace {
             smile,
             mouth_open: ((open - 0.6) * 2.5).clamp(0.0, 1.0) * rng.random::<f32>() * k,
             brow_raise: (0.4 * normal(rng)).clamp(-1.0, 1.0) * k,
-            eye_closure: if rng.random::<f32>() < self.blink_share { 1.0 } else { 0.25 * rng.random::<f32>() * k },
+            eye_closure: if rng.random::<f32>() < self.blink_share {
+                1.0
+            } else {
+                0.25 * rng.random::<f32>() * k
+            },
             gaze: [0.35 * normal(rng) * k, 0.2 * normal(rng) * k].map(|g| g.clamp(-1.0, 1.0)),
         }
     }
@@ -261,7 +265,11 @@ impl ShotSpace {
             Light { direction, colour: scale(colour, key) },
             Light { direction: fill_direction, colour: scale(fill_colour, fill) },
         ];
-        let stops = if hard { -self.stops.magnitude(rng, true) * rng.random::<f32>() } else { self.stops.signed(rng, false) };
+        let stops = if hard {
+            -self.stops.magnitude(rng, true) * rng.random::<f32>()
+        } else {
+            self.stops.signed(rng, false)
+        };
         (Illumination { ambient: scale(colour, ambient), lights }, stops)
     }
 
@@ -277,7 +285,11 @@ impl ShotSpace {
             blur: self.blur.magnitude(rng, kind == 0),
             motion: self.motion.magnitude(rng, kind == 1),
             motion_angle: rng.random_range(0.0..180.0),
-            resolution: if kind == 2 { rng.random_range(lowest..=usual) } else { rng.random_range(usual..=1.0) },
+            resolution: if kind == 2 {
+                rng.random_range(lowest..=usual)
+            } else {
+                rng.random_range(usual..=1.0)
+            },
         }
     }
 

@@ -10,7 +10,7 @@ use super::identity::{Identity, IdentitySpace};
 use super::labels::Face;
 use super::shot::Shot;
 use super::shot_space::ShotSpace;
-use super::studio::{Canvas, render, render_picture};
+use super::studio::{Canvas, Studio};
 
 /// A world of faces: picture `(identity, shot)` is a pure function of the fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -49,22 +49,32 @@ impl FaceWorld {
     /// The picture of a person in a shot, with labels.
     pub fn render(&self, identity: u64, shot: u64) -> Result<Face, SpaceError> {
         self.validate()?;
-        render(&self.identity(identity), &self.shot(identity, shot), &self.canvas)
+        self.render_in(&mut Studio::default(), identity, shot)
     }
 
     /// The picture alone, which is quicker.
     pub fn render_picture(&self, identity: u64, shot: u64) -> Result<RgbImage, SpaceError> {
         self.validate()?;
-        render_picture(&self.identity(identity), &self.shot(identity, shot), &self.canvas)
+        self.picture_in(&mut Studio::default(), identity, shot)
     }
 
     /// Pictures with labels of many `(identity, shot)` pairs, in their order, on all threads.
     pub fn render_all(&self, pairs: &[(u64, u64)]) -> Result<Vec<Face>, SpaceError> {
-        pairs.par_iter().map(|&(identity, shot)| self.render(identity, shot)).collect()
+        self.validate()?;
+        pairs.par_iter().map_init(Studio::default, |studio, &(i, j)| self.render_in(studio, i, j)).collect()
     }
 
     /// Pictures of many `(identity, shot)` pairs, in their order, on all threads.
     pub fn render_pictures(&self, pairs: &[(u64, u64)]) -> Result<Vec<RgbImage>, SpaceError> {
-        pairs.par_iter().map(|&(identity, shot)| self.render_picture(identity, shot)).collect()
+        self.validate()?;
+        pairs.par_iter().map_init(Studio::default, |studio, &(i, j)| self.picture_in(studio, i, j)).collect()
+    }
+
+    fn render_in(&self, studio: &mut Studio, identity: u64, shot: u64) -> Result<Face, SpaceError> {
+        studio.render(&self.identity(identity), &self.shot(identity, shot), &self.canvas)
+    }
+
+    fn picture_in(&self, studio: &mut Studio, identity: u64, shot: u64) -> Result<RgbImage, SpaceError> {
+        studio.render_picture(&self.identity(identity), &self.shot(identity, shot), &self.canvas)
     }
 }

@@ -43,7 +43,7 @@ impl Camera {
             across += y * u + x * v;
             spread += x * x + y * y;
         }
-        if !(spread > 1e-9) {
+        if spread.is_nan() || spread <= 1e-9 {
             return None;
         }
         let (a, b) = (along / spread, across / spread);

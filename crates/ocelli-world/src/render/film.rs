@@ -20,7 +20,7 @@ pub struct Film {
 impl Film {
     /// Blurs with a Gaussian of standard deviation `sigma` pixels; the border repeats.
     pub fn blur(&mut self, sigma: f32) {
-        if !(sigma > 0.15) {
+        if sigma.is_nan() || sigma <= 0.15 {
             return;
         }
         let radius = (sigma * 2.5).ceil() as usize;
@@ -34,7 +34,7 @@ impl Film {
 
     /// Smears along a line of `length` pixels at `angle` degrees from the horizontal.
     pub fn smear(&mut self, length: f32, angle: f32) {
-        if !(length > 0.5) {
+        if length.is_nan() || length <= 0.5 {
             return;
         }
         let steps = (length.ceil() as usize * 2).max(2);
@@ -253,11 +253,9 @@ mod tests {
 
     #[test]
     fn blurs_spread_light_without_losing_it() {
-        for change in [
-            (|f: &mut Film| f.blur(2.0)) as fn(&mut Film),
-            |f| f.smear(6.0, 30.0),
-            |f| f.coarsen(0.34),
-        ] {
+        for change in
+            [(|f: &mut Film| f.blur(2.0)) as fn(&mut Film), |f| f.smear(6.0, 30.0), |f| f.coarsen(0.34)]
+        {
             let mut film = dot(33);
             change(&mut film);
             assert!((total(&film) - 1.0).abs() < 0.05, "light {}", total(&film));
@@ -281,7 +279,8 @@ mod tests {
         let plain = film.develop(1.0, 1.0, 0.0, false, &mut stream(0, "test", 0));
         assert!(plain.as_raw().iter().all(|&b| (126..=128).contains(&b)), "{:?}", plain.get_pixel(0, 0));
         let noisy = film.develop(1.0, 1.0, 0.05, false, &mut stream(0, "test", 0));
-        let deviation = (noisy.as_raw().iter().map(|&b| (f32::from(b) - 127.0).powi(2)).sum::<f32>() / 12_288.0).sqrt();
+        let deviation =
+            (noisy.as_raw().iter().map(|&b| (f32::from(b) - 127.0).powi(2)).sum::<f32>() / 12_288.0).sqrt();
         assert!((deviation / 255.0 - 0.05).abs() < 0.003, "{}", deviation / 255.0);
     }
 }

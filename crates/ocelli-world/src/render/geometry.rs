@@ -14,17 +14,20 @@ pub struct Vec3 {
 }
 
 /// Shorthand for a [`Vec3`].
+#[inline]
 pub const fn vec3(x: f32, y: f32, z: f32) -> Vec3 {
     Vec3 { x, y, z }
 }
 
 impl Vec3 {
     /// Inner product.
+    #[inline]
     pub fn dot(self, other: Vec3) -> f32 {
         self.x * other.x + self.y * other.y + self.z * other.z
     }
 
     /// Cross product, right-handed.
+    #[inline]
     pub fn cross(self, other: Vec3) -> Vec3 {
         vec3(
             self.y * other.z - self.z * other.y,
@@ -34,11 +37,13 @@ impl Vec3 {
     }
 
     /// Euclidean length.
+    #[inline]
     pub fn length(self) -> f32 {
         self.dot(self).sqrt()
     }
 
     /// The vector at length one; a vector without a direction becomes `(0, 0, 1)`.
+    #[inline]
     pub fn unit(self) -> Vec3 {
         let length = self.length();
         if length > 1e-12 { self * (1.0 / length) } else { vec3(0.0, 0.0, 1.0) }
@@ -47,6 +52,7 @@ impl Vec3 {
 
 impl Add for Vec3 {
     type Output = Vec3;
+    #[inline]
     fn add(self, o: Vec3) -> Vec3 {
         vec3(self.x + o.x, self.y + o.y, self.z + o.z)
     }
@@ -54,6 +60,7 @@ impl Add for Vec3 {
 
 impl Sub for Vec3 {
     type Output = Vec3;
+    #[inline]
     fn sub(self, o: Vec3) -> Vec3 {
         vec3(self.x - o.x, self.y - o.y, self.z - o.z)
     }
@@ -61,6 +68,7 @@ impl Sub for Vec3 {
 
 impl Mul<f32> for Vec3 {
     type Output = Vec3;
+    #[inline]
     fn mul(self, k: f32) -> Vec3 {
         vec3(self.x * k, self.y * k, self.z * k)
     }
@@ -68,6 +76,7 @@ impl Mul<f32> for Vec3 {
 
 impl Neg for Vec3 {
     type Output = Vec3;
+    #[inline]
     fn neg(self) -> Vec3 {
         vec3(-self.x, -self.y, -self.z)
     }
@@ -93,11 +102,13 @@ impl Rotation {
     }
 
     /// Rotates a vector.
+    #[inline]
     pub fn apply(&self, v: Vec3) -> Vec3 {
         vec3(self.rows[0].dot(v), self.rows[1].dot(v), self.rows[2].dot(v))
     }
 
     /// Rotates a vector back.
+    #[inline]
     pub fn invert(&self, v: Vec3) -> Vec3 {
         self.rows[0] * v.x + self.rows[1] * v.y + self.rows[2] * v.z
     }
@@ -107,26 +118,37 @@ impl Rotation {
 pub type Rgb = [f32; 3];
 
 /// `a` at `t = 0`, `b` at `t = 1`.
+#[inline]
 pub fn lerp(a: f32, b: f32, t: f32) -> f32 {
     a + (b - a) * t
 }
 
 /// Mixes two colours.
+#[inline]
 pub fn mix(a: Rgb, b: Rgb, t: f32) -> Rgb {
     [lerp(a[0], b[0], t), lerp(a[1], b[1], t), lerp(a[2], b[2], t)]
 }
 
 /// Scales a colour.
+#[inline]
 pub fn scale(a: Rgb, k: f32) -> Rgb {
     [a[0] * k, a[1] * k, a[2] * k]
 }
 
-/// Multiplies two colours, as a filter does.
-pub fn filter(a: Rgb, b: Rgb) -> Rgb {
-    [a[0] * b[0], a[1] * b[1], a[2] * b[2]]
+/// Adds two lights.
+#[inline]
+pub fn add(a: Rgb, b: Rgb) -> Rgb {
+    [a[0] + b[0], a[1] + b[1], a[2] + b[2]]
+}
+
+/// `v`, or 0 where it is negative or not a number: one instruction, unlike `max`.
+#[inline]
+pub fn positive(v: f32) -> f32 {
+    if v > 0.0 { v } else { 0.0 }
 }
 
 /// Rises smoothly from 0 at `low` to 1 at `high`.
+#[inline]
 pub fn smoothstep(low: f32, high: f32, v: f32) -> f32 {
     // With constant edges the reciprocal is computed by the compiler.
     let t = ((v - low) * (1.0 / (high - low))).clamp(0.0, 1.0);
@@ -135,6 +157,7 @@ pub fn smoothstep(low: f32, high: f32, v: f32) -> f32 {
 
 /// The share of a pixel inside a shape, from the signed distance `d` to its edge (negative inside) and the
 /// pixel's width, in the same unit.
+#[inline]
 pub fn coverage(d: f32, pixel: f32) -> f32 {
     (0.5 - d / pixel).clamp(0.0, 1.0)
 }
@@ -142,8 +165,9 @@ pub fn coverage(d: f32, pixel: f32) -> f32 {
 /// A smooth bump of height 1 at squared radius 0, exactly 0 from squared radius 1 on: `(1 - r²)³`.
 ///
 /// It stands in for a Gaussian of standard deviation about 0.37, without the exponential and without a tail.
+#[inline]
 pub fn bump(r2: f32) -> f32 {
-    let t = (1.0 - r2).max(0.0);
+    let t = positive(1.0 - r2);
     t * t * t
 }
 

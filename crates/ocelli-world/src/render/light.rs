@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::geometry::{Rgb, Vec3, vec3};
+use super::geometry::{Rgb, Vec3, positive, vec3};
 
 /// A distant light.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,6 +62,7 @@ impl Lighting {
 
     /// Light leaving a surface towards the camera; `normal` is unit length in camera axes, `openness` in `[0, 1]`
     /// is the share of the surroundings that the point sees.
+    #[inline]
     pub fn shade(&self, material: &Material, normal: Vec3, openness: f32) -> Rgb {
         // Rooms are brighter above than below.
         let sky = openness * (0.78 + 0.22 * normal.y);
@@ -69,8 +70,8 @@ impl Lighting {
         let mut shine = [0.0; 3];
         let direct = 0.35 + 0.65 * openness;
         for source in &self.sources {
-            let cosine = ((normal.dot(source.towards) + WRAP) * (1.0 / (1.0 + WRAP))).max(0.0) * direct;
-            let mut highlight = normal.dot(source.halfway).max(0.0);
+            let cosine = positive((normal.dot(source.towards) + WRAP) * (1.0 / (1.0 + WRAP))) * direct;
+            let mut highlight = positive(normal.dot(source.halfway));
             for _ in 0..material.polish {
                 highlight *= highlight;
             }

@@ -32,6 +32,15 @@ pub struct Scene {
     pub triangles: Vec<Triangle>,
 }
 
+impl Scene {
+    /// Empties the scene, keeping its memory.
+    pub fn clear(&mut self) {
+        self.vertices.clear();
+        self.screen.clear();
+        self.triangles.clear();
+    }
+}
+
 /// A grid of points, row after row: seen from outside, rows run downwards and columns to the right.
 #[derive(Debug)]
 pub struct Grid {
@@ -64,7 +73,8 @@ impl Grid {
 
     /// The same surface seen from the inside.
     pub fn reversed(&self) -> Grid {
-        let flip = |points: &[Vec3]| points.chunks(self.columns).flat_map(|r| r.iter().rev().copied()).collect();
+        let flip =
+            |points: &[Vec3]| points.chunks(self.columns).flat_map(|r| r.iter().rev().copied()).collect();
         Grid {
             points: flip(&self.points),
             columns: self.columns,

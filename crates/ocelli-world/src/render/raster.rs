@@ -1,6 +1,6 @@
 //! The visibility buffer: which triangle is nearest at each sample.
 
-use super::geometry::Vec3;
+use super::geometry::{Vec3, positive};
 use super::mesh::Scene;
 
 /// Samples a pixel, along each axis.
@@ -9,13 +9,21 @@ pub const SAMPLES: usize = 2;
 const EMPTY: u32 = u32::MAX;
 
 /// Nearest triangle and its depth at 2×2 samples a pixel.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Visibility {
     width: usize,
     height: usize,
-    triangle: Vec<u32>,
-    depth: Vec<f32>,
+    samples: Vec<Sample>,
 }
+
+/// The nearest triangle at a sample, and its depth.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    depth: f32,
+    triangle: u32,
+}
+
+const NOTHING: Sample = Sample { depth: f32::INFINITY, triangle: EMPTY };
 
 /// What is seen of one object in one pixel.
 #[derive(Clone, Copy, Debug)]
@@ -32,21 +40,50 @@ pub struct Fragment {
     pub depth: f32,
 }
 
-/// Tolerance for samples on a shared edge, in pixels squared.
+/// A barycentric weight: linear in x and y, zero on one edge.
+struct Plane {
+    dx: f32,
+    dy: f32,
+    through: [f32; 2],
+    /// Where the weight reaches its tolerance, per unit of height: `-1 / dx`.
+    run: f32,
+}
+
+/// Weights down to this count as inside, so that no sample falls between two triangles.
 const EDGE: f32 = -1e-4;
+
+impl Plane {
+    fn new(dx: f32, dy: f32, through: [f32; 3]) -> Plane {
+        Plane { dx, dy, through: [through[0], through[1]], run: -1.0 / dx }
+    }
+
+    fn at(&self, x: f32, y: f32) -> f32 {
+        self.dx * (x - self.through[0]) + self.dy * (y - self.through[1])
+    }
+
+    /// The part of `from..=to` in row `y` where the weight is not below [`EDGE`].
+    fn clip(&self, y: f32, from: f32, to: f32) -> (f32, f32) {
+        let level = self.dy * (y - self.through[1]) - EDGE;
+        if self.dx.abs() < 1e-9 {
+            return if level >= 0.0 { (from, to) } else { (1.0, 0.0) };
+        }
+        let crossing = level * self.run + self.through[0];
+        if self.dx > 0.0 { (from.max(crossing), to) } else { (from, to.min(crossing)) }
+    }
+}
 
 impl Visibility {
     /// Rasterises a scene for a picture of `width × height` pixels.
     ///
     /// Only triangles that face the camera are kept. Vertices that are not finite hide their triangles.
-    pub fn of(scene: &Scene, width: usize, height: usize) -> Visibility {
+    pub fn render(&mut self, scene: &Scene, width: usize, height: usize) {
         let samples = width * height * SAMPLES * SAMPLES;
-        let mut buffer =
-            Visibility { width, height, triangle: vec![EMPTY; samples], depth: vec![f32::INFINITY; samples] };
+        (self.width, self.height) = (width, height);
+        self.samples.clear();
+        self.samples.resize(samples, NOTHING);
         for index in 0..scene.triangles.len() {
-            buffer.draw(scene, index);
+            self.draw(scene, index);
         }
-        buffer
     }
 
     fn draw(&mut self, scene: &Scene, index: usize) {
@@ -57,8 +94,8 @@ impl Visibility {
             [x * k - 0.5, y * k - 0.5, z]
         });
         let area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]);
-        // Counter-clockwise seen from outside is negative with y down; the comparison is false for NaN too.
-        if !(area < -1e-6) || !area.is_finite() {
+        // Counter-clockwise seen from outside is negative with y down.
+        if !area.is_finite() || area >= -1e-6 {
             return;
         }
         let (columns, rows) = (self.width * SAMPLES, self.height * SAMPLES);
@@ -72,33 +109,33 @@ impl Visibility {
             return;
         }
         let inverse = 1.0 / area;
-        // Barycentric weights of a, b are linear in x and y; c's is the rest.
-        let (ax, ay) = ((b[1] - c[1]) * inverse, (c[0] - b[0]) * inverse);
-        let (bx, by) = ((c[1] - a[1]) * inverse, (a[0] - c[0]) * inverse);
-        let (x0, y0) = (xs.start as f32, ys.start as f32);
-        let mut row_a = ax * (x0 - c[0]) + ay * (y0 - c[1]);
-        let mut row_b = bx * (x0 - c[0]) + by * (y0 - c[1]);
+        // Barycentric weights are linear in x and y.
+        let weights = [
+            Plane::new((b[1] - c[1]) * inverse, (c[0] - b[0]) * inverse, c),
+            Plane::new((c[1] - a[1]) * inverse, (a[0] - c[0]) * inverse, a),
+            Plane::new((a[1] - b[1]) * inverse, (b[0] - a[0]) * inverse, b),
+        ];
+        let slope = weights[0].dx * a[2] + weights[1].dx * b[2] + weights[2].dx * c[2];
         for y in ys {
-            let (mut wa, mut wb) = (row_a, row_b);
-            let start = y * columns;
-            let mut entered = false;
-            for x in xs.clone() {
-                let wc = 1.0 - wa - wb;
-                if wa >= EDGE && wb >= EDGE && wc >= EDGE {
-                    let depth = wa * a[2] + wb * b[2] + wc * c[2];
-                    if depth < self.depth[start + x] {
-                        self.depth[start + x] = depth;
-                        self.triangle[start + x] = index as u32;
-                    }
-                    entered = true;
-                } else if entered {
-                    break; // triangles are convex
-                }
-                wa += ax;
-                wb += bx;
+            let at = y as f32;
+            let (mut from, mut to) = (xs.start as f32, (xs.end - 1) as f32);
+            for weight in &weights {
+                (from, to) = weight.clip(at, from, to);
             }
-            row_a += ay;
-            row_b += by;
+            if from > to {
+                continue;
+            }
+            let from = ceil(from);
+            let x = from as f32;
+            let mut depth =
+                weights[0].at(x, at) * a[2] + weights[1].at(x, at) * b[2] + weights[2].at(x, at) * c[2];
+            let row = y * columns;
+            for sample in &mut self.samples[row + from..row + to as usize + 1] {
+                if depth < sample.depth {
+                    *sample = Sample { depth, triangle: index as u32 };
+                }
+                depth += slope;
+            }
         }
     }
 
@@ -117,7 +154,7 @@ impl Visibility {
         let mut farthest = f32::NEG_INFINITY;
         for row in y.saturating_sub(1)..=(y + 1).min(rows - 1) {
             for column in x.saturating_sub(1)..=(x + 1).min(columns - 1) {
-                farthest = farthest.max(self.depth[row * columns + column]);
+                farthest = farthest.max(self.samples[row * columns + column].depth);
             }
         }
         Some(farthest)
@@ -127,7 +164,8 @@ impl Visibility {
     pub fn fragments(&self, scene: &Scene, x: usize, y: usize, mut visit: impl FnMut(Fragment)) -> f32 {
         let columns = self.width * SAMPLES;
         let corner = y * SAMPLES * columns + x * SAMPLES;
-        let mut seen = [corner, corner + 1, corner + columns, corner + columns + 1].map(|i| self.triangle[i]);
+        let mut seen =
+            [corner, corner + 1, corner + columns, corner + columns + 1].map(|i| self.samples[i].triangle);
         let first = seen[0];
         if seen == [first; 4] {
             // Most pixels show one triangle or none.
@@ -174,9 +212,9 @@ fn fragment(scene: &Scene, index: usize, at: [f32; 2], share: f32) -> Fragment {
     let (bx, by) = (sb[0] - sc[0], sb[1] - sc[1]);
     let (px, py) = (at[0] - sc[0], at[1] - sc[1]);
     let inverse = 1.0 / (ax * by - ay * bx);
-    let wa = ((px * by - py * bx) * inverse).max(0.0);
-    let wb = ((ax * py - ay * px) * inverse).max(0.0);
-    let wc = (1.0 - wa - wb).max(0.0);
+    let wa = positive((px * by - py * bx) * inverse);
+    let wb = positive((ax * py - ay * px) * inverse);
+    let wc = positive(1.0 - wa - wb);
     let total = 1.0 / (wa + wb + wc);
     let (wa, wb, wc) = (wa * total, wb * total, wc * total);
     Fragment {

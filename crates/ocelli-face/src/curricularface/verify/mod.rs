@@ -1,7 +1,8 @@
-//! Reference-case components, in the order of the dossier.
+//! Reference-case components, in the order of the dossier; those of the evaluators are in [`protocols`].
 
-use ocelli_method::{Array, Component, Outputs, Replay, ReplayError};
-use ocelli_metrics as metrics;
+mod protocols;
+
+use ocelli_method::{Component, Outputs, Replay, ReplayError};
 use ocelli_nn::backbones::{
     Embedded, IrConfig, IrDepth, IrDialect, IrUnit, IrUnitKind, MobileFaceNet, MobileFaceNetTail, ResNetDepth,
     ResNetFace,
@@ -18,12 +19,16 @@ use super::head::{CurricularConfig, CurricularHead};
 use crate::recognition::margin::Head;
 
 /// The components.
-pub const COMPONENTS: &[Component] = &[
+pub(super) const COMPONENTS: &[Component] = &[
     Component { name: "head", run: head },
     Component { name: "arcface", run: arcface },
     Component { name: "train", run: train },
     Component { name: "block", run: block },
     Component { name: "backbone", run: backbone },
+    Component { name: "metric.lfw", run: protocols::verification },
+    Component { name: "metric.roc", run: protocols::roc },
+    Component { name: "metric.ident", run: protocols::identification },
+    Component { name: "metric.ijb", run: protocols::templates },
 ];
 
 /// Length of the embedding and number of classes, from the stored prototypes.

@@ -1,0 +1,302 @@
+//! Pictures of people: procedural, in folders, or in lists; those to train on and those to measure by.
+
+use std::path::{Path, PathBuf};
+
+use ocelli_data::annotations::lfw::PairList;
+use ocelli_data::annotations::{FolderDataset, ImageList, split_identities};
+use ocelli_data::dataset::{BadItem, MemoryDataset, PictureFiles, Sample};
+use ocelli_data::image::Preparation;
+use ocelli_data::sample::{PairOptions, PairSampler, VerificationPair};
+use ocelli_data::{DataError, Dataset};
+use ocelli_method::random::Generator;
+use ocelli_world::faces::{Canvas, FaceWorld, SpaceError};
+use thiserror::Error;
+
+use super::recipe::{DataConfig, EvaluateConfig, WORLD, WorldConfig};
+
+/// Why pictures of people cannot be had.
+#[derive(Debug, Error)]
+pub enum FaceDataError {
+    /// A file or folder is at fault.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The procedural world is at fault.
+    #[error(transparent)]
+    World(#[from] SpaceError),
+    /// There are too few people.
+    #[error("{source_name}: {reason}")]
+    TooFew {
+        /// Where the people come from.
+        source_name: String,
+        /// How many there are, and how many are needed.
+        reason: String,
+    },
+}
+
+/// Labelled pictures, in memory or in files.
+#[derive(Debug)]
+pub enum Pictures {
+    /// Rendered pictures.
+    Memory(MemoryDataset),
+    /// Files, those that fit kept in memory once they are decoded.
+    Files(PictureFiles),
+}
+
+impl Pictures {
+    /// The identity of every picture.
+    pub fn labels(&self) -> &[usize] {
+        match self {
+            Self::Memory(m) => m.labels(),
+            Self::Files(f) => f.labels(),
+        }
+    }
+
+    /// Number of identities.
+    pub fn identities(&self) -> usize {
+        self.labels().iter().max().map_or(0, |&last| last + 1)
+    }
+}
+
+impl Dataset for Pictures {
+    type Item = Sample;
+
+    fn len(&self) -> usize {
+        self.labels().len()
+    }
+
+    fn get(&self, index: usize, generator: &mut Generator) -> Result<Sample, DataError> {
+        match self {
+            Self::Memory(m) => m.get(index, generator),
+            Self::Files(f) => f.get(index, generator),
+        }
+    }
+
+    fn name(&self, index: usize) -> String {
+        match self {
+            Self::Memory(m) => m.name(index),
+            Self::Files(f) => f.name(index),
+        }
+    }
+}
+
+/// Pictures to measure a recogniser by, with the pairs to compare.
+#[derive(Debug)]
+pub struct TestSet {
+    /// The pictures.
+    pub pictures: Pictures,
+    /// Which are compared.
+    pub pairs: Vec<VerificationPair>,
+    /// Folds of the pairs.
+    pub folds: usize,
+}
+
+/// Everything a training needs to see.
+#[derive(Debug)]
+pub struct FaceData {
+    /// Pictures to train on.
+    pub train: Pictures,
+    /// Pictures of other people.
+    pub test: TestSet,
+    /// Files that could not be read, of both parts.
+    pub bad: Vec<BadItem>,
+}
+
+/// Decoded pictures that are kept in memory, at most.
+const KEEP_BYTES: u64 = 4 << 30;
+
+/// Makes or reads the pictures that a recipe asks for, prepared for a network of `size` pixels a side.
+///
+/// # Errors
+/// [`FaceDataError`] naming the folder, file or setting.
+pub fn load(
+    config: &DataConfig,
+    evaluate: &EvaluateConfig,
+    preparation: &Preparation,
+    seed: u64,
+) -> Result<FaceData, FaceDataError> {
+    let size = preparation.size.map_or(0, |[h, _]| h);
+    let (train, test, mut bad) = if config.train == WORLD {
+        let (train, test) = world_people(config)?;
+        (render(&config.world, size, train)?, render(&config.world, size, test)?, Vec::new())
+    } else {
+        let people = People::open(&config.train, &config.root)?;
+        let (train, test) = people.split(config, seed)?;
+        let (train, mut bad) = train.load(preparation, config.max_bad_share)?;
+        let (test, more) = match test {
+            Some(test) => test.load(preparation, config.max_bad_share)?,
+            None => (Pictures::Memory(MemoryDataset::new(Vec::new(), Vec::new())?), Vec::new()),
+        };
+        bad.extend(more);
+        (train, test, bad)
+    };
+    let test = if config.test.is_empty() {
+        test_set(test, evaluate, seed, &config.train)?
+    } else {
+        let (test, more) = load_test(config, evaluate, preparation, seed)?;
+        bad.extend(more);
+        test
+    };
+    Ok(FaceData { train, test, bad })
+}
+
+/// Makes or reads the pictures to measure by: `data.test`, or the people held out of `data.train`.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_test(
+    config: &DataConfig,
+    evaluate: &EvaluateConfig,
+    preparation: &Preparation,
+    seed: u64,
+) -> Result<(TestSet, Vec<BadItem>), FaceDataError> {
+    if config.test.is_empty() && config.train == WORLD {
+        let size = preparation.size.map_or(0, |[h, _]| h);
+        let test = render(&config.world, size, world_people(config)?.1)?;
+        return Ok((test_set(test, evaluate, seed, WORLD)?, Vec::new()));
+    }
+    let (name, people) = match config.test.is_empty() {
+        true => (&config.train, People::open(&config.train, &config.root)?.split(config, seed)?.1),
+        false => (&config.test, Some(People::open(&config.test, &config.root)?)),
+    };
+    let people = people.ok_or_else(|| too_few(name, "no people are held out"))?;
+    let (test, bad) = people.load(preparation, config.max_bad_share)?;
+    Ok((test_set(test, evaluate, seed, name)?, bad))
+}
+
+/// Reads the pictures of a pair list in LFW's form, found under `root`.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_pairs(
+    list: &Path,
+    root: &Path,
+    ending: &str,
+    preparation: &Preparation,
+) -> Result<TestSet, FaceDataError> {
+    let pairs = PairList::read(list, root, ending)?;
+    let mut files: Vec<PathBuf> = pairs.pairs.iter().flat_map(|p| [p.left.clone(), p.right.clone()]).collect();
+    files.sort();
+    files.dedup();
+    let place = |file: &PathBuf| files.binary_search(file).unwrap_or_default();
+    let compared = pairs.pairs.iter().map(|p| VerificationPair {
+        left: place(&p.left),
+        right: place(&p.right),
+        same: p.same,
+        fold: p.fold,
+    });
+    let compared = compared.collect();
+    let labels = vec![0; files.len()];
+    let people = People { name: list.display().to_string(), files, labels };
+    // A pair without its picture would change the protocol: nothing may be left out.
+    let (pictures, _) = people.load(preparation, 0.0)?;
+    Ok(TestSet { pictures, pairs: compared, folds: pairs.folds })
+}
+
+/// Picture files of people, not opened yet.
+#[derive(Debug)]
+struct People {
+    name: String,
+    files: Vec<PathBuf>,
+    labels: Vec<usize>,
+}
+
+impl People {
+    fn open(name: &str, root: &str) -> Result<Self, FaceDataError> {
+        let path = Path::new(name);
+        if path.is_dir() {
+            let folder = FolderDataset::open(path)?;
+            folder.require_identities(2)?;
+            return Ok(Self { name: name.to_owned(), files: folder.files, labels: folder.labels });
+        }
+        if !path.exists() {
+            let reason = "no such folder or list; give a folder with one folder a person, or `world`";
+            return Err(too_few(name, reason));
+        }
+        let root = if root.is_empty() { path.parent().unwrap_or(Path::new("")) } else { Path::new(root) };
+        let list = ImageList::read(path, root)?;
+        Ok(Self { name: name.to_owned(), files: list.files, labels: list.labels })
+    }
+
+    fn identities(&self) -> usize {
+        self.labels.iter().max().map_or(0, |&last| last + 1)
+    }
+
+    /// Those to train on, and those held out unless there is a test set of its own.
+    fn split(self, config: &DataConfig, seed: u64) -> Result<(Self, Option<Self>), FaceDataError> {
+        if !config.test.is_empty() {
+            return Ok((self, None));
+        }
+        let held_out = held_out(config, self.identities());
+        let split = split_identities(self.identities(), held_out, Some(seed))?;
+        let (train, test) = (self.only(&split.train), self.only(&split.held_out));
+        Ok((train, Some(test)))
+    }
+
+    /// The pictures of some identities, renumbered from 0.
+    fn only(&self, identities: &[usize]) -> Self {
+        let kept = self.labels.iter().zip(&self.files).filter_map(|(label, file)| {
+            Some((identities.binary_search(label).ok()?, file.clone()))
+        });
+        let (labels, files) = kept.unzip();
+        Self { name: self.name.clone(), files, labels }
+    }
+
+    fn load(
+        self,
+        preparation: &Preparation,
+        max_bad_share: f64,
+    ) -> Result<(Pictures, Vec<BadItem>), FaceDataError> {
+        let list = ImageList { files: self.files, labels: self.labels };
+        let (files, scan) = list.into_files(preparation.clone()).load(max_bad_share, KEEP_BYTES)?;
+        Ok((Pictures::Files(files), scan.bad))
+    }
+}
+
+fn too_few(name: &str, reason: impl Into<String>) -> FaceDataError {
+    FaceDataError::TooFew { source_name: name.to_owned(), reason: reason.into() }
+}
+
+/// People held out: as many as said, else a quarter.
+fn held_out(config: &DataConfig, identities: usize) -> usize {
+    match config.held_out {
+        0 => (identities / 4).max(2),
+        said => said,
+    }
+}
+
+/// Numbers of the people to train on, and of those held out.
+fn world_people(config: &DataConfig) -> Result<(Vec<u64>, Vec<u64>), FaceDataError> {
+    let people = usize::try_from(config.world.people).unwrap_or(usize::MAX);
+    let split = split_identities(people, held_out(config, people), None)?;
+    let numbers = |list: Vec<usize>| list.into_iter().map(|i| i as u64).collect();
+    Ok((numbers(split.train), numbers(split.held_out)))
+}
+
+/// Renders all pictures of some people of the world.
+fn render(config: &WorldConfig, size: u32, people: Vec<u64>) -> Result<Pictures, FaceDataError> {
+    let world = FaceWorld {
+        seed: config.seed,
+        identities: config.identities,
+        shots: config.shots,
+        canvas: Canvas::aligned(size),
+    };
+    let wanted: Vec<(u64, u64)> =
+        people.iter().flat_map(|&person| (0..config.pictures).map(move |shot| (person, shot))).collect();
+    let labels = (0..people.len()).flat_map(|label| (0..config.pictures).map(move |_| label)).collect();
+    Ok(Pictures::Memory(MemoryDataset::new(world.render_pictures(&wanted)?, labels)?))
+}
+
+fn test_set(
+    pictures: Pictures,
+    evaluate: &EvaluateConfig,
+    seed: u64,
+    name: &str,
+) -> Result<TestSet, FaceDataError> {
+    if pictures.identities() < 2 {
+        let reason = format!("verification needs 2 people or more, found {}", pictures.identities());
+        return Err(too_few(name, reason));
+    }
+    let options = PairOptions { folds: evaluate.folds, seed, ..PairOptions::default() };
+    let pairs = PairSampler::new(pictures.labels(), options)?.pairs()?;
+    Ok(TestSet { pictures, pairs: pairs.pairs, folds: pairs.folds })
+}

@@ -1,0 +1,90 @@
+//! The training losses by the names that recipes use. Each is a head on the embedding, followed by softmax cross
+//! entropy.
+
+use ocelli_nn::Path;
+use serde::{Deserialize, Serialize};
+
+use super::margin::Head;
+use crate::curricularface::{ArcConfig, ArcHead, CurricularConfig, CurricularHead};
+
+/// A recipe's section `loss`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "lowercase")]
+pub enum LossConfig {
+    /// The adaptive curriculum.
+    CurricularFace(CurricularConfig),
+    /// The additive angular margin.
+    ArcFace(ArcConfig),
+    /// Normalised softmax without a margin.
+    Softmax(SoftmaxConfig),
+}
+
+/// Settings of the normalised softmax.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SoftmaxConfig {
+    /// Scale of the logits.
+    pub s: f64,
+}
+
+impl Default for SoftmaxConfig {
+    fn default() -> Self {
+        Self { s: ArcConfig::default().s }
+    }
+}
+
+impl Default for LossConfig {
+    fn default() -> Self {
+        Self::CurricularFace(CurricularConfig::default())
+    }
+}
+
+impl LossConfig {
+    /// The method's slug, or the baseline's name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::CurricularFace(_) => "curricularface",
+            Self::ArcFace(_) => "arcface",
+            Self::Softmax(_) => "softmax",
+        }
+    }
+
+    /// Says what is out of range, as `key: reason`.
+    ///
+    /// # Errors
+    /// The first setting that no training could run with.
+    pub fn validate(&self) -> Result<(), String> {
+        let (s, m) = match self {
+            Self::CurricularFace(c) => {
+                if !(0.0..=1.0).contains(&c.alpha) {
+                    return Err(format!("loss.alpha: {} is outside 0 to 1", c.alpha));
+                }
+                if !c.t0.is_finite() {
+                    return Err(format!("loss.t0: {} is no number", c.t0));
+                }
+                (c.s, c.m)
+            }
+            Self::ArcFace(c) => (c.s, c.m),
+            Self::Softmax(c) => (c.s, 0.0),
+        };
+        if !s.is_finite() || s <= 0.0 {
+            return Err(format!("loss.s: {s} is not above 0"));
+        }
+        match (0.0..std::f64::consts::FRAC_PI_2).contains(&m) {
+            true => Ok(()),
+            false => Err(format!("loss.m: {m} radians is outside 0 to pi/2")),
+        }
+    }
+
+    /// Builds the head at `path`.
+    pub fn build(&self, path: &Path, embedding: usize, classes: usize) -> Box<dyn Head> {
+        match *self {
+            Self::CurricularFace(config) => Box::new(CurricularHead::new(path, embedding, classes, config)),
+            Self::ArcFace(config) => Box::new(ArcHead::new(path, embedding, classes, config)),
+            Self::Softmax(SoftmaxConfig { s }) => {
+                let config = ArcConfig { s, m: 0.0, easy_margin: false };
+                Box::new(ArcHead::new(path, embedding, classes, config))
+            }
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! A trained network with all it needs to be used: pictures in, unit embeddings out.
+
+use std::path::{Path, PathBuf};
+
+use image::RgbImage;
+use ocelli_data::DataError;
+use ocelli_data::augment::Normalise;
+use ocelli_data::image::{Fit, Preparation};
+use ocelli_nn::tensor::{from_values, values};
+use ocelli_nn::weights::safetensors::{self, Metadata};
+use ocelli_nn::weights::{KeysError, StateDict, WeightsError, match_keys};
+use ocelli_nn::{Pass, Store, StoreError};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::backbone::{Backbone, BackboneConfig};
+
+/// What weights carry besides the weights: how to build the network and prepare its pictures.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Passport {
+    /// Slug of the method, or name of the baseline, that trained the network.
+    pub method: String,
+    /// The network.
+    pub backbone: BackboneConfig,
+    /// How pictures of another shape are brought to the network's.
+    pub fit: Fit,
+}
+
+/// The metadata entry of a weights file that holds the [`Passport`].
+const PASSPORT: &str = "ocelli.face-recognition";
+
+/// Why a recogniser cannot be opened or used.
+#[derive(Debug, Error)]
+pub enum RecognizerError {
+    /// The file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] WeightsError),
+    /// The file does not say which network it is of.
+    #[error(
+        "{}: does not say which network it is of; make it with `ocelli train` or `ocelli import`",
+        .0.display()
+    )]
+    NoPassport(PathBuf),
+    /// What it says cannot be understood.
+    #[error("{}: its description of the network cannot be used: {reason}", path.display())]
+    BadPassport {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The file is of another network.
+    #[error("{}: {source}", path.display())]
+    Keys {
+        /// The file.
+        path: PathBuf,
+        /// Which keys.
+        source: Box<KeysError>,
+    },
+    /// The weights do not fit.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A picture cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A network gave something that is no number.
+    #[error("the network gives values that are no numbers for picture {0}")]
+    NotFinite(usize),
+    /// The device is not to be had.
+    #[error(transparent)]
+    Device(#[from] ocelli_nn::DeviceError),
+}
+
+/// A recognition network and how to feed it.
+#[derive(Clone, Debug)]
+pub struct Recognizer {
+    passport: Passport,
+    store: Store,
+    backbone: Backbone,
+}
+
+/// Pictures that go through the network at once.
+const BATCH: usize = 32;
+
+impl Recognizer {
+    /// A network with its initial weights, or those that its configuration names.
+    ///
+    /// # Errors
+    /// When those weights are of another network.
+    pub fn new(passport: Passport, store: Store) -> Result<Self, RecognizerError> {
+        let backbone = passport.backbone.build(&store.root());
+        let recognizer = Self { passport, store, backbone };
+        if let Some(path) = recognizer.passport.backbone.weights.clone() {
+            recognizer.load(&path, &safetensors::read(&path)?.state)?;
+        }
+        Ok(recognizer)
+    }
+
+    /// Opens weights that [`Recognizer::save`] wrote.
+    ///
+    /// # Errors
+    /// [`RecognizerError`] naming the file and the key.
+    pub fn open(path: &Path, device: &str) -> Result<Self, RecognizerError> {
+        let contents = safetensors::read(path)?;
+        let text = contents.metadata.get(PASSPORT).ok_or_else(|| RecognizerError::NoPassport(path.to_owned()))?;
+        let bad = |reason: String| RecognizerError::BadPassport { path: path.to_owned(), reason };
+        let passport: Passport = serde_json::from_str(text).map_err(|e| bad(e.to_string()))?;
+        passport.backbone.validate().map_err(bad)?;
+        let backbone = BackboneConfig { weights: None, ..passport.backbone.clone() };
+        let store = Store::new(&ocelli_nn::device(device)?, 0);
+        let recognizer = Self::new(Passport { backbone, ..passport }, store)?;
+        recognizer.load(path, &contents.state)?;
+        Ok(recognizer)
+    }
+
+    fn load(&self, path: &Path, state: &StateDict) -> Result<(), RecognizerError> {
+        let report = match_keys(&self.store.shapes(), state, |name| name.ends_with("num_batches_tracked"));
+        let wrap = |source| RecognizerError::Keys { path: path.to_owned(), source: Box::new(source) };
+        report.check(false).map_err(wrap)?;
+        Ok(self.store.load(state.iter().filter(|(name, _)| self.store.find(name).is_some()))?)
+    }
+
+    /// Writes the weights with their passport, whole or not at all.
+    ///
+    /// # Errors
+    /// The system's refusal.
+    pub fn save(&self, path: &Path) -> Result<(), RecognizerError> {
+        let state = StateDict::from_pairs(self.store.state()).expect("names in a store are unique");
+        Ok(safetensors::write(path, &state, &self.passport.metadata())?)
+    }
+
+    /// What the weights carry.
+    pub fn passport(&self) -> &Passport {
+        &self.passport
+    }
+
+    /// The network's parameters.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The network.
+    pub fn backbone(&self) -> &Backbone {
+        &self.backbone
+    }
+
+    /// How a picture file is prepared for the network.
+    pub fn preparation(&self) -> Preparation {
+        self.passport.preparation()
+    }
+
+    /// Unit embeddings of prepared pictures, row after row; with `flip`, of the sum with the mirrored picture's.
+    ///
+    /// # Errors
+    /// When pictures differ in size from the network's, or the network gives no numbers.
+    pub fn embed(&self, pictures: &[RgbImage], flip: bool) -> Result<Embeddings, RecognizerError> {
+        let pass = Pass::eval();
+        let mut rows = Vec::new();
+        for chunk in pictures.chunks(BATCH) {
+            let mut sum = values(self.backbone.forward(self.batch(chunk.iter())?, &pass));
+            if flip {
+                let mirrored: Vec<RgbImage> = chunk.iter().map(image::imageops::flip_horizontal).collect();
+                let other = values(self.backbone.forward(self.batch(mirrored.iter())?, &pass));
+                sum.iter_mut().zip(other).for_each(|(a, b)| *a += b);
+            }
+            rows.extend(sum);
+        }
+        Embeddings::unit(rows, pictures.len())
+    }
+
+    /// A batch `[B, 3, S, S]` in [-1, 1].
+    ///
+    /// # Errors
+    /// When pictures differ in size.
+    pub fn batch<'a>(
+        &self,
+        pictures: impl IntoIterator<Item = &'a RgbImage>,
+    ) -> Result<burn::tensor::Tensor<4>, RecognizerError> {
+        let batch = Normalise::HALF.batch(pictures)?;
+        let side = self.passport.backbone.input_size;
+        if batch.shape[2..] != [side, side] {
+            let wanted = format!("{side}x{side} pixels");
+            let found = format!("{}x{}", batch.shape[3], batch.shape[2]);
+            return Err(DataError::Shape { what: "pictures", wanted, found }.into());
+        }
+        Ok(from_values(batch.data, batch.shape, self.store.device()))
+    }
+}
+
+impl Passport {
+    /// The metadata of a weights file.
+    pub fn metadata(&self) -> Metadata {
+        let mut passport = self.clone();
+        // Where a training started from is no property of its result.
+        passport.backbone.weights = None;
+        let text = serde_json::to_string(&passport).expect("a passport is plain data");
+        [(PASSPORT.to_owned(), text)].into()
+    }
+
+    /// How a picture file is prepared for the network.
+    pub fn preparation(&self) -> Preparation {
+        let side = self.backbone.input_size as u32;
+        Preparation { size: Some([side, side]), fit: self.fit, ..Preparation::default() }
+    }
+}
+
+/// Unit vectors, one a picture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Embeddings {
+    /// The vectors, row after row.
+    pub values: Vec<f32>,
+    /// Their length.
+    pub dimensions: usize,
+}
+
+impl Embeddings {
+    /// Divides every row by its Euclidean norm.
+    ///
+    /// # Errors
+    /// [`RecognizerError::NotFinite`] for a row that has none.
+    pub fn unit(mut values: Vec<f32>, rows: usize) -> Result<Self, RecognizerError> {
+        let dimensions = values.len() / rows.max(1);
+        for (i, row) in values.chunks_mut(dimensions.max(1)).enumerate() {
+            let norm = row.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+            if !norm.is_finite() || norm == 0.0 {
+                return Err(RecognizerError::NotFinite(i));
+            }
+            row.iter_mut().for_each(|v| *v = (f64::from(*v) / norm) as f32);
+        }
+        Ok(Self { values, dimensions })
+    }
+
+    /// Number of vectors.
+    pub fn len(&self) -> usize {
+        self.values.len() / self.dimensions.max(1)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// The vector of picture `i`.
+    pub fn row(&self, i: usize) -> &[f32] {
+        &self.values[i * self.dimensions..(i + 1) * self.dimensions]
+    }
+
+    /// All values in double precision.
+    pub fn to_f64(&self) -> Vec<f64> {
+        self.values.iter().map(|&v| f64::from(v)).collect()
+    }
+
+    /// Cosine of pictures `i` and `j`.
+    pub fn cosine(&self, i: usize, j: usize) -> f64 {
+        let product = |(a, b): (&f32, &f32)| f64::from(*a) * f64::from(*b);
+        self.row(i).iter().zip(self.row(j)).map(product).sum()
+    }
+}

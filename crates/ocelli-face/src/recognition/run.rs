@@ -1,0 +1,97 @@
+//! A training from its recipe to its report.
+
+use std::path::Path;
+
+use ocelli_data::dataset::BadItem;
+use ocelli_train::folder::RunFolder;
+use ocelli_train::optim::decay_all_but_norms;
+use ocelli_train::trainer::{Numbers, Plan, TaskError, Watch, train};
+
+use super::data::{FaceData, TestSet, load, load_test};
+use super::recipe::FaceRecipe;
+use super::recognizer::{Passport, Recognizer};
+use super::report;
+use super::task::RecognitionTask;
+use super::verification::{Verification, embed_all, measure, raw_pixels};
+
+/// What a training came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The measures on people that were not trained on.
+    pub numbers: Numbers,
+    /// The same of raw pixels.
+    pub raw_pixels: Numbers,
+    /// Files that could not be read.
+    pub bad: Vec<BadItem>,
+}
+
+/// Trains in `folder` as the recipe says, measures, and writes weights and report.
+///
+/// # Errors
+/// Whatever stops the training, with its file or key; the last good checkpoint is kept.
+pub fn run(
+    recipe: &FaceRecipe,
+    folder: &RunFolder,
+    device: &str,
+    watch: &mut dyn Watch,
+    note: &dyn Fn(&str),
+) -> Result<Outcome, TaskError> {
+    let passport = Passport {
+        method: recipe.loss.name().to_owned(),
+        backbone: recipe.backbone.clone(),
+        fit: recipe.data.fit,
+    };
+    let data = load(&recipe.data, &recipe.evaluate, &passport.preparation(), recipe.seed)?;
+    describe(&data, note);
+    let bad = data.bad.clone();
+    let task = RecognitionTask::new(recipe, data, device)?;
+    let plan = Plan {
+        seed: recipe.seed,
+        train: recipe.train.clone(),
+        optimizer: recipe.optimizer.clone(),
+        schedule: recipe.schedule.clone(),
+        decays: decay_all_but_norms,
+    };
+    train(&task, &plan, folder, watch)?;
+    task.recognizer().save(&folder.weights())?;
+    let learned = assess(task.recognizer(), task.test(), recipe)?;
+    let raw = measure(&raw_pixels(task.test())?, task.test(), &recipe.evaluate)?;
+    let report = report::build(recipe, folder, task.test(), &learned, &raw, &bad)?;
+    report.save(&folder.report())?;
+    Ok(Outcome { numbers: learned.numbers(), raw_pixels: raw.numbers(), bad })
+}
+
+/// Says what is trained on, and which files were left out.
+fn describe(data: &FaceData, note: &dyn Fn(&str)) {
+    use ocelli_data::Dataset;
+    note(&format!(
+        "{} pictures of {} people to train on; {} pictures of {} others to verify, {} pairs",
+        data.train.len(),
+        data.train.identities(),
+        data.test.pictures.len(),
+        data.test.pictures.identities(),
+        data.test.pairs.len(),
+    ));
+    if !data.bad.is_empty() {
+        note(&format!("{} unreadable pictures were left out:", data.bad.len()));
+        data.bad.iter().for_each(|bad| note(&format!("  {}: {}", bad.name, bad.reason)));
+    }
+}
+
+/// Measures a recogniser as the recipe says.
+fn assess(recognizer: &Recognizer, test: &TestSet, recipe: &FaceRecipe) -> Result<Verification, TaskError> {
+    let embeddings = embed_all(recognizer, test, recipe.evaluate.flip)?;
+    Ok(measure(&embeddings, test, &recipe.evaluate)?)
+}
+
+/// Measures trained weights on the test data of a recipe.
+///
+/// # Errors
+/// When weights or pictures cannot be read.
+pub fn evaluate(recipe: &FaceRecipe, weights: &Path, device: &str) -> Result<Outcome, TaskError> {
+    let recognizer = Recognizer::open(weights, device)?;
+    let (test, bad) = load_test(&recipe.data, &recipe.evaluate, &recognizer.preparation(), recipe.seed)?;
+    let learned = assess(&recognizer, &test, recipe)?;
+    let raw = measure(&raw_pixels(&test)?, &test, &recipe.evaluate)?;
+    Ok(Outcome { numbers: learned.numbers(), raw_pixels: raw.numbers(), bad })
+}
