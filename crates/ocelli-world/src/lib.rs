@@ -19,4 +19,5 @@
 //! ```
 
 pub mod faces;
+pub mod lookalikes;
 pub mod render;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use ocelli::registry::{self, BuiltinCases};
 use ocelli_method::Method;
 use ocelli_method::case::Case;
-use ocelli_method::verify::{CaseSource, Folder};
+use ocelli_method::verify::{CaseSource, Folder, Selection, Status, verify};
 use toml::Table;
 
 /// The crates in which methods live.
@@ -301,6 +301,19 @@ fn components_and_reference_cases_belong_together() {
     }
     assert_none("every case has its component and every component a case:", &faults);
     assert_eq!(BuiltinCases.list().unwrap(), listed, "the program carries exactly the cases of goldens/");
+}
+
+#[test]
+fn every_reference_case_passes() {
+    let selection = Selection { device: "cpu".to_owned(), ..Selection::default() };
+    let replayed = verify(&registry::methods(), &BuiltinCases, &BuiltinCases, &selection, &mut |_| ());
+    let replayed = replayed.expect("the program's own cases can be read");
+    // Cases that need a file which cannot be shipped are skipped, here as on a user's machine.
+    let failed = replayed.results.iter().filter(|o| !matches!(o.status, Status::Pass | Status::Skipped));
+    let faults: Vec<String> =
+        failed.map(|o| format!("{}/{} ({}): {}", o.method, o.case, o.component, o.reason)).collect();
+    assert_none("the program passes its own reference cases:", &faults);
+    assert!(replayed.passed > 0, "no case was replayed");
 }
 
 // ---- Sources ----

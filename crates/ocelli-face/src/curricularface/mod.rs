@@ -8,6 +8,7 @@
 
 mod arcface;
 mod head;
+mod reproduce;
 mod verify;
 
 pub use arcface::{ArcConfig, ArcHead};
@@ -35,5 +36,5 @@ pub const METHOD: Method = Method {
         predicts: true,
     },
     components: verify::COMPONENTS,
-    claim: None,
+    claim: Some(&reproduce::CLAIM),
 };

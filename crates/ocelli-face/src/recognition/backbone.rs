@@ -127,7 +127,8 @@ impl BackboneName {
         Self::ResNet152,
     ];
 
-    fn ir(self) -> Option<IrConfig> {
+    /// The network's configuration for 112-pixel pictures, if it is a published one of the IR family.
+    pub(super) fn ir(self) -> Option<IrConfig> {
         use IrDepth::{D18, D34, D50, D100, D152, D200};
         use IrDialect::{CurricularFace, TFace};
         let (dialect, depth, squeeze) = match self {
@@ -147,6 +148,13 @@ impl BackboneName {
             _ => return None,
         };
         Some(IrConfig::published(dialect, depth, squeeze))
+    }
+}
+
+impl std::fmt::Display for BackboneName {
+    /// The name as recipes have it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.serialize(f)
     }
 }
 

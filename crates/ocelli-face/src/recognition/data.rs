@@ -163,17 +163,23 @@ pub fn load_test(
     Ok((test_set(test, evaluate, seed, name)?, bad))
 }
 
-/// Reads the pictures of a pair list in LFW's form, found under `root`.
+/// Pairs to compare, in LFW's form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PairSource {
+    /// The list, such as `pairs.txt`.
+    pub list: PathBuf,
+    /// The folder with one folder a person.
+    pub root: PathBuf,
+    /// Ending of the picture files, such as `jpg`.
+    pub ending: String,
+}
+
+/// Reads the pictures of a pair list.
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_pairs(
-    list: &Path,
-    root: &Path,
-    ending: &str,
-    preparation: &Preparation,
-) -> Result<TestSet, FaceDataError> {
-    let pairs = PairList::read(list, root, ending)?;
+pub fn load_pairs(source: &PairSource, preparation: &Preparation) -> Result<TestSet, FaceDataError> {
+    let pairs = PairList::read(&source.list, &source.root, &source.ending)?;
     let mut files: Vec<PathBuf> = pairs.pairs.iter().flat_map(|p| [p.left.clone(), p.right.clone()]).collect();
     files.sort();
     files.dedup();
@@ -186,7 +192,7 @@ pub fn load_pairs(
     });
     let compared = compared.collect();
     let labels = vec![0; files.len()];
-    let people = People { name: list.display().to_string(), files, labels };
+    let people = People { files, labels };
     // A pair without its picture would change the protocol: nothing may be left out.
     let (pictures, _) = people.load(preparation, 0.0)?;
     Ok(TestSet { pictures, pairs: compared, folds: pairs.folds })
@@ -195,7 +201,6 @@ pub fn load_pairs(
 /// Picture files of people, not opened yet.
 #[derive(Debug)]
 struct People {
-    name: String,
     files: Vec<PathBuf>,
     labels: Vec<usize>,
 }
@@ -206,7 +211,7 @@ impl People {
         if path.is_dir() {
             let folder = FolderDataset::open(path)?;
             folder.require_identities(2)?;
-            return Ok(Self { name: name.to_owned(), files: folder.files, labels: folder.labels });
+            return Ok(Self { files: folder.files, labels: folder.labels });
         }
         if !path.exists() {
             let reason = "no such folder or list; give a folder with one folder a person, or `world`";
@@ -214,7 +219,7 @@ impl People {
         }
         let root = if root.is_empty() { path.parent().unwrap_or(Path::new("")) } else { Path::new(root) };
         let list = ImageList::read(path, root)?;
-        Ok(Self { name: name.to_owned(), files: list.files, labels: list.labels })
+        Ok(Self { files: list.files, labels: list.labels })
     }
 
     fn identities(&self) -> usize {
@@ -238,7 +243,7 @@ impl People {
             Some((identities.binary_search(label).ok()?, file.clone()))
         });
         let (labels, files) = kept.unzip();
-        Self { name: self.name.clone(), files, labels }
+        Self { files, labels }
     }
 
     fn load(

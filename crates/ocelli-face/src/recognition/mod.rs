@@ -2,14 +2,18 @@
 //!
 //! A training is a [`recipe::FaceRecipe`]: a [`backbone`], a [`loss`] on a [`margin`] head, [`data`]. It runs as a
 //! [`task`]; its outcome is a [`recognizer::Recognizer`], measured by [`verification`] and told of in a [`report`].
+//! Official checkpoints become recognisers by [`import`](mod@import).
 
 pub mod backbone;
 pub mod data;
+pub mod import;
 pub mod loss;
 pub mod margin;
+pub mod predict;
 pub mod recipe;
 pub mod recognizer;
 pub mod report;
 pub mod run;
 pub mod task;
+pub mod trial;
 pub mod verification;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::backbone::BackboneConfig;
 use super::loss::LossConfig;
+use super::recognizer::Passport;
 
 /// Name of the task in recipes.
 pub const TASK: &str = "face-recognition";
@@ -156,6 +157,12 @@ impl FaceRecipe {
         self.augment.check().map_err(|e| e.to_string())?;
         self.data.validate()?;
         self.evaluate.validate()
+    }
+
+    /// What the weights of such a training carry.
+    pub fn passport(&self) -> Passport {
+        let method = self.loss.name().to_owned();
+        Passport { method, backbone: self.backbone.clone(), fit: self.data.fit, threshold: None }
     }
 
     /// The recipe with everything resolved, as TOML.

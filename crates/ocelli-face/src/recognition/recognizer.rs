@@ -10,6 +10,7 @@ use ocelli_nn::tensor::{from_values, values};
 use ocelli_nn::weights::safetensors::{self, Metadata};
 use ocelli_nn::weights::{KeysError, StateDict, WeightsError, match_keys};
 use ocelli_nn::{Pass, Store, StoreError};
+use ocelli_train::folder::RunFolder;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -25,6 +26,9 @@ pub struct Passport {
     pub backbone: BackboneConfig,
     /// How pictures of another shape are brought to the network's.
     pub fit: Fit,
+    /// Cosine from which on two pictures count as one person; the best one on people held out of the training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f64>,
 }
 
 /// The metadata entry of a weights file that holds the [`Passport`].
@@ -97,19 +101,18 @@ impl Recognizer {
         Ok(recognizer)
     }
 
-    /// Opens weights that [`Recognizer::save`] wrote.
+    /// Opens weights that [`Recognizer::save`] wrote, or those in a run's folder.
     ///
     /// # Errors
     /// [`RecognizerError`] naming the file and the key.
     pub fn open(path: &Path, device: &str) -> Result<Self, RecognizerError> {
+        // A run's folder stands for the weights in it.
+        let path = &if path.is_dir() { RunFolder::open(path).weights() } else { path.to_owned() };
         let contents = safetensors::read(path)?;
-        let text = contents.metadata.get(PASSPORT).ok_or_else(|| RecognizerError::NoPassport(path.to_owned()))?;
-        let bad = |reason: String| RecognizerError::BadPassport { path: path.to_owned(), reason };
-        let passport: Passport = serde_json::from_str(text).map_err(|e| bad(e.to_string()))?;
-        passport.backbone.validate().map_err(bad)?;
-        let backbone = BackboneConfig { weights: None, ..passport.backbone.clone() };
+        let passport = Passport::read(path, &contents.metadata)?;
+        let passport = passport.ok_or_else(|| RecognizerError::NoPassport(path.clone()))?;
         let store = Store::new(&ocelli_nn::device(device)?, 0);
-        let recognizer = Self::new(Passport { backbone, ..passport }, store)?;
+        let recognizer = Self::new(passport, store)?;
         recognizer.load(path, &contents.state)?;
         Ok(recognizer)
     }
@@ -133,6 +136,11 @@ impl Recognizer {
     /// What the weights carry.
     pub fn passport(&self) -> &Passport {
         &self.passport
+    }
+
+    /// Remembers the cosine from which on two pictures count as one person.
+    pub fn set_threshold(&mut self, threshold: f64) {
+        self.passport.threshold = Some(threshold);
     }
 
     /// The network's parameters.
@@ -196,6 +204,20 @@ impl Passport {
         passport.backbone.weights = None;
         let text = serde_json::to_string(&passport).expect("a passport is plain data");
         [(PASSPORT.to_owned(), text)].into()
+    }
+
+    /// Reads the passport in a weights file's metadata, if it has one; `path` is for messages.
+    ///
+    /// # Errors
+    /// [`RecognizerError::BadPassport`] when it cannot be understood.
+    pub fn read(path: &Path, metadata: &Metadata) -> Result<Option<Self>, RecognizerError> {
+        let Some(text) = metadata.get(PASSPORT) else { return Ok(None) };
+        let bad = |reason: String| RecognizerError::BadPassport { path: path.to_owned(), reason };
+        let mut passport: Self = serde_json::from_str(text).map_err(|e| bad(e.to_string()))?;
+        passport.backbone.validate().map_err(bad)?;
+        // A file must not name another file to be opened.
+        passport.backbone.weights = None;
+        Ok(Some(passport))
     }
 
     /// How a picture file is prepared for the network.

@@ -7,9 +7,9 @@ use ocelli_train::folder::RunFolder;
 use ocelli_train::optim::decay_all_but_norms;
 use ocelli_train::trainer::{Numbers, Plan, TaskError, Watch, train};
 
-use super::data::{FaceData, TestSet, load, load_test};
+use super::data::{FaceData, PairSource, TestSet, load, load_pairs, load_test};
 use super::recipe::FaceRecipe;
-use super::recognizer::{Passport, Recognizer};
+use super::recognizer::Recognizer;
 use super::report;
 use super::task::RecognitionTask;
 use super::verification::{Verification, embed_all, measure, raw_pixels};
@@ -36,12 +36,8 @@ pub fn run(
     watch: &mut dyn Watch,
     note: &dyn Fn(&str),
 ) -> Result<Outcome, TaskError> {
-    let passport = Passport {
-        method: recipe.loss.name().to_owned(),
-        backbone: recipe.backbone.clone(),
-        fit: recipe.data.fit,
-    };
-    let data = load(&recipe.data, &recipe.evaluate, &passport.preparation(), recipe.seed)?;
+    let preparation = recipe.passport().preparation();
+    let data = load(&recipe.data, &recipe.evaluate, &preparation, recipe.seed)?;
     describe(&data, note);
     let bad = data.bad.clone();
     let task = RecognitionTask::new(recipe, data, device)?;
@@ -53,11 +49,13 @@ pub fn run(
         decays: decay_all_but_norms,
     };
     train(&task, &plan, folder, watch)?;
-    task.recognizer().save(&folder.weights())?;
     let learned = assess(task.recognizer(), task.test(), recipe)?;
     let raw = measure(&raw_pixels(task.test())?, task.test(), &recipe.evaluate)?;
     let report = report::build(recipe, folder, task.test(), &learned, &raw, &bad)?;
     report.save(&folder.report())?;
+    let mut recognizer = task.into_recognizer();
+    recognizer.set_threshold(learned.threshold);
+    recognizer.save(&folder.weights())?;
     Ok(Outcome { numbers: learned.numbers(), raw_pixels: raw.numbers(), bad })
 }
 
@@ -84,13 +82,22 @@ fn assess(recognizer: &Recognizer, test: &TestSet, recipe: &FaceRecipe) -> Resul
     Ok(measure(&embeddings, test, &recipe.evaluate)?)
 }
 
-/// Measures trained weights on the test data of a recipe.
+/// Measures trained weights on the test data of a recipe, or on the pairs of a list.
 ///
 /// # Errors
 /// When weights or pictures cannot be read.
-pub fn evaluate(recipe: &FaceRecipe, weights: &Path, device: &str) -> Result<Outcome, TaskError> {
+pub fn evaluate(
+    recipe: &FaceRecipe,
+    weights: &Path,
+    pairs: Option<&PairSource>,
+    device: &str,
+) -> Result<Outcome, TaskError> {
     let recognizer = Recognizer::open(weights, device)?;
-    let (test, bad) = load_test(&recipe.data, &recipe.evaluate, &recognizer.preparation(), recipe.seed)?;
+    let preparation = recognizer.preparation();
+    let (test, bad) = match pairs {
+        Some(pairs) => (load_pairs(pairs, &preparation)?, Vec::new()),
+        None => load_test(&recipe.data, &recipe.evaluate, &preparation, recipe.seed)?,
+    };
     let learned = assess(&recognizer, &test, recipe)?;
     let raw = measure(&raw_pixels(&test)?, &test, &recipe.evaluate)?;
     Ok(Outcome { numbers: learned.numbers(), raw_pixels: raw.numbers(), bad })

@@ -15,7 +15,7 @@ use ocelli_train::trainer::{Batches, Numbers, Step, Task, TaskError};
 use super::data::{FaceData, Pictures, TestSet};
 use super::margin::{Head, HeadOutput};
 use super::recipe::{EvaluateConfig, FaceRecipe};
-use super::recognizer::{Passport, Recognizer};
+use super::recognizer::Recognizer;
 use super::verification::{embed_all, measure};
 
 /// A face-recognition training.
@@ -38,12 +38,7 @@ impl RecognitionTask {
     pub fn new(recipe: &FaceRecipe, data: FaceData, device: &str) -> Result<Self, TaskError> {
         let device = ocelli_nn::device(device)?;
         let store = Store::labelled(&device, recipe.seed, "backbone");
-        let passport = Passport {
-            method: recipe.loss.name().to_owned(),
-            backbone: recipe.backbone.clone(),
-            fit: recipe.data.fit,
-        };
-        let recognizer = Recognizer::new(passport, store)?;
+        let recognizer = Recognizer::new(recipe.passport(), store)?;
         let head_store = Store::labelled(&device, recipe.seed, "head");
         let classes = data.train.identities();
         let head = recipe.loss.build(&head_store.root(), recipe.backbone.embedding, classes);
@@ -64,6 +59,11 @@ impl RecognitionTask {
     /// The network.
     pub fn recognizer(&self) -> &Recognizer {
         &self.recognizer
+    }
+
+    /// The network, when the training is over.
+    pub fn into_recognizer(self) -> Recognizer {
+        self.recognizer
     }
 
     /// Pictures of people that are not trained on.

@@ -1,7 +1,13 @@
 //! The command: one file a subcommand, and what they share.
 
+mod completions;
+mod embed;
+mod eval;
+mod import;
 mod list;
 mod output;
+mod predict;
+mod reproduce;
 mod show;
 mod train;
 mod verify;
@@ -21,7 +27,13 @@ enum Command {
     List(list::List),
     Show(show::Show),
     Verify(verify::Verify),
+    Reproduce(reproduce::Reproduce),
     Train(train::Train),
+    Eval(eval::Eval),
+    Embed(embed::Embed),
+    Predict(predict::Predict),
+    Import(import::Import),
+    Completions(completions::Completions),
 }
 
 /// How a command ended.
@@ -34,7 +46,13 @@ impl Cli {
             Command::List(c) => c.run(),
             Command::Show(c) => c.run(),
             Command::Verify(c) => c.run(),
+            Command::Reproduce(c) => c.run(),
             Command::Train(c) => c.run(),
+            Command::Import(c) => c.run(),
+            Command::Completions(c) => c.run(),
+            Command::Eval(c) => c.run(),
+            Command::Embed(c) => c.run(),
+            Command::Predict(c) => c.run(),
         }
     }
 }

@@ -71,6 +71,29 @@ pub(super) fn named(name: BackboneName, state: &StateDict) -> Result<BackboneCon
     Ok(BackboneConfig { input_size, ..published })
 }
 
+/// Refuses to build a network far larger than its file: names, shapes and descriptions are cheap to forge.
+///
+/// # Errors
+/// A sentence with the size.
+pub(super) fn check_size(config: &BackboneConfig, state: &StateDict) -> Result<(), String> {
+    if config.name != BackboneName::IrTiny {
+        return Ok(());
+    }
+    let product = |factors: [usize; 4]| factors.into_iter().fold(1, usize::saturating_mul);
+    let side = config.input_size.div_ceil(16);
+    let linear = product([config.embedding, config.widths[3], side, side]);
+    // Two 3x3 convolutions a unit.
+    let units =
+        config.units.iter().zip(config.widths).map(|(&units, width)| product([units, 18, width, width]));
+    let weights = units.fold(linear, usize::saturating_add);
+    match weights / 4 > state.elements() {
+        true => {
+            Err(format!("it tells of a network with over {weights} weights but holds {}", state.elements()))
+        }
+        false => Ok(()),
+    }
+}
+
 /// Side of the pictures for which the linear layer `[D, channels · s · s]` is made, `s` being the side of the last map
 /// at that stride; the usual one where the shape does not tell, or where it is one of those that fit.
 fn input_size(state: &StateDict, linear: &str, channels: usize, stride: usize) -> usize {
@@ -79,7 +102,8 @@ fn input_size(state: &StateDict, linear: &str, channels: usize, stride: usize) -
         let side = (inputs / channels.max(1)).isqrt();
         (side > 0 && side.checked_mul(side)?.checked_mul(channels)? == inputs).then_some(side)
     };
-    let size = state.get(linear).and_then(|array| side(array.shape())).map(|side| side.saturating_mul(stride));
+    let size =
+        state.get(linear).and_then(|array| side(array.shape())).map(|side| side.saturating_mul(stride));
     match size {
         Some(size) if size != USUAL_SIZE.next_multiple_of(stride) => size,
         _ => USUAL_SIZE,
@@ -97,7 +121,9 @@ fn ir(state: &StateDict) -> Result<Recognised, String> {
     match best {
         Some((0, name, _)) => Ok(Recognised { config: publish(name)?, remark: None }),
         // A few units that differ are damage; many are another network.
-        Some((distance, name, config)) if distance <= traits.depths.len() / 3 && traits.has_widths(&config) => {
+        Some((distance, name, config))
+            if distance <= traits.depths.len() / 3 && traits.has_widths(&config) =>
+        {
             let remark = format!("it has {}; {name} is the closest network", traits.describe());
             Ok(Recognised { config: publish(name)?, remark: Some(remark) })
         }
@@ -235,14 +261,6 @@ impl IrTraits {
             return Err(unknown());
         }
         let [units, widths] = [stages.map(|(units, _)| units), stages.map(|(_, width)| width)];
-        // Names and single shapes are cheap to forge: no network is built that is far larger than its file.
-        let size = |(units, width): &(usize, usize)| {
-            units.saturating_mul(18).saturating_mul(width.saturating_mul(*width))
-        };
-        let weights = stages.iter().map(size).fold(0, usize::saturating_add);
-        if weights / 4 > state.elements() {
-            return Err(format!("it names {} but holds far fewer weights", self.describe()));
-        }
         let length = |name: &str| state.get(name).and_then(|array| array.shape().first().copied());
         let output = ["3.weight", "3.bias", "4.running_mean", "4.running_var"];
         let embedding = most_common(output.iter().filter_map(|name| length(&format!("output_layer.{name}"))));
@@ -330,7 +348,9 @@ mod tests {
                     let array = Array::f32([narrow, 1, 1, 1], vec![0.0; narrow]).unwrap();
                     state.insert(format!("body.{k}.res_layer.{place}.weight"), array).unwrap();
                 }
-                state.insert(format!("body.{k}.res_layer.0.weight"), Array::vector(vec![1.0; input])).unwrap();
+                state
+                    .insert(format!("body.{k}.res_layer.0.weight"), Array::vector(vec![1.0; input]))
+                    .unwrap();
                 if config.squeeze {
                     let name = if config.dialect == IrDialect::TFace { "se_block" } else { "5" };
                     let array = Array::f32([1, width, 1, 1], vec![0.0; width]).unwrap();
@@ -348,7 +368,8 @@ mod tests {
         let networks = BackboneName::ALL.into_iter().filter_map(|name| Some((name, name.ir()?)));
         for (name, config) in networks {
             let mut found = units_of(&config);
-            let last = Array::f32([1, config.widths[3] * 14 * 14], vec![0.0; config.widths[3] * 196]).unwrap();
+            let last =
+                Array::f32([1, config.widths[3] * 14 * 14], vec![0.0; config.widths[3] * 196]).unwrap();
             found.insert("output_layer.3.weight", last).unwrap();
             let Recognised { config, remark } = recognise(&found).unwrap();
             assert_eq!((config.name, config.input_size, remark), (name, 224, None));
@@ -373,8 +394,16 @@ mod tests {
     #[test]
     fn a_forged_name_builds_no_giant() {
         let mut found = state(&tiny([4, 6, 8, 10], [1, 1, 1, 1]));
-        found.insert("body.4000000000.res_layer.1.weight", Array::f32([10, 1, 1, 1], vec![0.0; 10]).unwrap()).unwrap();
-        assert!(recognise(&found).unwrap_err().ends_with("holds far fewer weights"));
+        found
+            .insert("body.4000000000.res_layer.1.weight", Array::f32([10, 1, 1, 1], vec![0.0; 10]).unwrap())
+            .unwrap();
+        let config = recognise(&found).unwrap().config;
+        assert_eq!(config.units[3], 3_999_999_998);
+        assert!(
+            check_size(&config, &found).unwrap_err().starts_with("it tells of a network with over 71999999")
+        );
+        let honest = tiny([4, 6, 8, 10], [1, 1, 1, 1]);
+        check_size(&honest, &state(&honest)).unwrap();
     }
 
     #[test]
@@ -383,12 +412,20 @@ mod tests {
             let pairs = names.iter().map(|name| (*name, Array::vector([1.0])));
             recognise(&StateDict::from_pairs(pairs).unwrap()).unwrap_err()
         };
-        assert!(found(&["head.kernel", "head.t"]).starts_with("its names start with head, as those of no face"));
+        assert!(
+            found(&["head.kernel", "head.t"]).starts_with("its names start with head, as those of no face")
+        );
         assert!(found(&["layer1.0.conv1.weight", "layer3.0.conv1.weight"]).contains("basic blocks"));
-        let se = |k: usize| [format!("body.{k}.res_layer.se_block.fc1.weight"), format!("body.{k}.res_layer.1.weight")];
+        let se = |k: usize| {
+            [format!("body.{k}.res_layer.se_block.fc1.weight"), format!("body.{k}.res_layer.1.weight")]
+        };
         let names: Vec<String> = (0..3).flat_map(se).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        assert!(found(&names).contains("3 IR units with squeeze-and-excitation of 1 channels"), "{}", found(&names));
+        assert!(
+            found(&names).contains("3 IR units with squeeze-and-excitation of 1 channels"),
+            "{}",
+            found(&names)
+        );
     }
 
     #[test]
