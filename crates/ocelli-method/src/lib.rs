@@ -19,6 +19,7 @@
 pub mod array;
 pub mod case;
 pub mod compare;
+pub mod files;
 pub mod harness;
 pub mod method;
 pub mod random;

@@ -245,9 +245,7 @@ pub fn reproduce(
 pub fn save(reproduction: &Reproduction, folder: &Path) -> std::io::Result<std::path::PathBuf> {
     std::fs::create_dir_all(folder)?;
     let path = folder.join(format!("{}.json", reproduction.method));
-    let partial = path.with_extension("json.partial");
-    std::fs::write(&partial, serde_json::to_vec_pretty(reproduction)?)?;
-    std::fs::rename(&partial, &path)?;
+    crate::files::write_atomically(&path, |w| Ok(serde_json::to_writer_pretty(w, reproduction)?))?;
     Ok(path)
 }
 

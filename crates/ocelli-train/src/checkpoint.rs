@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ocelli_method::Array;
+use ocelli_method::{Array, Data};
 use ocelli_nn::weights::safetensors::{self, Metadata};
 use ocelli_nn::weights::{StateDict, WeightsError};
 use ocelli_nn::{Store, StoreError};
@@ -61,10 +61,26 @@ const STEP: &str = "step";
 impl Checkpoint {
     /// The state of a training now.
     pub fn take(step: u64, stores: &[Store], optimizer: &Optimizer, average: Vec<(String, Array)>) -> Self {
-        let values = |store: &Store| {
-            store.entries().into_iter().map(|e| (e.key(), e.to_array())).collect::<Vec<_>>()
-        };
+        let values =
+            |store: &Store| store.entries().into_iter().map(|e| (e.key(), e.to_array())).collect::<Vec<_>>();
         Self { step, stores: stores.iter().flat_map(values).collect(), optimizer: optimizer.state(), average }
+    }
+
+    /// Fails for a state that is not worth keeping.
+    ///
+    /// # Errors
+    /// [`CheckpointError::NotFinite`] naming the first parameter, or memory of one, with a value that is no number.
+    pub fn check(&self) -> Result<(), CheckpointError> {
+        let sections = [&self.stores, &self.optimizer, &self.average];
+        let is_bad = |array: &Array| match array.data() {
+            Data::F32(v) => v.iter().any(|x| !x.is_finite()),
+            Data::F64(v) => v.iter().any(|x| !x.is_finite()),
+            Data::I64(_) | Data::U8(_) => false,
+        };
+        match sections.into_iter().flatten().find(|(_, array)| is_bad(array)) {
+            Some((name, _)) => Err(CheckpointError::NotFinite(name.clone())),
+            None => Ok(()),
+        }
     }
 
     /// Writes the checkpoint into `folder`, whole or not at all, and then removes older ones.
@@ -72,6 +88,7 @@ impl Checkpoint {
     /// # Errors
     /// [`CheckpointError::NotFinite`] naming the parameter, or the system's refusal; older checkpoints stay.
     pub fn save(&self, folder: &Path) -> Result<(), CheckpointError> {
+        self.check()?;
         let path = folder.join(format!("step-{:010}.safetensors", self.step));
         let mut state = StateDict::new();
         for (section, list) in SECTIONS.iter().zip([&self.stores, &self.optimizer, &self.average]) {
@@ -79,9 +96,6 @@ impl Checkpoint {
                 let named = state.insert(format!("{section}{name}"), array.clone());
                 named.expect("keys are unique over all stores of a training");
             }
-        }
-        if let Some(bad) = state.non_finite().first() {
-            return Err(CheckpointError::NotFinite(bad.name.clone()));
         }
         let metadata: Metadata = [(STEP.to_owned(), self.step.to_string())].into();
         safetensors::write(&path, &state, &metadata)?;
@@ -157,7 +171,9 @@ mod tests {
         let (store, w) = make(Init::Ones);
         let optimizer = Optimizer::new(OptimizerConfig::default(), decay_all);
         for step in [5, 10] {
-            Checkpoint::take(step, std::slice::from_ref(&store), &optimizer, vec![]).save(dir.path()).unwrap();
+            Checkpoint::take(step, std::slice::from_ref(&store), &optimizer, vec![])
+                .save(dir.path())
+                .unwrap();
         }
         assert_eq!(list(dir.path()).unwrap().len(), 1);
         let (_, checkpoint) = Checkpoint::newest(dir.path()).unwrap().unwrap();

@@ -86,15 +86,24 @@ pub enum LogKind {
 }
 
 impl RunFolder {
-    /// Starts a run in a folder that is absent or empty, and writes its recipe there.
+    /// Fails where a run could not be started because there is one already; writes nothing.
+    ///
+    /// # Errors
+    /// [`FolderError::Occupied`].
+    pub fn vacant(path: &Path) -> Result<(), FolderError> {
+        match Self::open(path).recipe().exists() {
+            true => Err(FolderError::Occupied(path.to_owned())),
+            false => Ok(()),
+        }
+    }
+
+    /// Starts a run in a folder that holds none, and writes its recipe there.
     ///
     /// # Errors
     /// [`FolderError::Occupied`], or the system's refusal.
     pub fn create(path: &Path, recipe: &str) -> Result<Self, FolderError> {
+        Self::vacant(path)?;
         let folder = Self { path: path.to_owned() };
-        if folder.recipe().exists() {
-            return Err(FolderError::Occupied(path.to_owned()));
-        }
         std::fs::create_dir_all(folder.checkpoint()).map_err(|source| folder.io(source))?;
         write_atomically(&folder.recipe(), |w| w.write_all(recipe.as_bytes()))?;
         Ok(folder)

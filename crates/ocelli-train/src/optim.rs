@@ -95,6 +95,15 @@ impl Default for OptimizerConfig {
 }
 
 impl OptimizerConfig {
+    /// The name in recipes.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Sgd { .. } => "sgd",
+            Self::Adam { .. } => "adam",
+            Self::AdamW { .. } => "adamw",
+        }
+    }
+
     /// Learning rate at the start of the schedule.
     pub fn rate(&self) -> f64 {
         match self {
@@ -213,7 +222,11 @@ impl Optimizer {
     ///
     /// # Errors
     /// [`ArrayError`] when an array is of the wrong kind.
-    pub fn load(&mut self, state: &[(String, Array)], device: &burn::tensor::Device) -> Result<(), ArrayError> {
+    pub fn load(
+        &mut self,
+        state: &[(String, Array)],
+        device: &burn::tensor::Device,
+    ) -> Result<(), ArrayError> {
         let tensor = |array: &Array| {
             let values = array.as_f32()?.to_vec();
             let n = values.len();
@@ -223,7 +236,8 @@ impl Optimizer {
         self.memory.clear();
         for (name, array) in state {
             let Some(key) = name.strip_suffix("#first") else { continue };
-            let steps = find(format!("{key}#steps")).map(|a| a.as_i64().map(|v| v.first().copied())).transpose()?;
+            let steps =
+                find(format!("{key}#steps")).map(|a| a.as_i64().map(|v| v.first().copied())).transpose()?;
             let second = find(format!("{key}#second")).map(tensor).transpose()?;
             let steps = steps.flatten().unwrap_or_default().max(0) as u64;
             self.memory.insert(key.to_owned(), Memory { steps, first: tensor(array)?, second });
@@ -343,8 +357,7 @@ mod tests {
 
     #[test]
     fn adam_moves_by_the_rate_at_first() {
-        let config =
-            OptimizerConfig::Adam { lr: 0.1, betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 0.0 };
+        let config = OptimizerConfig::Adam { lr: 0.1, betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 0.0 };
         close(course(config, 1), &[0.9]);
         let config =
             OptimizerConfig::AdamW { lr: 0.1, betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 0.5 };

@@ -72,10 +72,9 @@ impl Recipe {
     /// # Errors
     /// As [`Recipe::read`].
     pub fn parse(text: &str, source: &Path) -> Result<Self, RecipeError> {
-        let table = text.parse::<Table>().map_err(|e| RecipeError::Syntax {
-            path: source.to_owned(),
-            reason: one_line(&e.to_string()),
-        })?;
+        let table = text
+            .parse::<Table>()
+            .map_err(|e| RecipeError::Syntax { path: source.to_owned(), reason: one_line(&e.to_string()) })?;
         Ok(Self { source: source.to_owned(), table })
     }
 
@@ -116,6 +115,15 @@ impl Recipe {
         Ok(())
     }
 
+    /// Gives a key of a section its default; for sections whose other keys depend on this one.
+    pub fn default_key(&mut self, section: &str, key: &str, value: &str) {
+        let section = self.table.entry(section.to_owned()).or_insert_with(|| Value::Table(Table::new()));
+        // A section that is no table is refused, with its name, when the recipe gets its type.
+        if let Some(table) = section.as_table_mut() {
+            table.entry(key.to_owned()).or_insert_with(|| Value::String(value.to_owned()));
+        }
+    }
+
     /// The recipe as the task's type.
     ///
     /// # Errors
@@ -137,7 +145,8 @@ fn parse_value(text: &str) -> Value {
 
 /// TOML errors come in several lines with a drawing; a reason is one line.
 fn one_line(text: &str) -> String {
-    let drawing = |line: &&str| !line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ').starts_with('|');
+    let drawing =
+        |line: &&str| !line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ').starts_with('|');
     text.lines().filter(drawing).map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join("; ")
 }
 

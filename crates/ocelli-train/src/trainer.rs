@@ -152,18 +152,28 @@ pub struct Plan {
 /// Why a training stopped.
 #[derive(Debug, Error)]
 pub enum TrainError {
-    /// The loss is no number.
-    #[error("the loss is {loss} at step {step}; {kept}. A smaller optimizer.lr or a train.clip_norm may help")]
+    /// The loss, or a weight after an update, is no number.
+    #[error("{what} at step {step}; {kept}. A smaller optimizer.lr or a train.clip_norm may help")]
     Diverged {
-        /// The step.
+        /// The step, counted from 1 as in the log.
         step: u64,
-        /// The loss.
-        loss: f64,
+        /// What is no number.
+        what: String,
+        /// What is left to go on from.
+        kept: String,
+    },
+    /// The network could not be measured.
+    #[error("measured after step {step}: {source}; {kept}")]
+    Evaluation {
+        /// Updates made before.
+        step: u64,
+        /// The task's own error.
+        source: TaskError,
         /// What is left to go on from.
         kept: String,
     },
     /// The task failed.
-    #[error("{0}")]
+    #[error(transparent)]
     Task(#[from] TaskError),
     /// The run's folder failed.
     #[error(transparent)]
@@ -214,21 +224,27 @@ pub fn train<T: Task>(
         for batch in task.batches(epoch, skip)? {
             let loss = run.advance(task, batch?, per_epoch)?;
             watch.stepped(run.step, epoch, loss);
-            if run.step.is_multiple_of(plan.train.checkpoint_every) && !run.step.is_multiple_of(per_epoch as u64) {
-                run.save()?;
+            if run.step.is_multiple_of(plan.train.checkpoint_every)
+                && !run.step.is_multiple_of(per_epoch as u64)
+            {
+                run.save(&run.checkpoint()?)?;
             }
         }
         skip = 0;
+        // Taken before the evaluation, which is spared a network that gives no numbers; written after it, so that
+        // a run killed in between is measured when it goes on.
+        let checkpoint = run.checkpoint()?;
         let last = epoch + 1 == plan.schedule.epochs;
         if last || (epoch + 1).is_multiple_of(plan.train.evaluate_every) {
-            evaluation = run.evaluate(task, epoch + 1)?;
+            evaluation = run.evaluate(task)?;
+            run.log_evaluation(epoch + 1, &evaluation)?;
             watch.evaluated(epoch + 1, &evaluation);
         }
-        run.save()?;
+        run.save(&checkpoint)?;
     }
     if evaluation.is_empty() {
-        // Resumed after the last step: nothing was left to train.
-        evaluation = run.evaluate(task, plan.schedule.epochs)?;
+        // Resumed after the last step: nothing was left to train, and the log has this evaluation already.
+        evaluation = run.evaluate(task)?;
     }
     run.finish();
     Ok(evaluation)
@@ -273,7 +289,7 @@ impl<'a> Run<'a> {
         let pass = Pass::train(stream(self.plan.seed, "dropout", self.step));
         let Step { loss, mut numbers, mut gradients } = task.step(batch, &pass)?;
         if !loss.is_finite() {
-            return Err(self.diverged(loss));
+            return Err(self.diverged(self.step + 1, format!("the loss is {loss}")));
         }
         if self.plan.train.clip_norm > 0.0 {
             numbers.insert("gradient_norm".to_owned(), gradients.clip(self.plan.train.clip_norm));
@@ -293,34 +309,45 @@ impl<'a> Run<'a> {
         Ok(loss)
     }
 
-    fn diverged(&self, loss: f64) -> TrainError {
-        let kept = match Checkpoint::newest(&self.folder.checkpoint()) {
+    /// What is left to go on from.
+    fn kept(&self) -> String {
+        match Checkpoint::newest(&self.folder.checkpoint()) {
             Ok(Some((path, checkpoint))) => {
                 format!("the checkpoint of step {} is kept in {}", checkpoint.step, path.display())
             }
             _ => "no checkpoint was made yet".to_owned(),
-        };
-        TrainError::Diverged { step: self.step, loss, kept }
+        }
     }
 
-    fn evaluate<T: Task>(&mut self, task: &T, epoch: usize) -> Result<Numbers, TrainError> {
+    fn diverged(&self, step: u64, what: String) -> TrainError {
+        TrainError::Diverged { step, what, kept: self.kept() }
+    }
+
+    fn evaluate<T: Task>(&mut self, task: &T) -> Result<Numbers, TrainError> {
         self.swap();
         let numbers = task.evaluate();
         self.swap();
-        let values = numbers?;
-        let line = LogLine { step: self.step, epoch: epoch as f64, kind: LogKind::Eval, values: values.clone() };
-        self.log.write(&line)?;
-        Ok(values)
+        numbers.map_err(|source| TrainError::Evaluation { step: self.step, source, kept: self.kept() })
     }
 
-    fn save(&self) -> Result<(), TrainError> {
+    fn log_evaluation(&mut self, epoch: usize, numbers: &Numbers) -> Result<(), TrainError> {
+        let (kind, values) = (LogKind::Eval, numbers.clone());
+        Ok(self.log.write(&LogLine { step: self.step, epoch: epoch as f64, kind, values })?)
+    }
+
+    /// The state now, if it is worth keeping.
+    fn checkpoint(&self) -> Result<Checkpoint, TrainError> {
         let average = self.average.as_ref().map(Average::state).unwrap_or_default();
         let checkpoint = Checkpoint::take(self.step, &self.stores, &self.optimizer, average);
-        match checkpoint.save(&self.folder.checkpoint()) {
+        match checkpoint.check() {
             // The update itself went wrong; the loss would show it in the next step.
-            Err(CheckpointError::NotFinite(_)) => Err(self.diverged(f64::NAN)),
-            other => Ok(other?),
+            Err(bad @ CheckpointError::NotFinite(_)) => Err(self.diverged(self.step, bad.to_string())),
+            checked => Ok(checked.map(|()| checkpoint)?),
         }
+    }
+
+    fn save(&self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
+        Ok(checkpoint.save(&self.folder.checkpoint())?)
     }
 
     fn swap(&mut self) {

@@ -13,10 +13,19 @@ fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let red = anstyle::AnsiColor::Red.on_default().bold();
-            let _ = writeln!(anstream::stderr(), "{red}error{red:#}: {error:#}");
+            let _ = writeln!(anstream::stderr(), "{red}error{red:#}: {}", chain(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The error and its causes in one line. Many errors tell their cause in their own words; it is not told twice.
+fn chain(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        _ if told.contains(&cause) => told,
+        _ => format!("{told}: {cause}"),
+    })
 }
 
 /// Whoever reads our output has had enough, as `head` does.

@@ -1,15 +1,21 @@
 //! The commands `import` and `completions`, as a user runs them.
 
+#![allow(clippy::unwrap_used)] // What is unwrapped here was made here.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use ocelli::face::recognition::backbone::BackboneConfig;
+use ocelli::face::recognition::backbone::{BackboneConfig, BackboneName};
 use ocelli::face::recognition::recognizer::Recognizer;
 use ocelli::method::Array;
+use ocelli::method::case::Case;
 use ocelli::method::random::hash_fill;
+use ocelli::method::verify::CaseSource;
+use ocelli::nn::tensor::{from_values, values};
 use ocelli::nn::weights::{StateDict, safetensors};
-use ocelli::nn::{Store, device};
+use ocelli::nn::{Pass, Store, device};
+use ocelli::registry::BuiltinCases;
 use tempfile::TempDir;
 
 fn ocelli(arguments: &[&str]) -> Output {
@@ -111,7 +117,8 @@ fn weights_that_do_not_fit_are_named_and_nothing_is_written() {
     };
     let output = bench.import(&bench.checkpoint(renamed), &["--json"]);
     let said = bench.refused(&output);
-    assert!(said.contains("body.2.res_layer.3.weight [6, 6, 3, 3]; did the file call it"), "{said}");
+    let line = "missing     body.2.res_layer.3.weight [6, 6, 3, 3]; did the file call it body.2.res_layer.conv2.weight?";
+    assert_eq!(said.matches(line).count(), 1, "{said}");
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(document["out"], serde_json::Value::Null);
     assert_eq!(document["missing"], serde_json::json!([PLACE]));
@@ -148,6 +155,41 @@ fn values_that_are_no_numbers_are_refused() {
         _ => Some((name, array)),
     });
     assert!(bench.refused(&bench.import(&file, &[])).contains("`body.2.res_layer.3.weight` holds 324 NaN"));
+}
+
+/// The network imported from a checkpoint with a case's parameters, and its embedding of the case's pictures.
+fn imported(bench: &Bench, case: &Case) -> (BackboneConfig, Vec<f32>) {
+    let file = bench.path("official.safetensors");
+    let state = StateDict::from_pairs(case.parameters().unwrap()).unwrap();
+    safetensors::write(&file, &state, &Default::default()).unwrap();
+    let output = bench.import(&file, &[]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let network = Recognizer::open(&bench.path("out.safetensors"), "cpu").unwrap();
+    let pictures = &case.inputs["image"];
+    let pictures = from_values(pictures.to_f32(), pictures.dims::<4>().unwrap(), network.store().device());
+    let embedding = values(network.backbone().forward(pictures, &Pass::eval()));
+    (network.passport().backbone.clone(), embedding)
+}
+
+#[test]
+fn imported_networks_give_the_official_embeddings() {
+    let bench = Bench::new();
+    for (name, network) in [
+        ("backbone_tface_ir18_slope", BackboneName::TfaceIr18),
+        ("backbone_irse50_slope", BackboneName::IrSe50),
+        ("backbone_mobilefacenet_gdc", BackboneName::MobileFaceNetGdc),
+    ] {
+        let bytes = BuiltinCases.read("curricularface", name).unwrap().expect("the case is in the program");
+        let mut case = Case::parse(name, &bytes).unwrap();
+        case.complete(|_| None).unwrap();
+        let (config, got) = imported(&bench, &case);
+        assert_eq!(config, BackboneConfig::published(network));
+        let wanted = case.expected["embedding"].to_f64();
+        let size = wanted.iter().map(|v| v.abs()).fold(0.0, f64::max);
+        let worst = got.iter().zip(&wanted).map(|(&a, b)| (f64::from(a) - b).abs()).fold(0.0, f64::max);
+        assert_eq!(got.len(), wanted.len());
+        assert!(worst <= 1e-4 * size, "{name}: off by {worst} at a size of {size}");
+    }
 }
 
 /// Pickles that ask for code, and other files that are no weights, as the weight reader's own tests have them.

@@ -1,12 +1,11 @@
-//! Pixels to picture files, and writing files so that no one ever sees half of one.
+//! Pixels to picture files, which are there wholly or not at all.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ::image::codecs::jpeg::JpegEncoder;
 use ::image::codecs::png::PngEncoder;
 use ::image::{ExtendedColorType, ImageEncoder, RgbImage};
+use ocelli_method::files;
 
 use crate::error::DataError;
 
@@ -66,35 +65,7 @@ pub fn save(path: impl AsRef<Path>, picture: &RgbImage) -> Result<(), DataError>
 /// [`DataError::Write`]; the temporary file is removed.
 pub fn write_atomically(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), DataError> {
     let path = path.as_ref();
-    write_beside(path, bytes).map_err(|source| DataError::write(path, source))
-}
-
-fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let (mut file, temporary) = create_beside(path)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
-    drop(file);
-    let renamed = written.and_then(|()| fs::rename(&temporary, path));
-    if renamed.is_err() {
-        // The first error is the one worth reporting.
-        let _ = fs::remove_file(&temporary);
-    }
-    renamed
-}
-
-/// A new file in the folder of `path`, under a name that no other process or thread holds.
-fn create_beside(path: &Path) -> io::Result<(File, PathBuf)> {
-    let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-    let mut attempt = 0u32;
-    loop {
-        let mut temporary_name = std::ffi::OsString::from(".");
-        temporary_name.push(name);
-        temporary_name.push(format!(".{}-{attempt}.tmp", std::process::id()));
-        let temporary = path.with_file_name(temporary_name);
-        match OpenOptions::new().write(true).create_new(true).open(&temporary) {
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && attempt < 10_000 => attempt += 1,
-            result => return result.map(|file| (file, temporary)),
-        }
-    }
+    files::write_atomically(path, |w| w.write_all(bytes)).map_err(|source| DataError::write(path, source))
 }
 
 #[cfg(test)]

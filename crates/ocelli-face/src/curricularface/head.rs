@@ -92,7 +92,8 @@ impl Head for CurricularHead {
     fn forward(&self, embeddings: Tensor<2>, labels: Tensor<1, Int>, training: bool) -> HeadOutput {
         let [_, classes] = self.kernel.value::<2>().dims();
         let output = self.curriculum(embeddings, labels, training);
-        let hard = ocelli_nn::tensor::scalar(output.hard_count.mean()) / classes.saturating_sub(1).max(1) as f32;
+        let hard =
+            ocelli_nn::tensor::scalar(output.hard_count.mean()) / classes.saturating_sub(1).max(1) as f32;
         let t = ocelli_nn::tensor::scalar(output.t);
         let numbers = vec![("t", f64::from(t)), ("hard_share", f64::from(hard))];
         HeadOutput { logits: output.logits, origin_logits: output.origin_logits, numbers }

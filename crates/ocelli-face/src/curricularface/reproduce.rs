@@ -6,7 +6,7 @@ use ocelli_nn::tensor::from_values;
 
 use super::{ArcConfig, ArcHead, CurricularConfig, CurricularHead};
 use crate::recognition::margin::Head;
-use crate::recognition::trial::{EMBEDDING, TrialConfig, name, train};
+use crate::recognition::trial::{EMBEDDING, Trial, TrialConfig, name, train};
 
 const METHOD: &str = "CurricularFace";
 const ARCFACE: &str = "ArcFace";
@@ -25,13 +25,24 @@ pub(super) const CLAIM: Claim = Claim {
     checks,
 };
 
+/// Populations that a seed averages over: the expected gap is half the spread of one training.
+const POPULATIONS: u64 = 4;
+
+/// Makes a head at a path for a number of classes.
+type Build<'a> = &'a dyn Fn(&ocelli_nn::Path, usize) -> Box<dyn Head>;
+
 fn run(experiment: &Experiment<'_>) -> Result<Vec<Arm>, ReproduceError> {
-    let config = TrialConfig::new(experiment.seed, experiment.device);
-    let arm = |arm: &str, role: Role, head: &dyn Fn(&ocelli_nn::Path, usize) -> Box<dyn Head>, state: Option<f32>| {
-        (experiment.progress)(arm);
+    let arm = |arm: &str, role: Role, head: Build<'_>, state: Option<f32>| {
         let hold = |store: &Store| hold(store, state);
-        let trial = train(&config, head, &hold).map_err(|e| ReproduceError(format!("{arm}: {e}")))?;
-        Ok(Arm { name: arm.to_owned(), role, values: trial.numbers, traces: trial.traces })
+        let mut trials = Vec::new();
+        for population in 0..POPULATIONS {
+            (experiment.progress)(&format!("{arm}, population {}/{POPULATIONS}", population + 1));
+            let seed = experiment.seed * POPULATIONS + population;
+            let trial = train(&TrialConfig::new(seed, experiment.device), head, &hold);
+            trials.push(trial.map_err(|e| ReproduceError(format!("{arm}: {e}")))?);
+        }
+        let Trial { numbers, traces } = Trial::mean(&trials);
+        Ok(Arm { name: arm.to_owned(), role, values: numbers, traces })
     };
     let arc = |m: f64| {
         move |path: &ocelli_nn::Path, classes: usize| -> Box<dyn Head> {

@@ -180,7 +180,8 @@ pub struct PairSource {
 /// As [`load`].
 pub fn load_pairs(source: &PairSource, preparation: &Preparation) -> Result<TestSet, FaceDataError> {
     let pairs = PairList::read(&source.list, &source.root, &source.ending)?;
-    let mut files: Vec<PathBuf> = pairs.pairs.iter().flat_map(|p| [p.left.clone(), p.right.clone()]).collect();
+    let mut files: Vec<PathBuf> =
+        pairs.pairs.iter().flat_map(|p| [p.left.clone(), p.right.clone()]).collect();
     files.sort();
     files.dedup();
     let place = |file: &PathBuf| files.binary_search(file).unwrap_or_default();
@@ -239,9 +240,11 @@ impl People {
 
     /// The pictures of some identities, renumbered from 0.
     fn only(&self, identities: &[usize]) -> Self {
-        let kept = self.labels.iter().zip(&self.files).filter_map(|(label, file)| {
-            Some((identities.binary_search(label).ok()?, file.clone()))
-        });
+        let kept = self
+            .labels
+            .iter()
+            .zip(&self.files)
+            .filter_map(|(label, file)| Some((identities.binary_search(label).ok()?, file.clone())));
         let (labels, files) = kept.unzip();
         Self { files, labels }
     }

@@ -91,7 +91,7 @@ pub enum ImportError {
         reason: String,
     },
     /// The weights do not fit the network.
-    #[error("{}: read as {} for {size}x{size} pixels{}: {source}", path.display(), config.name, because(remark),
+    #[error("{}: read as {} for {size}x{size} pixels{}: {keys}", path.display(), config.name, because(remark),
         size = config.input_size)]
     Keys {
         /// The file.
@@ -101,7 +101,7 @@ pub enum ImportError {
         /// Why that network.
         remark: Option<String>,
         /// Which keys.
-        source: KeysError,
+        keys: KeysError,
     },
     /// A tensor holds what no weight can be.
     #[error("{}: {reason}; the checkpoint is damaged or its training diverged", path.display())]
@@ -146,11 +146,11 @@ pub fn import(path: &Path, options: &ImportOptions) -> Result<Imported, ImportEr
     let passport = Passport { method: options.method.clone(), backbone: config.clone(), fit, threshold };
     let recognizer = Recognizer::new(passport, Store::new(&device, 0))?;
     let report = match_keys(&recognizer.store().shapes(), &state, |_| false);
-    check_keys(&report, options.allow_missing).map_err(|source| ImportError::Keys {
+    check_keys(&report, options.allow_missing).map_err(|keys| ImportError::Keys {
         path: path.to_owned(),
         config: Box::new(config),
         remark: remark.clone(),
-        source,
+        keys,
     })?;
     let matched = || report.matched.iter().filter_map(|name| Some((name.as_str(), state.get(name)?)));
     refuse_values(matched()).map_err(|reason| ImportError::Values { path: path.to_owned(), reason })?;

@@ -170,7 +170,12 @@ impl Gallery {
         let identify = |(i, path): (usize, &PathBuf)| {
             let candidates = self.candidates(embeddings.row(i), top);
             let found = candidates.first().filter(|c| c.cosine >= threshold);
-            Identification { path: path.clone(), identity: found.map(|c| c.identity.clone()), threshold, candidates }
+            Identification {
+                path: path.clone(),
+                identity: found.map(|c| c.identity.clone()),
+                threshold,
+                candidates,
+            }
         };
         Ok(photos.iter().enumerate().map(identify).collect())
     }

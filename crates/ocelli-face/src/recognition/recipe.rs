@@ -140,7 +140,10 @@ impl FaceRecipe {
     /// # Errors
     /// [`RecipeError::Key`] naming the key.
     pub fn new(recipe: &Recipe) -> Result<Self, RecipeError> {
-        let typed: Self = recipe.typed()?;
+        let mut named = recipe.clone();
+        named.default_key("loss", "name", LossConfig::default().name());
+        named.default_key("optimizer", "name", OptimizerConfig::default().name());
+        let typed: Self = named.typed()?;
         typed.validate().map_err(|reason| recipe.key(reason))?;
         Ok(typed)
     }
@@ -154,6 +157,9 @@ impl FaceRecipe {
         self.optimizer.validate()?;
         self.schedule.validate()?;
         self.train.validate()?;
+        if self.train.batch_size < 2 {
+            return Err("train.batch_size: batch normalisation needs at least 2 pictures".to_owned());
+        }
         self.augment.check().map_err(|e| e.to_string())?;
         self.data.validate()?;
         self.evaluate.validate()

@@ -55,12 +55,12 @@ pub enum RecognizerError {
         reason: String,
     },
     /// The file is of another network.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {keys}", path.display())]
     Keys {
         /// The file.
         path: PathBuf,
         /// Which keys.
-        source: Box<KeysError>,
+        keys: Box<KeysError>,
     },
     /// The weights do not fit.
     #[error(transparent)]
@@ -119,7 +119,7 @@ impl Recognizer {
 
     fn load(&self, path: &Path, state: &StateDict) -> Result<(), RecognizerError> {
         let report = match_keys(&self.store.shapes(), state, |name| name.ends_with("num_batches_tracked"));
-        let wrap = |source| RecognizerError::Keys { path: path.to_owned(), source: Box::new(source) };
+        let wrap = |keys| RecognizerError::Keys { path: path.to_owned(), keys: Box::new(keys) };
         report.check(false).map_err(wrap)?;
         Ok(self.store.load(state.iter().filter(|(name, _)| self.store.find(name).is_some()))?)
     }

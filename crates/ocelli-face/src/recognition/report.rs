@@ -59,10 +59,7 @@ pub fn build(
         report = report.heading(1, "Pictures left out").table(&["file", "reason"], &rows);
     }
     let environment = environment();
-    Ok(report
-        .heading(1, "How it was made")
-        .facts(&environment)
-        .code("recipe.toml", &recipe.to_toml()))
+    Ok(report.heading(1, "How it was made").facts(&environment).code("recipe.toml", &recipe.to_toml()))
 }
 
 fn percent(v: f64) -> String {
@@ -135,10 +132,7 @@ fn curves(log: &[LogLine]) -> Vec<Chart> {
     charts
 }
 
-fn hardest(
-    test: &TestSet,
-    worst: &[JudgedPair],
-) -> Result<Vec<(RgbImage, RgbImage, String)>, TaskError> {
+fn hardest(test: &TestSet, worst: &[JudgedPair]) -> Result<Vec<(RgbImage, RgbImage, String)>, TaskError> {
     let picture = |i: usize| test.pictures.get(i, &mut stream(0, "test", i as u64)).map(|s| s.picture);
     let pair = |p: &JudgedPair| {
         let who = if p.same { "same person" } else { "different people" };

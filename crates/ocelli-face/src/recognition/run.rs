@@ -25,38 +25,49 @@ pub struct Outcome {
     pub bad: Vec<BadItem>,
 }
 
-/// Trains in `folder` as the recipe says, measures, and writes weights and report.
-///
-/// # Errors
-/// Whatever stops the training, with its file or key; the last good checkpoint is kept.
-pub fn run(
-    recipe: &FaceRecipe,
-    folder: &RunFolder,
-    device: &str,
-    watch: &mut dyn Watch,
-    note: &dyn Fn(&str),
-) -> Result<Outcome, TaskError> {
-    let preparation = recipe.passport().preparation();
-    let data = load(&recipe.data, &recipe.evaluate, &preparation, recipe.seed)?;
-    describe(&data, note);
-    let bad = data.bad.clone();
-    let task = RecognitionTask::new(recipe, data, device)?;
-    let plan = Plan {
-        seed: recipe.seed,
-        train: recipe.train.clone(),
-        optimizer: recipe.optimizer.clone(),
-        schedule: recipe.schedule.clone(),
-        decays: decay_all_but_norms,
-    };
-    train(&task, &plan, folder, watch)?;
-    let learned = assess(task.recognizer(), task.test(), recipe)?;
-    let raw = measure(&raw_pixels(task.test())?, task.test(), &recipe.evaluate)?;
-    let report = report::build(recipe, folder, task.test(), &learned, &raw, &bad)?;
-    report.save(&folder.report())?;
-    let mut recognizer = task.into_recognizer();
-    recognizer.set_threshold(learned.threshold);
-    recognizer.save(&folder.weights())?;
-    Ok(Outcome { numbers: learned.numbers(), raw_pixels: raw.numbers(), bad })
+/// A training that has all it needs: its pictures are read, its network is built, and nothing is written yet.
+pub struct Training<'a> {
+    recipe: &'a FaceRecipe,
+    task: RecognitionTask,
+    bad: Vec<BadItem>,
+}
+
+impl<'a> Training<'a> {
+    /// Reads the pictures and builds the network; tells `note` what was found.
+    ///
+    /// # Errors
+    /// Whatever is wrong with pictures, device or weights to start from, with its file or key.
+    pub fn prepare(recipe: &'a FaceRecipe, device: &str, note: &dyn Fn(&str)) -> Result<Self, TaskError> {
+        let preparation = recipe.passport().preparation();
+        let data = load(&recipe.data, &recipe.evaluate, &preparation, recipe.seed)?;
+        describe(&data, note);
+        let bad = data.bad.clone();
+        Ok(Self { recipe, task: RecognitionTask::new(recipe, data, device)?, bad })
+    }
+
+    /// Trains in `folder` as the recipe says, measures, and writes weights and report.
+    ///
+    /// # Errors
+    /// Whatever stops the training; the last good checkpoint is kept.
+    pub fn run(self, folder: &RunFolder, watch: &mut dyn Watch) -> Result<Outcome, TaskError> {
+        let Self { recipe, task, bad } = self;
+        let plan = Plan {
+            seed: recipe.seed,
+            train: recipe.train.clone(),
+            optimizer: recipe.optimizer.clone(),
+            schedule: recipe.schedule.clone(),
+            decays: decay_all_but_norms,
+        };
+        train(&task, &plan, folder, watch)?;
+        let learned = assess(task.recognizer(), task.test(), recipe)?;
+        let raw = measure(&raw_pixels(task.test())?, task.test(), &recipe.evaluate)?;
+        let report = report::build(recipe, folder, task.test(), &learned, &raw, &bad)?;
+        report.save(&folder.report())?;
+        let mut recognizer = task.into_recognizer();
+        recognizer.set_threshold(learned.threshold);
+        recognizer.save(&folder.weights())?;
+        Ok(Outcome { numbers: learned.numbers(), raw_pixels: raw.numbers(), bad })
+    }
 }
 
 /// Says what is trained on, and which files were left out.

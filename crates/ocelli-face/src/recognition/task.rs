@@ -46,9 +46,13 @@ impl RecognitionTask {
         let pictures = data.train.len();
         let batch_size = recipe.train.batch_size;
         if pictures < batch_size {
-            return Err(format!("{pictures} pictures to train on make no batch of train.batch_size = {batch_size}").into());
+            return Err(format!(
+                "{pictures} pictures to train on make no batch of train.batch_size = {batch_size}"
+            )
+            .into());
         }
-        let options = LoaderOptions { batch_size, drop_last: true, seed: recipe.seed, ..LoaderOptions::default() };
+        let options =
+            LoaderOptions { batch_size, drop_last: true, seed: recipe.seed, ..LoaderOptions::default() };
         let sampler = RandomSampler::new(pictures, recipe.seed);
         let augmented = Augmented::new(data.train, recipe.augment.clone())?;
         let loader = Loader::new(Arc::new(augmented), options)?;
@@ -113,8 +117,10 @@ impl Task for RecognitionTask {
         let stores = [self.recognizer.store(), &self.head_store];
         stores.iter().for_each(|store| store.track());
         let embeddings = self.recognizer.backbone().forward(x, pass);
-        let HeadOutput { logits, origin_logits, numbers } = self.head.forward(embeddings, labels.clone(), true);
-        let mut numbers: Numbers = numbers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let HeadOutput { logits, origin_logits, numbers } =
+            self.head.forward(embeddings, labels.clone(), true);
+        let mut numbers: Numbers =
+            numbers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         numbers.insert("train_accuracy".to_owned(), accuracy(origin_logits, &labels));
         let loss = cross_entropy(logits, labels);
         Ok(Step::backward(&loss, &stores, numbers))

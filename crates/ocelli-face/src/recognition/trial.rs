@@ -1,5 +1,7 @@
 //! Trains a small network on look-alikes with any head: how recognition losses are compared in seconds.
 
+use std::collections::BTreeMap;
+
 use burn::tensor::{Int, Tensor};
 use ocelli_data::sample::{RandomSampler, Sampler};
 use ocelli_method::random::stream;
@@ -47,7 +49,27 @@ pub struct Trial {
     /// True-accept rates at false-accept rates 1e-2, 1e-3 and 1e-4 on all pairs of unseen people.
     pub numbers: Numbers,
     /// The head's own numbers at the end of every epoch, by name.
-    pub traces: std::collections::BTreeMap<String, Vec<f64>>,
+    pub traces: BTreeMap<String, Vec<f64>>,
+}
+
+impl Trial {
+    /// The mean of several trials, number by number and epoch by epoch.
+    pub fn mean(trials: &[Trial]) -> Trial {
+        let Some(first) = trials.first() else {
+            return Trial { numbers: Numbers::new(), traces: BTreeMap::new() };
+        };
+        let n = trials.len() as f64;
+        let number = |name: &String| trials.iter().filter_map(|t| t.numbers.get(name)).sum::<f64>() / n;
+        let trace = |name: &String, epochs: usize| {
+            let at =
+                |epoch: usize| trials.iter().filter_map(|t| t.traces.get(name)?.get(epoch)).sum::<f64>() / n;
+            (0..epochs).map(at).collect::<Vec<_>>()
+        };
+        Trial {
+            numbers: first.numbers.keys().map(|name| (name.clone(), number(name))).collect(),
+            traces: first.traces.iter().map(|(name, t)| (name.clone(), trace(name, t.len()))).collect(),
+        }
+    }
 }
 
 /// The false-accept rates that trials report.
@@ -81,9 +103,10 @@ impl Mlp {
     }
 
     fn forward(&self, x: Tensor<2>, pass: &Pass) -> Tensor<2> {
-        let x = self.hidden.iter().fold(x, |x, (linear, norm, prelu)| {
-            prelu.forward(norm.forward(linear.forward(x), pass))
-        });
+        let x = self
+            .hidden
+            .iter()
+            .fold(x, |x, (linear, norm, prelu)| prelu.forward(norm.forward(linear.forward(x), pass)));
         self.output.1.forward(self.output.0.forward(x), pass)
     }
 }
@@ -116,7 +139,7 @@ pub fn train(
     };
     let sampler = RandomSampler::new(samples.labels.len(), config.seed);
     let per_epoch = samples.labels.len() / config.batch_size;
-    let mut traces = std::collections::BTreeMap::<String, Vec<f64>>::new();
+    let mut traces = BTreeMap::<String, Vec<f64>>::new();
     let mut step = 0;
     for epoch in 0..config.epochs {
         let mut last = Vec::new();

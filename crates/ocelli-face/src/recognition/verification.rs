@@ -4,9 +4,9 @@ use image::RgbImage;
 use ocelli_data::dataset::Sample;
 use ocelli_data::{DataError, Dataset};
 use ocelli_method::random::stream;
+use ocelli_metrics::MetricError;
 use ocelli_metrics::lfw::{KFoldOptions, k_fold_distances};
 use ocelli_metrics::roc::{FarRule, PairScores, Scan};
-use ocelli_metrics::MetricError;
 use ocelli_train::trainer::Numbers;
 use rayon::prelude::*;
 use thiserror::Error;
@@ -80,7 +80,11 @@ fn pictures(test: &TestSet, range: std::ops::Range<usize>) -> Result<Vec<RgbImag
 ///
 /// # Errors
 /// When a picture cannot be read or the network gives no numbers.
-pub fn embed_all(recognizer: &Recognizer, test: &TestSet, flip: bool) -> Result<Embeddings, VerificationError> {
+pub fn embed_all(
+    recognizer: &Recognizer,
+    test: &TestSet,
+    flip: bool,
+) -> Result<Embeddings, VerificationError> {
     let n = test.pictures.len();
     let mut all = Embeddings { values: Vec::new(), dimensions: 0 };
     for start in (0..n).step_by(CHUNK) {
@@ -121,7 +125,8 @@ pub fn measure(
     let same: Vec<bool> = judged.iter().map(|p| p.same).collect();
     // Squared distances of unit vectors, as the published protocol compares them.
     let distances: Vec<f64> = judged.iter().map(|p| 2.0 - 2.0 * p.cosine).collect();
-    let options = KFoldOptions { folds: test.folds.max(config.folds.min(same.len())), ..KFoldOptions::default() };
+    let options =
+        KFoldOptions { folds: test.folds.max(config.folds.min(same.len())), ..KFoldOptions::default() };
     let k_fold = k_fold_distances(&distances, &same, &options)?.accuracy;
 
     let scores = all_pairs(embeddings, test, &judged)?;

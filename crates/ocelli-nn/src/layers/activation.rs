@@ -19,6 +19,6 @@ impl Prelu {
 
     /// `[B, C, ...]` to the same shape.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        burn::tensor::activation::prelu(x, self.weight.value::<1>())
+        ocelli_kernels::prelu(x, self.weight.value::<1>())
     }
 }

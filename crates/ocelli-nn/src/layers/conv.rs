@@ -1,8 +1,7 @@
 //! Convolutions.
 
 use burn::tensor::Tensor;
-use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
+use ocelli_kernels::{ConvOptions, conv2d};
 
 use crate::init::Init;
 use crate::store::{Param, Path, Role};
@@ -12,10 +11,7 @@ use crate::store::{Param, Path, Role};
 pub struct Conv2d {
     weight: Param,
     bias: Option<Param>,
-    stride: [usize; 2],
-    padding: [usize; 2],
-    dilation: [usize; 2],
-    groups: usize,
+    options: ConvOptions,
 }
 
 /// How a convolution is built: stride 1, no padding, one group, no bias unless said otherwise.
@@ -97,10 +93,12 @@ impl Conv2dConfig {
         Conv2d {
             weight: path.param("weight", &shape, self.init, Role::Kernel),
             bias: self.bias.then(|| path.param("bias", &[self.output], Init::Zeros, Role::Bias)),
-            stride: [self.stride; 2],
-            padding: [self.padding; 2],
-            dilation: [self.dilation; 2],
-            groups: self.groups,
+            options: ConvOptions {
+                stride: [self.stride; 2],
+                padding: [self.padding; 2],
+                dilation: [self.dilation; 2],
+                groups: self.groups,
+            },
         }
     }
 }
@@ -108,8 +106,7 @@ impl Conv2dConfig {
 impl Conv2d {
     /// `[B, C, H, W]` to `[B, out, H', W']`, `H' = (H + 2 padding - dilation (k - 1) - 1) / stride + 1`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let options = ConvOptions::new(self.stride, self.padding, self.dilation, self.groups);
         let bias = self.bias.as_ref().map(Param::value);
-        conv2d(x, self.weight.value::<4>(), bias, options)
+        conv2d(x, self.weight.value::<4>(), bias, self.options)
     }
 }

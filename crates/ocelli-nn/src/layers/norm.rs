@@ -1,7 +1,6 @@
 //! Normalisation layers.
 
 use burn::tensor::Tensor;
-use burn::tensor::module::{batch_norm, batch_norm_train};
 
 use crate::init::Init;
 use crate::pass::Pass;
@@ -95,10 +94,10 @@ impl BatchNorm {
         };
         if !pass.uses_batch_statistics() {
             let (mean, var) = (self.running_mean.value(), self.running_var.value());
-            return batch_norm(x, scale, shift, mean, var, self.epsilon);
+            return burn::tensor::module::batch_norm(x, scale, shift, mean, var, self.epsilon);
         }
         let elements = x.shape().num_elements() / self.channels.max(1);
-        let result = batch_norm_train(x, scale, shift, self.epsilon);
+        let result = ocelli_kernels::batch_norm(x, scale, shift, self.epsilon);
         // The batch variance is biased; the running one must not be.
         let unbiased = elements as f64 / elements.saturating_sub(1).max(1) as f64;
         let blend = |running: &Param, batch: Tensor<1>, factor: f64| {

@@ -75,7 +75,8 @@ impl Embed {
 
 /// The files of one part: every N-th from the I-th on.
 fn part(files: Vec<PathBuf>, shard: &str) -> anyhow::Result<Vec<PathBuf>> {
-    let numbers = shard.split_once('/').and_then(|(i, n)| Some((i.parse::<usize>().ok()?, n.parse::<usize>().ok()?)));
+    let numbers =
+        shard.split_once('/').and_then(|(i, n)| Some((i.parse::<usize>().ok()?, n.parse::<usize>().ok()?)));
     let Some((i, n)) = numbers else { bail!("--shard {shard}: expected I/N, such as 1/4") };
     ensure!((1..=n).contains(&i), "--shard {shard}: I must be from 1 to N");
     Ok(files.into_iter().skip(i - 1).step_by(n).collect())

@@ -61,7 +61,11 @@ impl Eval {
                 bail!("--data {}: no such folder or list", data.display());
             }
             recipe.data.test = data.display().to_string();
-            pairs = self.pairs.clone().map(|list| PairSource { list, root: data.clone(), ending: self.ending.clone() });
+            pairs = self.pairs.clone().map(|list| PairSource {
+                list,
+                root: data.clone(),
+                ending: self.ending.clone(),
+            });
         }
         let outcome = evaluate(&recipe, &weights, pairs.as_ref(), &self.device).map_err(|e| anyhow!(e))?;
         for bad in &outcome.bad {

@@ -102,8 +102,8 @@ impl Import {
         let imported = match import(&self.file, &options) {
             Ok(imported) => imported,
             Err(error) => {
-                if let (true, ImportError::Keys { config, source, .. }) = (self.json, &error) {
-                    output::json(&self.document(config, &source.0, None))?;
+                if let (true, ImportError::Keys { config, keys, .. }) = (self.json, &error) {
+                    output::json(&self.document(config, &keys.0, None))?;
                 }
                 return Err(error.into());
             }

@@ -67,8 +67,7 @@ impl List {
                 let text = [c.slug, c.task, c.venue, c.basis.as_str()].map(str::to_owned).to_vec();
                 [text, vec![checks, yes(m.claim.is_some()), yes(c.trains), yes(c.predicts)]].concat()
             };
-            let header =
-                ["method", "task", "venue", "basis", "components", "claim", "trains", "predicts"];
+            let header = ["method", "task", "venue", "basis", "components", "claim", "trains", "predicts"];
             output::line(output::table(&header, &methods.iter().map(row).collect::<Vec<_>>(), &[4]))?;
         }
         Ok(ExitCode::SUCCESS)

@@ -67,7 +67,10 @@ impl Predict {
 
     fn compare(&self, recognizer: &Recognizer, threshold: f64) -> anyhow::Result<()> {
         let [left, right] = self.inputs.as_slice() else {
-            bail!("two photographs are compared, found {}; give --gallery to look people up", self.inputs.len())
+            bail!(
+                "two photographs are compared, found {}; give --gallery to look people up",
+                self.inputs.len()
+            )
         };
         let comparison = compare(recognizer, left, right, threshold)?;
         self.publish(recognizer, std::slice::from_ref(&comparison), |c: &Comparison| {

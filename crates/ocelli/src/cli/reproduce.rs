@@ -50,7 +50,8 @@ impl Reproduce {
         progress("");
         let result = result?;
         if let Some(folder) = &self.out {
-            let path = save(&result, folder).with_context(|| format!("cannot write into {}", folder.display()))?;
+            let path =
+                save(&result, folder).with_context(|| format!("cannot write into {}", folder.display()))?;
             output::note(format!("result {}", path.display()));
         }
         if self.json {
@@ -67,7 +68,9 @@ fn print(r: &Reproduction) -> std::io::Result<()> {
     let metrics: Vec<&String> = r.ours.metrics.keys().collect();
     let row = |role: &str, s: &Summary| {
         let mut cells = vec![s.name.clone(), role.to_owned(), format!("{:.4} ± {:.4}", s.mean, s.sd)];
-        cells.extend(metrics.iter().map(|m| s.metrics.get(*m).map_or_else(String::new, |v| format!("{v:.4}"))));
+        cells.extend(
+            metrics.iter().map(|m| s.metrics.get(*m).map_or_else(String::new, |v| format!("{v:.4}"))),
+        );
         cells
     };
     let mut rows = vec![row("baseline", &r.baseline), row("method", &r.ours)];

@@ -70,7 +70,11 @@ fn basis(basis: ocelli_method::Basis) -> &'static str {
     use ocelli_method::Basis;
     match basis {
         Basis::Official => "official: the released code computed the reference cases",
-        Basis::Mixed => "mixed: part of the reference cases come from released code, part from a reconstruction",
-        Basis::Reconstruction => "reconstruction: no usable code exists; written from the paper's description",
+        Basis::Mixed => {
+            "mixed: part of the reference cases come from released code, part from a reconstruction"
+        }
+        Basis::Reconstruction => {
+            "reconstruction: no usable code exists; written from the paper's description"
+        }
     }
 }

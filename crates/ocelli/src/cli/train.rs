@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow};
 use clap::Args;
 use ocelli_face::recognition::recipe::{FaceRecipe, TASK};
-use ocelli_face::recognition::run::{Outcome, run};
+use ocelli_face::recognition::run::{Outcome, Training};
 use ocelli_train::Bar;
 use ocelli_train::folder::RunFolder;
 use ocelli_train::recipe::Recipe;
@@ -60,19 +60,18 @@ impl Train {
         ocelli_nn::device(&self.device)?;
         let recipe = read_recipe(&self.recipe, &self.set)?;
         let text = recipe.to_toml();
-        let folder = match (&self.out, self.resume) {
-            (Some(out), false) => RunFolder::create(out, &text)?,
-            (Some(out), true) => RunFolder::reopen(out, &text)?,
-            (None, false) => RunFolder::create(&unused(&self.default_folder()?), &text)?,
-            (None, true) => {
-                let newest = newest(&self.default_folder()?);
-                let newest = newest.ok_or_else(|| anyhow!("there is no run of this recipe to resume"))?;
-                RunFolder::reopen(&newest, &text)?
-            }
+        let place = self.place()?;
+        // What can be refused without reading pictures is refused first; what is wrong with pictures leaves no folder.
+        let reopened = match self.resume {
+            true => Some(RunFolder::reopen(&place, &text)?),
+            false => RunFolder::vacant(&place).map(|()| None)?,
         };
-        let mut bar = Bar::new("accuracy");
+        let training =
+            Training::prepare(&recipe, &self.device, &|text| output::note(text)).map_err(|e| anyhow!(e))?;
+        let folder = reopened.map_or_else(|| RunFolder::create(&place, &text), Ok)?;
         output::note(format!("run folder {}", folder.path().display()));
-        let outcome = run(&recipe, &folder, &self.device, &mut bar, &|text| output::note(text));
+        let mut bar = Bar::new("accuracy");
+        let outcome = training.run(&folder, &mut bar);
         drop(bar);
         let outcome = outcome.map_err(|e| anyhow!(e)).with_context(|| "training stopped")?;
         if self.json {
@@ -92,15 +91,24 @@ impl Train {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn default_folder(&self) -> anyhow::Result<PathBuf> {
+    /// The run's folder: as said, else the first free one of this recipe, or the last one in use to resume it.
+    fn place(&self) -> anyhow::Result<PathBuf> {
+        if let Some(out) = &self.out {
+            return Ok(out.clone());
+        }
         let name = self.recipe.file_stem().context("the recipe has no file name")?;
-        Ok(Path::new("runs").join(name))
+        let first = Path::new("runs").join(name);
+        match self.resume {
+            true => newest(&first).context("there is no run of this recipe to resume"),
+            false => Ok(unused(&first)),
+        }
     }
 }
 
 /// Prints measures beside those of raw pixels.
 pub(super) fn print(outcome: &Outcome) -> std::io::Result<()> {
-    let value = |numbers: &Numbers, name: &str| numbers.get(name).map_or_else(String::new, |v| format!("{v:.4}"));
+    let value =
+        |numbers: &Numbers, name: &str| numbers.get(name).map_or_else(String::new, |v| format!("{v:.4}"));
     let names: Vec<&String> = outcome.numbers.keys().collect();
     let row = |name: &&String| {
         vec![(*name).clone(), value(&outcome.numbers, name), value(&outcome.raw_pixels, name)]
@@ -108,7 +116,10 @@ pub(super) fn print(outcome: &Outcome) -> std::io::Result<()> {
     let rows: Vec<_> = names.iter().map(row).collect();
     output::line(output::table(&["measure", "learned", "raw pixels"], &rows, &[1, 2]))?;
     let accuracy = outcome.numbers.get("accuracy").copied().unwrap_or_default();
-    output::line(format!("{BOLD}verification accuracy {:.2} %{BOLD:#} on people it never saw", 100.0 * accuracy))
+    output::line(format!(
+        "{BOLD}verification accuracy {:.2} %{BOLD:#} on people it never saw",
+        100.0 * accuracy
+    ))
 }
 
 /// The first of `path`, `path-2`, `path-3`, … that holds no run.

@@ -9,8 +9,8 @@ use clap::Args;
 use ocelli::registry::{self, BuiltinCases};
 use ocelli_method::verify::{CaseSource, Folder, Outcome, Selection, Status, Verification, verify};
 
-use super::output::{self, BAD, DIM, GOOD};
 use super::Ended;
+use super::output::{self, BAD, DIM, GOOD};
 
 /// Replay reference cases on this machine: every case of every component, against its stored tolerance.
 ///
@@ -82,7 +82,8 @@ impl Verify {
 
 fn resources(given: &[String]) -> anyhow::Result<BTreeMap<String, PathBuf>> {
     let split = |text: &String| {
-        let (name, file) = text.split_once('=').with_context(|| format!("--resource {text}: expected NAME=FILE"))?;
+        let (name, file) =
+            text.split_once('=').with_context(|| format!("--resource {text}: expected NAME=FILE"))?;
         let file = PathBuf::from(file);
         anyhow::ensure!(file.is_file(), "--resource {text}: no such file");
         Ok((name.to_owned(), file))
@@ -100,7 +101,9 @@ fn case_line(outcome: &Outcome) -> String {
     };
     let place = format!("{} {} {}", outcome.method, outcome.component, outcome.case);
     let detail = match outcome.status {
-        Status::Pass => outcome.share.map_or_else(String::new, |s| format!("{:.0} % of tolerance", 100.0 * s)),
+        Status::Pass => {
+            outcome.share.map_or_else(String::new, |s| format!("{:.0} % of tolerance", 100.0 * s))
+        }
         _ => outcome.reason.clone(),
     };
     format!("{style}{word}{style:#} {place} {DIM}{detail}{DIM:#}")
@@ -113,10 +116,13 @@ fn print(result: &Verification) -> std::io::Result<()> {
     }
     let row = |((method, component), outcomes): (&(&str, &str), &Vec<&Outcome>)| {
         let passed = outcomes.iter().filter(|o| o.status == Status::Pass).count();
-        let worst = outcomes.iter().filter_map(|o| o.share.map(|s| (s, o))).max_by(|a, b| a.0.total_cmp(&b.0));
+        let worst =
+            outcomes.iter().filter_map(|o| o.share.map(|s| (s, o))).max_by(|a, b| a.0.total_cmp(&b.0));
         let number = |v: Option<f64>| v.map_or_else(String::new, |v| format!("{v:.1e}"));
         let (tensor, abs, rel, share) = match worst {
-            Some((share, o)) => (o.tensor.clone(), number(o.abs), number(o.rel), format!("{:.0} %", 100.0 * share)),
+            Some((share, o)) => {
+                (o.tensor.clone(), number(o.abs), number(o.rel), format!("{:.0} %", 100.0 * share))
+            }
             None => Default::default(),
         };
         vec![

@@ -4,8 +4,8 @@ mod protocols;
 
 use ocelli_method::{Component, Outputs, Replay, ReplayError};
 use ocelli_nn::backbones::{
-    Embedded, IrConfig, IrDepth, IrDialect, IrUnit, IrUnitKind, MobileFaceNet, MobileFaceNetTail, ResNetDepth,
-    ResNetFace,
+    Embedded, IrConfig, IrDepth, IrDialect, IrUnit, IrUnitKind, MobileFaceNet, MobileFaceNetTail,
+    ResNetDepth, ResNetFace,
 };
 use ocelli_nn::layers::Linear;
 use ocelli_nn::ops::cross_entropy;

@@ -1,0 +1,101 @@
+//! Per-thread scratch memory, and outputs that are written by many threads before anyone reads them.
+#![allow(unsafe_code)] // outputs are not zeroed first, and threads fill interleaved parts of them
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+
+use burn::tensor::{Bytes, DType, Shape};
+use burn_flex::{FlexTensor, Layout};
+
+thread_local! {
+    static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
+
+/// Lends `len` numbers of memory that this thread keeps between calls. Their values are whatever was left there.
+pub(crate) fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
+    // The buffer is taken out, so a nested call gets a fresh one instead of an aliased one.
+    let mut buffer = SCRATCH.take();
+    if buffer.len() < len {
+        buffer.resize(len, 0.0);
+    }
+    let result = work(&mut buffer[..len]);
+    SCRATCH.set(buffer);
+    result
+}
+
+/// Memory for `len` numbers that `fill` writes, all of them.
+///
+/// # Safety
+/// `fill` must write every number.
+pub(crate) unsafe fn filled(len: usize, fill: impl FnOnce(SharedOutput<'_>)) -> Vec<f32> {
+    let mut memory = Box::new_uninit_slice(len);
+    fill(SharedOutput::new(&mut memory));
+    // SAFETY: initialised by contract.
+    unsafe { memory.assume_init() }.into_vec()
+}
+
+/// Output memory that several threads fill at the same time, each its own part.
+#[derive(Clone, Copy)]
+pub(crate) struct SharedOutput<'a> {
+    start: *mut MaybeUninit<f32>,
+    len: usize,
+    lifetime: PhantomData<&'a mut [MaybeUninit<f32>]>,
+}
+
+// SAFETY: the memory is only reached through parts that the callers of `strided` promise to be disjoint.
+unsafe impl Send for SharedOutput<'_> {}
+// SAFETY: as for `Send`.
+unsafe impl Sync for SharedOutput<'_> {}
+
+impl<'a> SharedOutput<'a> {
+    pub(crate) fn new(memory: &'a mut [MaybeUninit<f32>]) -> Self {
+        Self { start: memory.as_mut_ptr(), len: memory.len(), lifetime: PhantomData }
+    }
+
+    /// Every `step`-th of the numbers from `first` on, `count` of them.
+    ///
+    /// # Safety
+    /// No other live part may share a number with this one.
+    pub(crate) unsafe fn strided(self, first: usize, count: usize, step: usize) -> OutputPart<'a> {
+        assert!(count == 0 || first + (count - 1) * step < self.len, "part reaches past the output");
+        OutputPart { start: self.start.wrapping_add(first), count, step, lifetime: PhantomData }
+    }
+}
+
+/// A part of an output that belongs to its holder alone.
+pub(crate) struct OutputPart<'a> {
+    start: *mut MaybeUninit<f32>,
+    count: usize,
+    step: usize,
+    lifetime: PhantomData<&'a mut [MaybeUninit<f32>]>,
+}
+
+impl<'a> OutputPart<'a> {
+    /// The memory of a part without gaps.
+    pub(crate) fn memory(self) -> &'a mut [MaybeUninit<f32>] {
+        assert_eq!(self.step, 1, "the part has gaps");
+        // SAFETY: the part lies inside the output by the check in `strided`, and is borrowed exclusively.
+        unsafe { std::slice::from_raw_parts_mut(self.start, self.count) }
+    }
+
+    /// Writes `values`, each plus `offset`.
+    pub(crate) fn write(self, values: &[f32], offset: f32) {
+        assert_eq!(values.len(), self.count, "values for a part of another size");
+        if self.step == 1 {
+            for (target, value) in self.memory().iter_mut().zip(values) {
+                target.write(value + offset);
+            }
+        } else {
+            for (index, value) in values.iter().enumerate() {
+                // SAFETY: the last index was checked in `strided`, and the part is borrowed exclusively.
+                unsafe { (*self.start.add(index * self.step)).write(value + offset) };
+            }
+        }
+    }
+}
+
+/// A CPU tensor that owns `values` in row-major order.
+pub(crate) fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
+    FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape.into()), DType::F32)
+}

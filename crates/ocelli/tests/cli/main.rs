@@ -1,0 +1,11 @@
+//! The command from end to end, as a user runs it: trainings of a few steps on tiny pictures, killed and resumed, and
+//! every kind of wrong input.
+
+#![allow(clippy::unwrap_used)] // What is unwrapped here was made here.
+
+mod bench;
+mod commands;
+mod refusals;
+mod resume;
+mod run;
+mod verify;
