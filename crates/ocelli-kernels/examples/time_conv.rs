@@ -1,11 +1,12 @@
 //! Milliseconds of Burn's convolution and of ours, alternating, on the shapes that small networks spend their time in:
 //! `cargo run --release -p ocelli-kernels --example time_conv`. An argument selects cases by a part of their name.
+//! Freed memory is retained, as a training program would have it.
 #![allow(clippy::print_stdout)]
 
 use std::time::Instant;
 
 use burn::tensor::{Device, Distribution, Tensor, module};
-use ocelli_kernels::{ConvOptions, conv2d};
+use ocelli_kernels::{ConvOptions, conv2d, retain_freed_memory};
 
 /// Timed runs of each side; the machine's noise asks for a median.
 const RUNS: usize = 9;
@@ -111,6 +112,7 @@ fn time(case: &Case, device: &Device, backward: bool) -> [(f64, f64); 2] {
 }
 
 fn main() {
+    retain_freed_memory();
     let only = std::env::args().nth(1).unwrap_or_default();
     println!(
         "{:44} {:>8} {:>17} {:>17} {:>6} {:>7}",

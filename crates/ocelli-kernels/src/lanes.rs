@@ -5,47 +5,56 @@ use crate::vector::vectorized;
 /// Partial sums kept side by side: independent chains of additions, and a fixed order for the result.
 const LANES: usize = 64;
 
-vectorized! {
-    /// Sum of `values`, in an order that depends on their number alone.
-    pub(crate) fn sum(values: &[f32]) -> f32 {
-        let mut lanes = [0.0_f32; LANES];
-        let chunks = values.chunks_exact(LANES);
-        let rest: f32 = chunks.remainder().iter().sum();
-        for chunk in chunks {
-            for (lane, value) in lanes.iter_mut().zip(chunk) {
-                *lane += value;
+/// A sum in the making, over any number of slices. The order of additions depends on their lengths alone.
+///
+/// Its methods are meant for functions that are [`vectorized`], into which they are compiled.
+pub(crate) struct Lanes([f32; LANES]);
+
+impl Lanes {
+    #[inline(always)]
+    pub(crate) fn new() -> Self {
+        Self([0.0; LANES])
+    }
+
+    /// Adds the terms of slices of the same length, read in step.
+    #[inline(always)]
+    pub(crate) fn add<const N: usize>(&mut self, sources: [&[f32]; N], term: impl Fn([f32; N]) -> f32) {
+        let len = sources[0].len();
+        let sources = sources.map(|source| &source[..len]);
+        for first in (0..len).step_by(LANES) {
+            let lanes = &mut self.0[..LANES.min(len - first)];
+            let sources = sources.map(|source| &source[first..first + lanes.len()]);
+            for (lane, sum) in lanes.iter_mut().enumerate() {
+                *sum += term(sources.map(|source| source[lane]));
             }
         }
-        lanes.iter().sum::<f32>() + rest
+    }
+
+    #[inline(always)]
+    pub(crate) fn sum(&self) -> f64 {
+        // Halved in single precision, which vectorises, before the rest is summed in double.
+        let (low, high) = self.0.split_at(LANES / 2);
+        let halves: [f32; LANES / 2] = std::array::from_fn(|lane| low[lane] + high[lane]);
+        let quarters: [f32; LANES / 4] = std::array::from_fn(|lane| halves[lane] + halves[lane + LANES / 4]);
+        quarters.iter().map(|&lane| f64::from(lane)).sum()
     }
 }
 
 vectorized! {
-    /// Sum of the squared differences of `values` and `centre`, in an order that depends on their number alone.
-    pub(crate) fn sum_of_squares(values: &[f32], centre: f32) -> f32 {
-        let mut lanes = [0.0_f32; LANES];
-        for chunk in values.chunks(LANES) {
-            for (lane, value) in lanes.iter_mut().zip(chunk) {
-                let difference = value - centre;
-                *lane += difference * difference;
-            }
-        }
-        lanes.iter().sum()
-    }
-}
-
-vectorized! {
-    /// Sum of the products of `a` and `b`, in an order that depends on their number alone.
+    /// Sum of the products of `a` and `b`.
     pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
-        let mut lanes = [0.0_f32; LANES];
-        let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-        let rest: f32 = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(x, y)| x * y).sum();
-        for (x, y) in a_chunks.zip(b_chunks) {
-            for ((lane, x), y) in lanes.iter_mut().zip(x).zip(y) {
-                *lane += x * y;
-            }
-        }
-        lanes.iter().sum::<f32>() + rest
+        let mut lanes = Lanes::new();
+        lanes.add([a, b], |[a, b]| a * b);
+        lanes.sum() as f32
+    }
+}
+
+vectorized! {
+    /// Sum of all numbers of `slices`.
+    pub(crate) fn sum(slices: &mut dyn Iterator<Item = &[f32]>) -> f32 {
+        let mut lanes = Lanes::new();
+        slices.for_each(|values| lanes.add([values], |[value]| value));
+        lanes.sum() as f32
     }
 }
 
@@ -130,11 +139,8 @@ mod tests {
     fn reductions_match_plain_sums() {
         for count in [0, 1, 63, 64, 65, 200] {
             let values = numbers(count);
-            assert_eq!(sum(&values), values.iter().sum::<f32>());
-            assert_eq!(
-                sum_of_squares(&values, 2.0),
-                values.iter().map(|v| (v - 2.0) * (v - 2.0)).sum::<f32>()
-            );
+            let halves = values.split_at(count / 3);
+            assert_eq!(sum(&mut [halves.0, halves.1].into_iter()), values.iter().sum::<f32>());
             assert_eq!(dot(&values, &values), values.iter().map(|v| v * v).sum::<f32>());
         }
     }

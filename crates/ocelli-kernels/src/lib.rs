@@ -1,15 +1,62 @@
 //! Fast CPU kernels for convolutional networks, as an extension of the Burn tensor framework.
+//!
+//! Burn runs the same program on any device; on the CPU its layers are written for clarity of the backend, and a training
+//! step of a small network spends most of its time in copies around the arithmetic. The functions here take the place of
+//! a few of Burn's, with the same meaning, and their gradients:
+//!
+//! | here | in Burn |
+//! |---|---|
+//! | [`conv2d`] | `module::conv2d` |
+//! | [`batch_norm`] | `module::batch_norm_train` |
+//! | [`prelu`] | `activation::prelu` |
+//! | [`subsample`] | `module::max_pool2d` with a kernel of one |
+//!
+//! They serve 32-bit tensors on the CPU backend and hand everything else to Burn. Their results do not depend on the
+//! number of threads.
+//!
+//! ```
+//! use burn::tensor::{Device, Tensor};
+//! use ocelli_kernels::{ConvOptions, conv2d};
+//!
+//! let device = Device::flex().autodiff();
+//! let pictures = Tensor::<4>::ones([2, 3, 8, 8], &device);
+//! let filters = Tensor::<4>::ones([5, 3, 3, 3], &device).require_grad();
+//! let options = ConvOptions { stride: [2, 2], padding: [1, 1], ..ConvOptions::default() };
+//! let output = conv2d(pictures, filters.clone(), None, options);
+//! assert_eq!(output.dims(), [2, 5, 4, 4]);
+//! let gradients = output.sum().backward();
+//! assert_eq!(filters.grad(&gradients).map(|gradient| gradient.dims()), Some([5, 3, 3, 3]));
+//! ```
+//!
+//! # How a convolution runs
+//!
+//! `conv::plan` reduces it to unit strides: padding becomes zeros and every residue modulo the stride a plane of its own
+//! in a *slab* of pixels (`conv::slab`); the input gradient becomes such correlations of the output gradient.
+//! `conv::correlate` cuts the results into tiles for the threads, takes the pixels that the filters meet from the slab,
+//! either where they lie or gathered side by side (`conv::gather`), and multiplies them with the filters in register
+//! tiles (`tile`), the only code written for a processor. `conv::filters` sums the gradient of the filters over the same
+//! slabs, `conv::depthwise` convolves channel by channel.
+//!
+//! # Considered but skipped
+//!
+//! *Winograd's algorithm* saves multiplications in 3x3 convolutions but rounds worse, and PyTorch does not use it on the
+//! CPU either. *Packing the filters* in tile order would read them a little faster, but costs more than it saves where
+//! few positions share them. *Half precision* has no fast path on most CPUs.
 
-mod activation;
+mod allocator;
 mod backend;
+mod batch_norm;
 mod conv;
 mod lanes;
 mod memory;
-mod norm;
 mod planes;
+mod prelu;
+mod subsample;
 mod tile;
 mod vector;
 
-pub use activation::prelu;
+pub use allocator::retain_freed_memory;
+pub use batch_norm::{Normalized, batch_norm};
 pub use conv::{ConvError, ConvOptions, conv2d};
-pub use norm::batch_norm_train;
+pub use prelu::prelu;
+pub use subsample::subsample;

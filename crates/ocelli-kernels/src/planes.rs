@@ -16,34 +16,36 @@ pub(crate) struct Planes {
     pub(crate) batch: usize,
     pub(crate) channels: usize,
     /// Numbers of a plane.
-    pub(crate) plane: usize,
+    pub(crate) size: usize,
 }
 
 impl Planes {
     pub(crate) fn of(shape: &Shape) -> Self {
-        Self { batch: shape[0], channels: shape[1], plane: shape.iter().skip(2).product() }
+        Self { batch: shape[0], channels: shape[1], size: shape.iter().skip(2).product() }
     }
 
-    fn len(&self) -> usize {
-        self.batch * self.channels * self.plane
-    }
-
-    /// Plane of a channel in a tensor of these extents.
-    pub(crate) fn of_channel<'a>(&self, values: &'a [f32], image: usize, channel: usize) -> &'a [f32] {
-        self.get(values, image * self.channels + channel)
+    /// Numbers of a channel in all pictures.
+    pub(crate) fn per_channel(&self) -> usize {
+        self.batch * self.size
     }
 
     /// Plane `index` of a tensor of these extents.
     pub(crate) fn get<'a>(&self, values: &'a [f32], index: usize) -> &'a [f32] {
-        &values[index * self.plane..(index + 1) * self.plane]
+        &values[index * self.size..(index + 1) * self.size]
     }
 
-    /// A tensor whose planes `fill` writes, and what it returns for each of them.
+    /// The planes of a channel of a tensor of these extents.
+    pub(crate) fn channel<'a>(&self, values: &'a [f32], channel: usize) -> impl Iterator<Item = &'a [f32]> {
+        let Self { channels, size, .. } = *self;
+        (0..self.batch).map(move |image| &values[(image * channels + channel) * size..][..size])
+    }
+
+    /// A tensor whose planes `fill` writes one by one, in the order of memory, and what it returns for each of them.
     ///
     /// # Safety
     /// `fill`, called with a plane's index and its memory, must write every number.
     #[allow(unsafe_code)] // the output is not zeroed first
-    pub(crate) unsafe fn filled<R: Send>(
+    pub(crate) unsafe fn filled_by_plane<R: Send>(
         self,
         fill: impl Fn(usize, &mut [MaybeUninit<f32>]) -> R + Sync,
     ) -> (Vec<f32>, Vec<R>) {
@@ -51,22 +53,29 @@ impl Planes {
         let work = |output: SharedOutput<'_>| {
             results = (0..self.batch * self.channels)
                 .into_par_iter()
-                .with_min_len(JOB.div_ceil(self.plane.max(1)))
+                .with_min_len(JOB.div_ceil(self.size.max(1)))
                 // SAFETY: every plane is visited once.
-                .map(|index| {
-                    fill(index, unsafe { output.strided(index * self.plane, self.plane, 1) }.memory())
-                })
+                .map(|index| fill(index, unsafe { output.strided(index * self.size, self.size, 1) }.memory()))
                 .collect();
         };
         // SAFETY: the planes are all of the output, and `fill` writes them by contract.
-        let values = unsafe { filled(self.len(), work) };
+        let values = unsafe { filled(self.channels * self.per_channel(), work) };
         (values, results)
+    }
+
+    /// Sums results of planes to one a channel, in the order of the pictures.
+    pub(crate) fn sum_channels(&self, results: &[f32]) -> Vec<f32> {
+        let mut sums = vec![0.0_f64; self.channels];
+        for image in results.chunks_exact(self.channels.max(1)) {
+            sums.iter_mut().zip(image).for_each(|(sum, &value)| *sum += f64::from(value));
+        }
+        sums.into_iter().map(|sum| sum as f32).collect()
     }
 
     /// A tensor whose channels `fill` writes, and what it returns for each of them.
     ///
     /// # Safety
-    /// `fill`, called with a channel and its planes, must write every number.
+    /// `fill`, called with a channel and its planes, must write every number of every plane.
     #[allow(unsafe_code)] // the output is not zeroed first
     pub(crate) unsafe fn filled_by_channel<R: Send>(
         self,
@@ -80,18 +89,8 @@ impl Planes {
                 .collect();
         };
         // SAFETY: the channels are all of the output, and `fill` writes them by contract.
-        let values = unsafe { filled(self.len(), work) };
+        let values = unsafe { filled(self.channels * self.per_channel(), work) };
         (values, results)
-    }
-
-    /// Sums results of planes to one a channel, in order.
-    pub(crate) fn sum_channels(&self, results: &[f32]) -> Vec<f32> {
-        (0..self.channels)
-            .map(|channel| {
-                let images = results.iter().skip(channel).step_by(self.channels);
-                images.map(|&sum| f64::from(sum)).sum::<f64>() as f32
-            })
-            .collect()
     }
 }
 
@@ -103,10 +102,11 @@ pub(crate) struct ChannelOutput<'a> {
 }
 
 impl ChannelOutput<'_> {
+    /// The memory of the channel's plane in a picture.
     #[allow(unsafe_code)] // channels interleave
     pub(crate) fn plane(&mut self, image: usize) -> &mut [MaybeUninit<f32>] {
-        let first = (image * self.planes.channels + self.channel) * self.planes.plane;
+        let first = (image * self.planes.channels + self.channel) * self.planes.size;
         // SAFETY: nobody else has the channel, and the plane is borrowed from it exclusively.
-        unsafe { self.output.strided(first, self.planes.plane, 1) }.memory()
+        unsafe { self.output.strided(first, self.planes.size, 1) }.memory()
     }
 }

@@ -1,4 +1,6 @@
-//! `max(0, x) + a min(0, x)` with a slope a channel, and its gradients, in one pass each.
+//! PReLU: a rectifier whose slope below zero is learned, one for each channel.
+
+use std::mem::MaybeUninit;
 
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -7,100 +9,88 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{Shape, Tensor};
+use burn::tensor::{Tensor, activation};
 
-use crate::channels::{Planes, sum2};
+use crate::backend::{Numbers, is_served};
+use crate::lanes::Lanes;
 use crate::memory::tensor;
-use crate::serves;
+use crate::planes::Planes;
+use crate::vector::vectorized;
 
-/// Applies `max(0, x) + a min(0, x)` to `x` `[B, C, ...]` with slopes `a` `[C]` (He et al. 2015, equation 1).
+/// `x` where it is positive and `slope x` elsewhere (He et al., *Delving Deep into Rectifiers*, 2015, equation 1), for
+/// `x` `[B, C, ...]` and one slope a channel, `[C]`.
 ///
-/// On the CPU, 32-bit tensors take this crate's kernel; every other device or number type takes Burn's own operation.
+/// At zero the gradient is the slope's, as in PyTorch. On the CPU, 32-bit tensors take this crate's kernel; every other
+/// device or number type takes Burn's own operation.
 ///
 /// # Panics
-/// If there is not one slope a channel.
+/// If `x` has no channels, or there is not one slope a channel.
 pub fn prelu<const D: usize>(x: Tensor<D>, slope: Tensor<1>) -> Tensor<D> {
     assert!(D >= 2, "prelu: an input [B, C, ...] is needed, found {D} dimensions");
-    assert_eq!(x.dims()[1], slope.dims()[0], "prelu: one slope a channel is needed");
-    if !serves(&x) || !serves(&slope) {
-        return burn::tensor::activation::prelu(x, slope);
+    let ([slopes], channels) = (slope.dims(), x.dims()[1]);
+    assert!(slopes == channels, "prelu: found {slopes} slopes for {channels} channels");
+    if !is_served(&x) || !is_served(&slope) {
+        return activation::prelu(x, slope);
     }
-    Tensor::from_dispatch(Dispatch::prelu_forward(x.into_dispatch(), slope.into_dispatch()))
+    Tensor::from_dispatch(Dispatch::rectify(x.into_dispatch(), slope.into_dispatch()))
 }
 
-/// A backend that knows the activation.
+/// A backend with a fused [`prelu`].
 #[backend_extension(Autodiff, Flex)]
 pub(crate) trait PreluBackend: Backend {
-    /// The activation.
-    fn prelu_forward(x: FloatTensor<Self>, slope: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn rectify(x: FloatTensor<Self>, slope: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
-/// The activation with its gradients, outside any recording.
-pub(crate) trait PreluKernels: Backend {
-    /// The activation.
-    fn forward(x: FloatTensor<Self>, slope: FloatTensor<Self>) -> FloatTensor<Self>;
-
-    /// Gradient of `x`.
-    fn input_gradient(
+/// [`PreluBackend`] with its gradients, on a backend that does not record.
+pub(crate) trait PreluKernels: PreluBackend {
+    /// Gradients of `x` and `slope`.
+    fn gradients(
         x: FloatTensor<Self>,
         slope: FloatTensor<Self>,
         output_gradient: FloatTensor<Self>,
-    ) -> FloatTensor<Self>;
-
-    /// Gradient of the slopes.
-    fn slope_gradient(x: FloatTensor<Self>, output_gradient: FloatTensor<Self>) -> FloatTensor<Self>;
+    ) -> [FloatTensor<Self>; 2];
 }
 
 impl PreluBackend for Flex {
-    fn prelu_forward(x: FloatTensor<Self>, slope: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::forward(x, slope)
+    #[allow(unsafe_code)] // the output is not zeroed first
+    fn rectify(x: FloatTensor<Self>, slope: FloatTensor<Self>) -> FloatTensor<Self> {
+        let shape = x.shape();
+        let planes = Planes::of(&shape);
+        let (x, slope) = (Numbers::of(x), Numbers::of(slope));
+        let fill = |index: usize, output: &mut [MaybeUninit<f32>]| {
+            rectify_plane(planes.get(&x, index), slope[index % planes.channels], output);
+        };
+        // SAFETY: `rectify_plane` writes every number.
+        let (output, _) = unsafe { planes.filled_by_plane(fill) };
+        tensor(output, shape)
     }
 }
 
 impl PreluKernels for Flex {
-    fn forward(x: FloatTensor<Self>, slope: FloatTensor<Self>) -> FloatTensor<Self> {
-        let (x, slope) = (x.to_contiguous(), slope.to_contiguous());
-        let shape = x.shape();
-        let slope: &[f32] = slope.storage();
-        let values = Planes::of(&shape).map(x.storage(), |channel, source, target| {
-            let a = slope[channel];
-            for (y, x) in target.iter_mut().zip(source) {
-                *y = if *x >= 0.0 { *x } else { a * *x };
-            }
-        });
-        tensor(values, shape)
-    }
-
-    fn input_gradient(
+    #[allow(unsafe_code)] // the output is not zeroed first
+    fn gradients(
         x: FloatTensor<Self>,
         slope: FloatTensor<Self>,
         output_gradient: FloatTensor<Self>,
-    ) -> FloatTensor<Self> {
-        let (x, slope, g) = (x.to_contiguous(), slope.to_contiguous(), output_gradient.to_contiguous());
+    ) -> [FloatTensor<Self>; 2] {
         let shape = x.shape();
-        let slope: &[f32] = slope.storage();
-        let values = Planes::of(&shape).map2(x.storage(), g.storage(), |channel, x, g, target| {
-            let a = slope[channel];
-            for ((dx, x), g) in target.iter_mut().zip(x).zip(g) {
-                *dx = if *x >= 0.0 { *g } else { a * *g };
-            }
-        });
-        tensor(values, shape)
-    }
-
-    fn slope_gradient(x: FloatTensor<Self>, output_gradient: FloatTensor<Self>) -> FloatTensor<Self> {
-        let (x, g) = (x.to_contiguous(), output_gradient.to_contiguous());
-        let planes = Planes::of(&x.shape());
-        let (x, g): (&[f32], &[f32]) = (x.storage(), g.storage());
-        let sums = planes.sum(|_, i| sum2(planes.plane(x, i), planes.plane(g, i), |x, g| x.min(0.0) * g));
-        tensor(sums.into_iter().map(|v| v as f32).collect(), Shape::new([planes.channels]))
+        let planes = Planes::of(&shape);
+        let [x, slope, gradient] = [x, slope, output_gradient].map(Numbers::of);
+        let fill = |index: usize, output: &mut [MaybeUninit<f32>]| {
+            let [x, gradient] = [&x, &gradient].map(|values| planes.get(values, index));
+            plane_gradient(x, gradient, slope[index % planes.channels], output)
+        };
+        // SAFETY: `plane_gradient` writes every number.
+        let (input_gradient, sums) = unsafe { planes.filled_by_plane(fill) };
+        let slope_gradient = planes.sum_channels(&sums);
+        [tensor(input_gradient, shape), tensor(slope_gradient, [planes.channels])]
     }
 }
 
 impl<B: PreluKernels, C: CheckpointStrategy> PreluBackend for Autodiff<B, C> {
-    fn prelu_forward(x: FloatTensor<Self>, slope: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn rectify(x: FloatTensor<Self>, slope: FloatTensor<Self>) -> FloatTensor<Self> {
         let prepared = PreluStep.prepare::<C>([x.node(), slope.node()]);
-        let output = B::forward(x.primitive().clone(), slope.primitive().clone());
+        let output = B::rectify(x.primitive().clone(), slope.primitive().clone());
         match prepared.compute_bound().stateful() {
             OpsKind::Tracked(mut prep) => {
                 let saved = [prep.checkpoint(&x), prep.checkpoint(&slope)];
@@ -111,25 +101,42 @@ impl<B: PreluKernels, C: CheckpointStrategy> PreluBackend for Autodiff<B, C> {
     }
 }
 
-/// The backward step: parents are the input and the slopes.
+/// The backward step; its parents are `x` and `slope`.
 #[derive(Debug)]
 struct PreluStep;
 
 impl<B: PreluKernels> Backward<B, 2> for PreluStep {
+    /// Nodes of `x` and `slope`.
     type State = [NodeId; 2];
 
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
         let output_gradient = grads.consume::<B>(&ops.node);
-        let [x, slope] = ops.state;
-        let x: FloatTensor<B> = checkpointer.retrieve_node_output(x);
-        let slope: FloatTensor<B> = checkpointer.retrieve_node_output(slope);
-        let [to_x, to_slope] = ops.parents;
-        if let Some(node) = to_slope {
-            let gradient = B::slope_gradient(x.clone(), output_gradient.clone());
-            grads.register::<B>(node.id, gradient);
+        let [x, slope] = ops.state.map(|node| checkpointer.retrieve_node_output::<FloatTensor<B>>(node));
+        let gradients = B::gradients(x, slope, output_gradient);
+        for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
+            if let Some(node) = parent {
+                grads.register::<B>(node.id, gradient);
+            }
         }
-        if let Some(node) = to_x {
-            grads.register::<B>(node.id, B::input_gradient(x, slope, output_gradient));
+    }
+}
+
+vectorized! {
+    fn rectify_plane(x: &[f32], slope: f32, output: &mut [MaybeUninit<f32>]) {
+        for (output, &x) in output.iter_mut().zip(x) {
+            output.write(if x > 0.0 { x } else { slope * x });
         }
+    }
+}
+
+vectorized! {
+    /// Writes the gradient of the input and returns the slope's.
+    fn plane_gradient(x: &[f32], gradient: &[f32], slope: f32, output: &mut [MaybeUninit<f32>]) -> f32 {
+        for ((output, &x), &gradient) in output.iter_mut().zip(x).zip(gradient) {
+            output.write(if x > 0.0 { gradient } else { slope * gradient });
+        }
+        let mut slope_gradient = Lanes::new();
+        slope_gradient.add([x, gradient], |[x, gradient]| if x > 0.0 { 0.0 } else { x * gradient });
+        slope_gradient.sum() as f32
     }
 }

@@ -1,4 +1,5 @@
 //! Convolution against plain nested loops: forward and every gradient, over random shapes and layouts.
+#![allow(clippy::unwrap_used)] // helpers of tests
 
 use burn::tensor::{DType, Device, Tensor, TensorData, Tolerance};
 use ocelli_kernels::{ConvOptions, conv2d};
@@ -83,12 +84,12 @@ impl Case {
             bias_gradient: vec![0.0; bias.len()],
         };
         for image in 0..self.batch {
-            for filter in 0..filters {
+            for (filter, &bias) in bias.iter().enumerate() {
                 for row in 0..out_height {
                     for col in 0..out_width {
                         let out = ((image * filters + filter) * out_height + row) * out_width + col;
                         let g = f64::from(gradient[out]);
-                        twin.output[out] += f64::from(bias[filter]);
+                        twin.output[out] += f64::from(bias);
                         twin.bias_gradient[filter] += g;
                         for c in 0..self.group_in {
                             let channel = filter / self.group_out * self.group_in + c;
@@ -304,6 +305,19 @@ fn network_shapes_match_the_definition() {
 }
 
 #[test]
+fn pictures_of_padding_alone_give_the_bias() {
+    let options = ConvOptions { padding: [1, 1], ..ConvOptions::default() };
+    for groups in [1, 3] {
+        check(Case {
+            size: [0, 4],
+            kernel: [2, 2],
+            options: ConvOptions { groups, ..options },
+            ..case(2, [1, 2], [0, 0], 1, 1)
+        });
+    }
+}
+
+#[test]
 fn depthwise_with_several_filters_a_channel_matches_the_definition() {
     check(Case { group_out: 3, ..depthwise(2, 7, [19, 23], 3, 2) });
 }
@@ -420,5 +434,6 @@ fn misfits_are_explained() {
         message([1, 3, 4, 4], [5, 3, 3, 3], None, ConvOptions { stride: [0, 1], ..options })
             .contains("at least 1")
     );
+    assert!(message([1, 0, 4, 4], [5, 0, 3, 3], None, options).contains("both need channels"));
     assert!(message([1, 3, 4, 4], [5, 3, 0, 3], None, options).contains("is empty"));
 }

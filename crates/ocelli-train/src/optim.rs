@@ -374,7 +374,7 @@ mod tests {
             let store = Store::labelled(&device, 0, "net");
             let w = store.root().param("w", &[2], Init::Ones, Role::Kernel);
             let mut one = Optimizer::new(config.clone(), decay_all);
-            let mut gradients = || {
+            let gradients = || {
                 store.track();
                 store.backward(&w.value::<1>().square().sum())
             };

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 pub struct ScheduleConfig {
     /// Passes over the training data.
     pub epochs: usize,
+    /// Where the data are so few that this many steps are not reached, everything that is counted in epochs is
+    /// multiplied by the smallest whole number that reaches them.
+    pub least_steps: u64,
     /// Epochs over which the rate rises linearly from 0; a fraction counts.
     pub warmup_epochs: f64,
     /// The shape after that.
@@ -40,6 +43,7 @@ impl Default for ScheduleConfig {
     fn default() -> Self {
         Self {
             epochs: 10,
+            least_steps: 0,
             warmup_epochs: 0.0,
             shape: Shape::Cosine,
             milestones: Vec::new(),
@@ -72,6 +76,24 @@ impl ScheduleConfig {
         self.floor + (1.0 - self.floor) * above_floor
     }
 
+    /// The number that everything counted in epochs is multiplied by to reach [`ScheduleConfig::least_steps`].
+    pub fn stretch(&self, steps_per_epoch: usize) -> usize {
+        let planned = (self.epochs * steps_per_epoch).max(1) as u64;
+        usize::try_from(self.least_steps.div_ceil(planned)).unwrap_or(usize::MAX).max(1)
+    }
+
+    /// The same course over `factor` times as many epochs.
+    #[must_use]
+    pub fn stretched(&self, factor: usize) -> Self {
+        let times = |epochs: f64| epochs * factor as f64;
+        Self {
+            epochs: self.epochs * factor,
+            warmup_epochs: times(self.warmup_epochs),
+            milestones: self.milestones.iter().copied().map(times).collect(),
+            ..self.clone()
+        }
+    }
+
     /// Says what is out of range, as `key: reason`.
     ///
     /// # Errors
@@ -79,6 +101,9 @@ impl ScheduleConfig {
     pub fn validate(&self) -> Result<(), String> {
         if self.epochs == 0 {
             return Err("schedule.epochs: 0 trains nothing".to_owned());
+        }
+        if self.least_steps > 100_000_000 {
+            return Err(format!("schedule.least_steps: {} is beyond a hundred million", self.least_steps));
         }
         if !(0.0..=self.epochs as f64).contains(&self.warmup_epochs) {
             return Err(format!("schedule.warmup_epochs: {} is outside 0 to epochs", self.warmup_epochs));
@@ -118,6 +143,16 @@ mod tests {
         assert!((poly.factor(50, 10) - 0.25).abs() < 1e-12);
         let warm = ScheduleConfig { warmup_epochs: 1.0, shape: Shape::Constant, ..base };
         assert_eq!([0, 4, 9, 10].map(|s| warm.factor(s, 10)), [0.1, 0.5, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn few_data_stretch_the_course() {
+        let base = ScheduleConfig { epochs: 8, least_steps: 400, warmup_epochs: 0.5, ..Default::default() };
+        assert_eq!(base.stretch(60), 1);
+        assert_eq!(base.stretch(4), 13);
+        let long = base.stretched(13);
+        assert_eq!((long.epochs, long.warmup_epochs), (104, 6.5));
+        assert!((long.factor(208, 4) - base.factor(160, 40)).abs() < 1e-12);
     }
 
     #[test]

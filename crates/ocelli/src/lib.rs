@@ -12,3 +12,8 @@ pub use ocelli_metrics as metrics;
 pub use ocelli_nn as nn;
 pub use ocelli_train as train;
 pub use ocelli_world as world;
+
+/// Compiles the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ocelli_data::annotations::lfw::PairList;
 use ocelli_data::annotations::{FolderDataset, ImageList, split_identities};
-use ocelli_data::dataset::{BadItem, MemoryDataset, PictureFiles, Sample};
+use ocelli_data::dataset::{BadItem, MemoryDataset, PictureFiles, Sample, Scan};
 use ocelli_data::image::Preparation;
 use ocelli_data::sample::{PairOptions, PairSampler, VerificationPair};
 use ocelli_data::{DataError, Dataset};
@@ -120,6 +120,7 @@ pub fn load(
         (render(&config.world, size, train)?, render(&config.world, size, test)?, Vec::new())
     } else {
         let people = People::open(&config.train, &config.root)?;
+        let whole = people.whole;
         let (train, test) = people.split(config, seed)?;
         let (train, mut bad) = train.load(preparation, config.max_bad_share)?;
         let (test, more) = match test {
@@ -127,6 +128,7 @@ pub fn load(
             None => (Pictures::Memory(MemoryDataset::new(Vec::new(), Vec::new())?), Vec::new()),
         };
         bad.extend(more);
+        check_bad(&bad, whole, config.max_bad_share)?;
         (train, test, bad)
     };
     let test = if config.test.is_empty() {
@@ -193,7 +195,7 @@ pub fn load_pairs(source: &PairSource, preparation: &Preparation) -> Result<Test
     });
     let compared = compared.collect();
     let labels = vec![0; files.len()];
-    let people = People { files, labels };
+    let people = People { whole: files.len(), files, labels };
     // A pair without its picture would change the protocol: nothing may be left out.
     let (pictures, _) = people.load(preparation, 0.0)?;
     Ok(TestSet { pictures, pairs: compared, folds: pairs.folds })
@@ -204,6 +206,8 @@ pub fn load_pairs(source: &PairSource, preparation: &Preparation) -> Result<Test
 struct People {
     files: Vec<PathBuf>,
     labels: Vec<usize>,
+    /// Files of the folder or list that these are a part of.
+    whole: usize,
 }
 
 impl People {
@@ -212,7 +216,7 @@ impl People {
         if path.is_dir() {
             let folder = FolderDataset::open(path)?;
             folder.require_identities(2)?;
-            return Ok(Self { files: folder.files, labels: folder.labels });
+            return Ok(Self { whole: folder.files.len(), files: folder.files, labels: folder.labels });
         }
         if !path.exists() {
             let reason = "no such folder or list; give a folder with one folder a person, or `world`";
@@ -220,7 +224,7 @@ impl People {
         }
         let root = if root.is_empty() { path.parent().unwrap_or(Path::new("")) } else { Path::new(root) };
         let list = ImageList::read(path, root)?;
-        Ok(Self { files: list.files, labels: list.labels })
+        Ok(Self { whole: list.files.len(), files: list.files, labels: list.labels })
     }
 
     fn identities(&self) -> usize {
@@ -246,7 +250,7 @@ impl People {
             .zip(&self.files)
             .filter_map(|(label, file)| Some((identities.binary_search(label).ok()?, file.clone())));
         let (labels, files) = kept.unzip();
-        Self { files, labels }
+        Self { files, labels, whole: self.whole }
     }
 
     fn load(
@@ -255,9 +259,17 @@ impl People {
         max_bad_share: f64,
     ) -> Result<(Pictures, Vec<BadItem>), FaceDataError> {
         let list = ImageList { files: self.files, labels: self.labels };
-        let (files, scan) = list.into_files(preparation.clone()).load(max_bad_share, KEEP_BYTES)?;
+        // Only a part that is unreadable altogether is refused here: the share is one of the whole.
+        let (files, scan) = list.into_files(preparation.clone()).load(1.0, KEEP_BYTES)?;
+        check_bad(&scan.bad, self.whole, max_bad_share)?;
         Ok((Pictures::Files(files), scan.bad))
     }
+}
+
+/// Fails when more than a share of `max_bad_share` of `whole` files is unreadable.
+fn check_bad(bad: &[BadItem], whole: usize, max_bad_share: f64) -> Result<(), DataError> {
+    let good = (0..whole.saturating_sub(bad.len())).collect();
+    Scan { good, bad: bad.to_vec() }.check(max_bad_share)
 }
 
 fn too_few(name: &str, reason: impl Into<String>) -> FaceDataError {

@@ -10,7 +10,7 @@ use ocelli_data::image::{Canvas, Colour};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::recognizer::{Embeddings, Recognizer, RecognizerError};
+use super::recognizer::{Embeddings, Recognizer, RecognizerError, dot};
 
 /// Whether two photographs show one person.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -133,10 +133,7 @@ impl Gallery {
 
     /// The `top` people closest to a photograph, given by its embedding.
     pub fn candidates(&self, embedding: &[f32], top: usize) -> Vec<Candidate> {
-        let cosine = |i: usize| {
-            let product = |(a, b): (&f32, &f32)| f64::from(*a) * f64::from(*b);
-            self.embeddings.row(i).iter().zip(embedding).map(product).sum::<f64>()
-        };
+        let cosine = |i: usize| dot(self.embeddings.row(i), embedding);
         let mut best: Vec<Option<(f64, usize)>> = vec![None; self.people.identities.len()];
         for (i, &label) in self.people.labels.iter().enumerate() {
             let c = cosine(i);

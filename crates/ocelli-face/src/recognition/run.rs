@@ -5,7 +5,7 @@ use std::path::Path;
 use ocelli_data::dataset::BadItem;
 use ocelli_train::folder::RunFolder;
 use ocelli_train::optim::decay_all_but_norms;
-use ocelli_train::trainer::{Numbers, Plan, TaskError, Watch, train};
+use ocelli_train::trainer::{LoopConfig, Numbers, Plan, Task, TaskError, Watch, train};
 
 use super::data::{FaceData, PairSource, TestSet, load, load_pairs, load_test};
 use super::recipe::FaceRecipe;
@@ -51,11 +51,13 @@ impl<'a> Training<'a> {
     /// Whatever stops the training; the last good checkpoint is kept.
     pub fn run(self, folder: &RunFolder, watch: &mut dyn Watch) -> Result<Outcome, TaskError> {
         let Self { recipe, task, bad } = self;
+        let factor = recipe.schedule.stretch(task.steps_per_epoch());
+        let evaluate_every = recipe.train.evaluate_every.saturating_mul(factor);
         let plan = Plan {
             seed: recipe.seed,
-            train: recipe.train.clone(),
+            train: LoopConfig { evaluate_every, ..recipe.train.clone() },
             optimizer: recipe.optimizer.clone(),
-            schedule: recipe.schedule.clone(),
+            schedule: recipe.schedule.stretched(factor),
             decays: decay_all_but_norms,
         };
         train(&task, &plan, folder, watch)?;

@@ -45,7 +45,10 @@ pub(crate) trait ConvBackend: Backend {
         bias: FloatTensor<Self>,
         options: ConvOptions,
     ) -> FloatTensor<Self>;
+}
 
+/// [`ConvBackend`] with its gradients, on a backend that does not record.
+pub(crate) trait ConvKernels: ConvBackend {
     /// Gradient of `x`, of which only the shape is used.
     fn input_gradient(
         x: FloatTensor<Self>,
@@ -92,7 +95,9 @@ impl ConvBackend for Flex {
     ) -> FloatTensor<Self> {
         forward(x, weight, Some(bias), options)
     }
+}
 
+impl ConvKernels for Flex {
     fn input_gradient(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -122,15 +127,15 @@ impl ConvBackend for Flex {
     fn bias_gradient(output_gradient: FloatTensor<Self>) -> FloatTensor<Self> {
         let planes = Planes::of(&output_gradient.shape());
         let output_gradient = Numbers::of(output_gradient);
-        let sums: Vec<f32> = (0..planes.batch * planes.channels)
+        let sums = (0..planes.channels)
             .into_par_iter()
-            .map(|index| sum(planes.get(&output_gradient, index)))
+            .map(|channel| sum(&mut planes.channel(&output_gradient, channel)))
             .collect();
-        tensor(planes.sum_channels(&sums), [planes.channels])
+        tensor(sums, [planes.channels])
     }
 }
 
-impl<B: ConvBackend, C: CheckpointStrategy> ConvBackend for Autodiff<B, C> {
+impl<B: ConvKernels, C: CheckpointStrategy> ConvBackend for Autodiff<B, C> {
     fn convolve(x: FloatTensor<Self>, weight: FloatTensor<Self>, options: ConvOptions) -> FloatTensor<Self> {
         let prepared = ConvStep.prepare::<C>([x.node(), weight.node()]);
         let output = B::convolve(x.primitive().clone(), weight.primitive().clone(), options);
@@ -160,28 +165,6 @@ impl<B: ConvBackend, C: CheckpointStrategy> ConvBackend for Autodiff<B, C> {
             OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }
-
-    fn input_gradient(
-        _x: FloatTensor<Self>,
-        _weight: FloatTensor<Self>,
-        _output_gradient: FloatTensor<Self>,
-        _options: ConvOptions,
-    ) -> FloatTensor<Self> {
-        unreachable!("gradients are computed on the backend below, not differentiated again")
-    }
-
-    fn weight_gradient(
-        _x: FloatTensor<Self>,
-        _weight: FloatTensor<Self>,
-        _output_gradient: FloatTensor<Self>,
-        _options: ConvOptions,
-    ) -> FloatTensor<Self> {
-        unreachable!("gradients are computed on the backend below, not differentiated again")
-    }
-
-    fn bias_gradient(_output_gradient: FloatTensor<Self>) -> FloatTensor<Self> {
-        unreachable!("gradients are computed on the backend below, not differentiated again")
-    }
 }
 
 /// The backward step of a convolution with two parents (no bias) or three.
@@ -196,7 +179,7 @@ struct SavedConv {
     options: ConvOptions,
 }
 
-impl<B: ConvBackend, const PARENTS: usize> Backward<B, PARENTS> for ConvStep {
+impl<B: ConvKernels, const PARENTS: usize> Backward<B, PARENTS> for ConvStep {
     type State = SavedConv;
 
     fn backward(

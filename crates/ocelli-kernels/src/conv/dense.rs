@@ -5,8 +5,6 @@ use super::geometry::Geometry;
 use super::plan::Plan;
 use crate::memory::filled;
 
-pub(crate) use super::filters::weight_gradient;
-
 /// Output `[B, O, H', W']` of `x` `[B, C, H, W]` and `weight` `[O, C / groups, kh, kw]`.
 #[allow(unsafe_code)] // the output is not zeroed first
 pub(crate) fn forward(geometry: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {

@@ -27,13 +27,11 @@ const TILE: usize = 64 * 1024;
 /// the result does not depend on the threads.
 pub(crate) fn weight_gradient(geometry: &Geometry, x: &[f32], output_gradient: &[f32]) -> Vec<f32> {
     let plan = Plan::forward(geometry);
-    let depth = geometry.depth();
-    let weights = geometry.out_channels * depth;
     let lanes = geometry.group_out().next_multiple_of(UNIT);
     let pixels = SlabShape::new(&plan, plan.source_channels, plan.axes[0].count).image / plan.count().max(1);
     let tiles = tiles(&plan, (TILE / pixels.max(lanes)).max(WIDTH));
-    if tiles.is_empty() || weights == 0 {
-        return vec![0.0; weights];
+    if tiles.is_empty() {
+        return vec![0.0; geometry.out_channels * geometry.depth()];
     }
     let slices = slice_count(geometry, tiles.len());
     let groups = geometry.options.groups;
@@ -48,19 +46,23 @@ pub(crate) fn weight_gradient(geometry: &Geometry, x: &[f32], output_gradient: &
             .sum(&tiles[slices[slice].clone()])
     };
     let sums: Vec<_> = (0..slices.len() * groups * blocks.len()).into_par_iter().map(job).collect();
-    let area = geometry.kernel_area();
-    let mut gradient = vec![0.0; weights];
+    assemble(geometry, &blocks, &sums)
+}
+
+/// Adds the sums of all slices, ordered `[slices, groups, blocks]`, to the gradient of all filters.
+fn assemble(geometry: &Geometry, blocks: &[Range<usize>], sums: &[Vec<Sums>]) -> Vec<f32> {
+    let (depth, area) = (geometry.depth(), geometry.kernel_area());
+    let mut gradient = vec![0.0; geometry.out_channels * depth];
     // Sixteen filters of one group at a time share the vectors they were summed in.
-    let mut chunks = Vec::new();
-    for (group, filters) in gradient.chunks_exact_mut(geometry.group_out() * depth).enumerate() {
-        chunks.extend(
-            filters.chunks_mut(UNIT * depth).enumerate().map(|(unit, filters)| (group, unit, filters)),
-        );
-    }
+    let groups = gradient.chunks_exact_mut(geometry.group_out() * depth).enumerate();
+    let chunks: Vec<_> = groups
+        .flat_map(|(group, filters)| {
+            filters.chunks_mut(UNIT * depth).enumerate().map(move |(unit, filters)| (group, unit, filters))
+        })
+        .collect();
     chunks.into_par_iter().for_each(|(group, unit, filters)| {
-        for slice in 0..slices.len() {
-            for (index, block) in blocks.iter().enumerate() {
-                let sums = &sums[(slice * groups + group) * blocks.len() + index];
+        for slice in sums.chunks_exact(geometry.options.groups * blocks.len()) {
+            for (block, sums) in blocks.iter().zip(&slice[group * blocks.len()..]) {
                 add_unit(sums, unit, block.start * area..block.end * area, depth, filters);
             }
         }

@@ -23,6 +23,9 @@ impl Geometry {
         if groups == 0 || options.stride.contains(&0) || options.dilation.contains(&0) {
             return Err(ConvError::ZeroOption { options });
         }
+        if in_channels == 0 || out_channels == 0 {
+            return Err(ConvError::NoChannels { x, weight });
+        }
         if group_in * groups != in_channels {
             return Err(ConvError::InputChannels { got: in_channels, expected: group_in * groups, groups });
         }

@@ -55,6 +55,14 @@ pub enum ConvError {
         /// Shape of the weight.
         weight: [usize; 4],
     },
+    /// There is nothing to convolve, or nothing to convolve it with.
+    #[error("an input of shape {x:?} and a weight of shape {weight:?}: both need channels")]
+    NoChannels {
+        /// Shape of the input.
+        x: [usize; 4],
+        /// Shape of the weight.
+        weight: [usize; 4],
+    },
     /// The weight was made for another number of input channels.
     #[error("the input has {got} channels, the weight expects {expected} (in {groups} groups)")]
     InputChannels {
@@ -106,10 +114,6 @@ pub enum ConvError {
 pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, options: ConvOptions) -> Tensor<4> {
     if let Err(error) = check(x.dims(), weight.dims(), bias.as_ref().map(Tensor::dims), options) {
         panic!("conv2d: {error}");
-    }
-    let served = crate::serves(&x) && crate::serves(&weight) && bias.as_ref().is_none_or(crate::serves);
-    if !served {
-        return burn::tensor::module::conv2d(x, weight, bias, burn::backend::ops::ConvOptions::from(options));
     }
     let served = is_served(&x) && is_served(&weight) && bias.as_ref().is_none_or(is_served);
     if served {

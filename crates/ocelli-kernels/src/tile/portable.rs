@@ -5,8 +5,8 @@ use super::{Product, Sums, UNIT, Walk};
 pub(super) fn apply(product: &Product<'_>, sums: &mut Sums, add: bool) {
     let offset = |offsets: &super::Offsets, k: usize| offsets.values[k] as usize;
     for unit in 0..product.units {
-        for line in 0..product.lines {
-            let lanes = &mut sums[line][unit * UNIT..(unit + 1) * UNIT];
+        for (line, sums) in sums.iter_mut().enumerate().take(product.lines) {
+            let lanes = &mut sums[unit * UNIT..(unit + 1) * UNIT];
             let mut sum = [0.0; UNIT];
             if add {
                 sum.copy_from_slice(lanes);

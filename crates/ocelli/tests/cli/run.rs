@@ -6,7 +6,7 @@ use std::path::Path;
 use ocelli::data::annotations::npy;
 use serde_json::Value;
 
-use crate::bench::{Bench, assert_fields, shared};
+use crate::bench::{Bench, Said, assert_fields, shared};
 
 const MEASURES: [&str; 6] = ["accuracy", "auc", "eer", "tar@1e-1", "tar@1e-2", "tar@1e-3"];
 
@@ -35,6 +35,18 @@ fn train_fills_the_run_folder() {
     bench.ocelli("train run/recipe.toml --out again").succeeded();
     assert_eq!(bench.read("run/recipe.toml"), bench.read("again/recipe.toml"));
     assert_eq!(bench.read("run/weights.safetensors"), bench.read("again/weights.safetensors"));
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let bench = Bench::new();
+    let weights = ["1", "3"].map(|threads| {
+        let mut command = bench.command(&format!("train tiny.toml --out run{threads}"));
+        let output = command.env("RAYON_NUM_THREADS", threads).output().unwrap();
+        Said::new("train", output).succeeded();
+        bench.read(&format!("run{threads}/weights.safetensors"))
+    });
+    assert!(weights[0] == weights[1], "one thread and three train different networks");
 }
 
 #[test]
@@ -223,15 +235,22 @@ fn folders_and_lists_of_pictures_train() {
 #[test]
 fn an_unreadable_picture_in_a_hundred_is_left_out_and_named() {
     let bench = Bench::new();
-    bench.people("people", 4, 110);
-    let name = "people/p2/77.png";
-    bench.truncate(name, 0.6);
-    let said = bench.ocelli("train tiny.toml --out run --json --set data.train=people --set schedule.epochs=1");
-    let said = said.succeeded();
-    assert_eq!(said.json()["skipped"], 1);
-    assert!(said.err.contains("1 unreadable pictures were left out"), "{}", said.err);
-    assert!(said.err.lines().any(|line| line.contains(name)), "{}", said.err);
-    assert!(bench.text("run/report.html").contains("77.png"));
+    bench.people("people", 4, 30);
+    // Of each person in turn: whether they are trained on or held out must make no difference.
+    for person in 0..4 {
+        let name = format!("people/p{person}/7.png");
+        let whole = bench.read(&name);
+        bench.truncate(&name, 0.6);
+        let run = format!("run{person}");
+        let options = "--set data.train=people --set schedule.epochs=1 --set train.batch_size=30";
+        let said = bench.ocelli(&format!("train tiny.toml --out {run} --json {options}")).succeeded();
+        assert_eq!(said.json()["skipped"], 1);
+        assert!(said.err.contains("1 unreadable pictures were left out"), "{}", said.err);
+        assert!(said.err.lines().any(|line| line.contains(&name)), "{}", said.err);
+        assert!(bench.text(&format!("{run}/report.html")).contains("7.png"));
+        bench.ocelli(&format!("eval {run}")).succeeded();
+        bench.write(&name, whole);
+    }
 }
 
 #[test]
@@ -243,8 +262,9 @@ fn real_photographs_train() {
     let bench = Bench::new();
     let options = "--set schedule.epochs=1 --set train.batch_size=32 --set evaluate.folds=5";
     let faces = faces.display();
-    let said =
-        bench.ocelli(&format!("train tiny.toml --out run --json --set data.train={faces} {options}")).succeeded();
+    let said = bench
+        .ocelli(&format!("train tiny.toml --out run --json --set data.train={faces} {options}"))
+        .succeeded();
     let accuracy = said.json()["metrics"]["accuracy"].as_f64().unwrap();
     assert!(accuracy > 0.5, "no better than tossing a coin: {accuracy}");
     assert!(said.err.contains("300 pictures of 30 people"), "{}", said.err);

@@ -79,7 +79,10 @@ fn a_case_that_cannot_be_read_or_run_counts_as_failed() {
     let said = bench.ocelli("verify --cases cases --json");
     assert_eq!(said.code, Some(1), "{}", said.err);
     let document = said.json();
-    assert_eq!((&document["cases"], &document["passed"], &document["failed"]), (&6.into(), &1.into(), &5.into()));
+    assert_eq!(
+        (&document["cases"], &document["passed"], &document["failed"]),
+        (&6.into(), &1.into(), &5.into())
+    );
     for (case, status) in [
         ("head_default", "pass"),
         ("cut", "error"),
