@@ -96,7 +96,7 @@ mod tests {
             (Init::XavierUniform, 2.0 / (9.0 * (64.0 + 32.0))),
         ] {
             let (mean, variance) = moments(&init.draw(&shape, &mut g));
-            assert!(mean.abs() < 0.1 * want.sqrt(), "{init:?}: mean {mean}");
+            assert!(mean.abs() < 0.1 * f64::sqrt(want), "{init:?}: mean {mean}");
             assert!((variance / want - 1.0).abs() < 0.05, "{init:?}: {variance} against {want}");
         }
     }
