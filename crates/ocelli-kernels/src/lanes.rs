@@ -20,23 +20,27 @@ impl Lanes {
     #[inline(always)]
     pub(crate) fn add<const N: usize>(&mut self, sources: [&[f32]; N], term: impl Fn([f32; N]) -> f32) {
         let len = sources[0].len();
-        let sources = sources.map(|source| &source[..len]);
-        for first in (0..len).step_by(LANES) {
-            let lanes = &mut self.0[..LANES.min(len - first)];
-            let sources = sources.map(|source| &source[first..first + lanes.len()]);
-            for (lane, sum) in lanes.iter_mut().enumerate() {
-                *sum += term(sources.map(|source| source[lane]));
+        let chunks = sources.map(|source| source[..len].as_chunks::<LANES>());
+        for block in 0..len / LANES {
+            let blocks = chunks.map(|(blocks, _)| &blocks[block]);
+            for (lane, sum) in self.0.iter_mut().enumerate() {
+                *sum += term(blocks.map(|block| block[lane]));
             }
+        }
+        let rests = chunks.map(|(_, rest)| rest);
+        for (lane, sum) in self.0.iter_mut().enumerate().take(len % LANES) {
+            *sum += term(rests.map(|rest| rest[lane]));
         }
     }
 
     #[inline(always)]
     pub(crate) fn sum(&self) -> f64 {
-        // Halved in single precision, which vectorises, before the rest is summed in double.
-        let (low, high) = self.0.split_at(LANES / 2);
-        let halves: [f32; LANES / 2] = std::array::from_fn(|lane| low[lane] + high[lane]);
-        let quarters: [f32; LANES / 4] = std::array::from_fn(|lane| halves[lane] + halves[lane + LANES / 4]);
-        quarters.iter().map(|&lane| f64::from(lane)).sum()
+        // Folded in single precision, which vectorises, before the rest is summed in double.
+        let mut folded = [0.0; LANES / 4];
+        for quarter in self.0.chunks_exact(LANES / 4) {
+            folded.iter_mut().zip(quarter).for_each(|(sum, value)| *sum += value);
+        }
+        folded.iter().map(|&lane| f64::from(lane)).sum()
     }
 }
 

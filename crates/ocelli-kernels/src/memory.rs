@@ -57,6 +57,7 @@ impl<'a> SharedOutput<'a> {
     ///
     /// # Safety
     /// No other live part may share a number with this one.
+    #[inline]
     pub(crate) unsafe fn strided(self, first: usize, count: usize, step: usize) -> OutputPart<'a> {
         assert!(count == 0 || first + (count - 1) * step < self.len, "part reaches past the output");
         OutputPart { start: self.start.wrapping_add(first), count, step, lifetime: PhantomData }
@@ -73,6 +74,7 @@ pub(crate) struct OutputPart<'a> {
 
 impl<'a> OutputPart<'a> {
     /// The memory of a part without gaps.
+    #[inline]
     pub(crate) fn memory(self) -> &'a mut [MaybeUninit<f32>] {
         assert_eq!(self.step, 1, "the part has gaps");
         // SAFETY: the part lies inside the output by the check in `strided`, and is borrowed exclusively.
@@ -80,6 +82,7 @@ impl<'a> OutputPart<'a> {
     }
 
     /// Writes `values`, each plus `offset`.
+    #[inline]
     pub(crate) fn write(self, values: &[f32], offset: f32) {
         assert_eq!(values.len(), self.count, "values for a part of another size");
         if self.step == 1 {

@@ -1,5 +1,7 @@
 //! Plain loops compiled for the processor they run on.
 
+use std::sync::OnceLock;
+
 /// Compiles a safe function three times, for AVX-512, AVX2 and the base instruction set, and picks one at run time.
 ///
 /// The body is ordinary Rust that the compiler vectorises; there is nothing to keep in step by hand.
@@ -44,8 +46,13 @@ pub(crate) enum Level {
     Base,
 }
 
-/// The best level of this processor. The standard library remembers what it found out.
+/// The best level of this processor.
 pub(crate) fn level() -> Level {
+    static LEVEL: OnceLock<Level> = OnceLock::new();
+    *LEVEL.get_or_init(detect)
+}
+
+fn detect() -> Level {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::is_x86_feature_detected as has;
