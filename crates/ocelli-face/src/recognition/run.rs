@@ -84,7 +84,11 @@ fn describe(data: &FaceData, note: &dyn Fn(&str)) {
         data.test.pairs.len(),
     ));
     if !data.bad.is_empty() {
-        note(&format!("{} unreadable pictures were left out:", data.bad.len()));
+        let counted = match data.bad.len() {
+            1 => "1 unreadable picture was".to_owned(),
+            n => format!("{n} unreadable pictures were"),
+        };
+        note(&format!("{counted} left out:"));
         data.bad.iter().for_each(|bad| note(&format!("  {}: {}", bad.name, bad.reason)));
     }
 }

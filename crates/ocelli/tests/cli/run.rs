@@ -245,7 +245,7 @@ fn an_unreadable_picture_in_a_hundred_is_left_out_and_named() {
         let options = "--set data.train=people --set schedule.epochs=1 --set train.batch_size=30";
         let said = bench.ocelli(&format!("train tiny.toml --out {run} --json {options}")).succeeded();
         assert_eq!(said.json()["skipped"], 1);
-        assert!(said.err.contains("1 unreadable pictures were left out"), "{}", said.err);
+        assert!(said.err.contains("1 unreadable picture was left out"), "{}", said.err);
         assert!(said.err.lines().any(|line| line.contains(&name)), "{}", said.err);
         assert!(bench.text(&format!("{run}/report.html")).contains("7.png"));
         bench.ocelli(&format!("eval {run}")).succeeded();
