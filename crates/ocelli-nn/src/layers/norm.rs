@@ -97,18 +97,34 @@ impl BatchNorm {
             return burn::tensor::module::batch_norm(x, scale, shift, mean, var, self.epsilon);
         }
         let elements = x.shape().num_elements() / self.channels.max(1);
-        let result = ocelli_kernels::batch_norm(x, scale, shift, self.epsilon);
+        let (output, mean, variance) = normalize_by_batch(x, scale, shift, self.epsilon);
         // The batch variance is biased; the running one must not be.
         let unbiased = elements as f64 / elements.saturating_sub(1).max(1) as f64;
         let blend = |running: &Param, batch: Tensor<1>, factor: f64| {
             let kept = running.value::<1>().mul_scalar(1.0 - self.momentum);
             running.set(kept.add(batch.without_autodiff().mul_scalar(self.momentum * factor)));
         };
-        blend(&self.running_mean, result.mean, 1.0);
-        blend(&self.running_var, result.variance, unbiased);
+        blend(&self.running_mean, mean, 1.0);
+        blend(&self.running_var, variance, unbiased);
         self.batches.increment();
-        result.output
+        output
     }
+}
+
+/// Output, mean and biased variance. The kernel visits the plane of each channel; rows of plain features have none that
+/// would be worth a visit.
+fn normalize_by_batch<const D: usize>(
+    x: Tensor<D>,
+    scale: Tensor<1>,
+    shift: Tensor<1>,
+    epsilon: f64,
+) -> (Tensor<D>, Tensor<1>, Tensor<1>) {
+    if D == 2 {
+        let result = burn::tensor::module::batch_norm_train(x, scale, shift, epsilon);
+        return (result.output, result.mean, result.variance);
+    }
+    let result = ocelli_kernels::batch_norm(x, scale, shift, epsilon);
+    (result.output, result.mean, result.variance)
 }
 
 #[cfg(test)]
