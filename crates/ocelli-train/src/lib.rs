@@ -10,8 +10,8 @@ pub mod folder;
 pub mod optim;
 mod progress;
 pub mod recipe;
-pub mod report;
 pub mod schedule;
 pub mod trainer;
 
+pub use ocelli_report as report;
 pub use progress::Bar;

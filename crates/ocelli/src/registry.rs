@@ -5,7 +5,15 @@ use ocelli_method::verify::{CaseSource, SourceError};
 
 /// All methods, field by field.
 pub fn methods() -> Vec<&'static Method> {
-    ocelli_face::METHODS.to_vec()
+    let fields: [&[&Method]; 6] = [
+        ocelli_face::METHODS,
+        ocelli_image::METHODS,
+        ocelli_people::METHODS,
+        ocelli_video::METHODS,
+        ocelli_language::METHODS,
+        ocelli_vectors::METHODS,
+    ];
+    fields.concat()
 }
 
 /// The method called `slug`.

@@ -25,9 +25,9 @@ const FIELDS: &[&str] = &[
 /// The drawing of the house from the ground up: a crate may use crates of earlier rows, never of its own or a later one.
 const LAYERS: &[&[&str]] = &[
     &["ocelli-method", "ocelli-metrics"],
-    &["ocelli-kernels"],
+    &["ocelli-kernels", "ocelli-report"],
     &["ocelli-nn", "ocelli-data", "ocelli-world"],
-    &["ocelli-train"],
+    &["ocelli-train", "ocelli-score"],
     FIELDS,
     &["ocelli"],
 ];
@@ -36,8 +36,15 @@ const LAYERS: &[&[&str]] = &[
 const NARROWER: &[(&str, &[&str])] = &[("ocelli-vectors", &["ocelli-method", "ocelli-metrics"])];
 
 /// Crates that any program can use without a tensor framework.
-const WITHOUT_TENSORS: &[&str] =
-    &["ocelli-method", "ocelli-metrics", "ocelli-data", "ocelli-world", "ocelli-vectors"];
+const WITHOUT_TENSORS: &[&str] = &[
+    "ocelli-method",
+    "ocelli-metrics",
+    "ocelli-report",
+    "ocelli-data",
+    "ocelli-world",
+    "ocelli-score",
+    "ocelli-vectors",
+];
 
 /// How the names of tensor frameworks start.
 const TENSOR_FRAMEWORKS: &[&str] = &["burn", "cubecl", "candle", "tch"];

@@ -18,7 +18,7 @@ use super::markup::Markup;
 /// infinity, a number at or below zero on a log axis.
 ///
 /// ```
-/// use ocelli_train::report::{Axis, Chart, Series};
+/// use ocelli_report::{Axis, Chart, Series};
 ///
 /// let roc = [(1e-4, 0.62), (1e-3, 0.81), (1e-2, 0.93), (1.0, 1.0)];
 /// let chart = Chart::new("ROC", Axis::log("FAR"), Axis::linear("TAR").range(0.0, 1.0))

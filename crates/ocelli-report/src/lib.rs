@@ -5,7 +5,7 @@
 //! so it can be mailed, archived with the weights, and opened in ten years.
 //!
 //! ```
-//! use ocelli_train::report::{Axis, Chart, Report, Series};
+//! use ocelli_report::{Axis, Chart, Report, Series};
 //!
 //! let loss = (0..500).map(|step| (f64::from(step), 4.0 / f64::from(step + 1)));
 //! let report = Report::new("CurricularFace", "trained on procedural faces, seed 0")
@@ -21,7 +21,7 @@
 //!
 //! | file | what lives there |
 //! |---|---|
-//! | `mod.rs` | the builder |
+//! | `lib.rs` | the builder |
 //! | `part.rs` | the parts and how each is written |
 //! | `page.rs`, `style.css` | the page around them |
 //! | `markup.rs` | escaped, balanced HTML |

@@ -1,0 +1,6 @@
+//! Boxes and masks.
+
+use crate::Protocol;
+
+/// The protocols of this kind.
+pub(crate) const PROTOCOLS: &[&Protocol] = &[];

@@ -1,0 +1,6 @@
+//! Moments in videos, and retrieval.
+
+use crate::Protocol;
+
+/// The protocols of this kind.
+pub(crate) const PROTOCOLS: &[&Protocol] = &[];

@@ -1,0 +1,6 @@
+//! One object or many, through time.
+
+use crate::Protocol;
+
+/// The protocols of this kind.
+pub(crate) const PROTOCOLS: &[&Protocol] = &[];

@@ -1,0 +1,8 @@
+//! Methods on vectors: search, Hamming search, eigenvectors. No tensor framework; usable alone.
+//!
+//! One folder a method. Where only a method's evaluator is there so far, its card says so.
+
+use ocelli_method::Method;
+
+/// The methods of this field.
+pub const METHODS: &[&Method] = &[];
