@@ -259,7 +259,10 @@ mod tests {
     fn weights_are_copies() {
         let videos: Vec<Video> = (0..12)
             .map(|i| {
-                video(&[(i % 5, (i * 7 % 13) as f64), (5, (i * 5 % 11) as f64 + 0.5)], &[i % 3, 5][..1 + i % 2])
+                video(
+                    &[(i % 5, (i * 7 % 13) as f64), (5, (i * 5 % 11) as f64 + 0.5)],
+                    &[i % 3, 5][..1 + i % 2],
+                )
             })
             .collect();
         let whole = MultiLabel::new(&videos, 2).unwrap();

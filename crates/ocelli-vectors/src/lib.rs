@@ -2,7 +2,10 @@
 //!
 //! One folder a method. Where only a method's evaluator is there so far, its card says so.
 
+pub mod low_rank_eigenmatrix;
+pub mod score_aware_quantization;
+
 use ocelli_method::Method;
 
 /// The methods of this field.
-pub const METHODS: &[&Method] = &[];
+pub const METHODS: &[&Method] = &[&low_rank_eigenmatrix::METHOD, &score_aware_quantization::METHOD];
