@@ -72,6 +72,10 @@ pub struct ReidReport {
     pub average_precision: Vec<Option<f64>>,
 }
 
+/// A rule of the user's own: whether a gallery item (second index) may stand in the list of a query (first index). It
+/// comes on top of the camera rule and the junk rule; that of clothes-changing protocols is one.
+pub type Listed<'a> = &'a (dyn Fn(usize, usize) -> bool + Sync);
+
 /// Ranks the gallery for each query by its features and averages over queries.
 ///
 /// `query` is `[Q, D]`, `gallery` `[G, D]`. No table of Q × G is kept.
@@ -82,16 +86,8 @@ pub fn evaluate(
     gallery_pictures: Pictures<'_>,
     options: &ReidOptions,
 ) -> Result<ReidReport> {
-    let comparer = Comparer::new(query, gallery, options.measure)?;
-    let sets = Sets::new(query_pictures, gallery_pictures, [query.rows(), gallery.rows()], *options)?;
-    let distances = |q: usize| {
-        let mut row = comparer.row(q);
-        if options.measure == Measure::Cosine {
-            row.iter_mut().for_each(|v| *v = -*v);
-        }
-        row
-    };
-    sets.report((0..query.rows()).into_par_iter().map(|q| sets.matches(q, &distances(q))).collect())
+    let sets = (query_pictures, gallery_pictures);
+    report(match_ranks((query, gallery), sets, options, &|_, _| true)?, options)
 }
 
 /// The same from distances `[Q, G]`, smaller being more alike (negate similarities).
@@ -101,9 +97,63 @@ pub fn evaluate_distances(
     gallery_pictures: Pictures<'_>,
     options: &ReidOptions,
 ) -> Result<ReidReport> {
+    let sets = (query_pictures, gallery_pictures);
+    report(match_ranks_by_distance(distances, sets, options, &|_, _| true)?, options)
+}
+
+/// Ranks of the matches of each query in its filtered list, from 1: the records that [`report`] averages. Records of
+/// parts of the query set may be listed one after the other.
+pub fn match_ranks(
+    (query, gallery): (Matrix<'_>, Matrix<'_>),
+    (query_pictures, gallery_pictures): (Pictures<'_>, Pictures<'_>),
+    options: &ReidOptions,
+    listed: Listed<'_>,
+) -> Result<Vec<Vec<usize>>> {
+    let comparer = Comparer::new(query, gallery, options.measure)?;
+    let shape = [query.rows(), gallery.rows()];
+    let sets = Sets::new(query_pictures, gallery_pictures, shape, *options, listed)?;
+    let distances = |q: usize| {
+        let mut row = comparer.row(q);
+        if options.measure == Measure::Cosine {
+            row.iter_mut().for_each(|v| *v = -*v);
+        }
+        row
+    };
+    Ok((0..query.rows()).into_par_iter().map(|q| sets.matches(q, &distances(q))).collect())
+}
+
+/// The same from distances `[Q, G]`, smaller being more alike.
+pub fn match_ranks_by_distance(
+    distances: Matrix<'_>,
+    (query_pictures, gallery_pictures): (Pictures<'_>, Pictures<'_>),
+    options: &ReidOptions,
+    listed: Listed<'_>,
+) -> Result<Vec<Vec<usize>>> {
     let shape = [distances.rows(), distances.columns()];
-    let sets = Sets::new(query_pictures, gallery_pictures, shape, *options)?;
-    sets.report((0..shape[0]).into_par_iter().map(|q| sets.matches(q, distances.row(q))).collect())
+    let sets = Sets::new(query_pictures, gallery_pictures, shape, *options, listed)?;
+    Ok((0..shape[0]).into_par_iter().map(|q| sets.matches(q, distances.row(q))).collect())
+}
+
+/// Averages over the queries that have a match, from the ranks of the matches of each.
+pub fn report(matches: Vec<Vec<usize>>, options: &ReidOptions) -> Result<ReidReport> {
+    let valid: Vec<&Vec<usize>> = matches.iter().filter(|m| !m.is_empty()).collect();
+    let Some(valid_queries) = (!valid.is_empty()).then_some(valid.len()) else {
+        let within = "the filtered gallery lists of all queries".to_owned();
+        return Err(MetricError::MissingClass { class: "matches", within });
+    };
+    let mean = |rule| -> Result<f64> {
+        let each = valid.iter().map(|ranks| average_precision(ranks, ranks.len(), rule));
+        Ok(each.sum::<Result<f64>>()? / valid_queries as f64)
+    };
+    let of_query = |ranks: &Vec<usize>| average_precision(ranks, ranks.len(), ApRule::Plain).ok();
+    let first: Vec<usize> = valid.iter().map(|ranks| ranks[0]).collect();
+    Ok(ReidReport {
+        map: mean(ApRule::Plain)?,
+        map_trapezoid: mean(ApRule::Trapezoid)?,
+        cmc: Cmc::from_first_matches(&first, options.max_rank)?.rates,
+        valid_queries,
+        average_precision: matches.iter().map(of_query).collect(),
+    })
 }
 
 /// Both sets, checked.
@@ -111,6 +161,7 @@ struct Sets<'a> {
     query: Pictures<'a>,
     gallery: Pictures<'a>,
     options: ReidOptions,
+    listed: Listed<'a>,
 }
 
 impl<'a> Sets<'a> {
@@ -119,12 +170,13 @@ impl<'a> Sets<'a> {
         gallery: Pictures<'a>,
         [queries, items]: [usize; 2],
         options: ReidOptions,
+        listed: Listed<'a>,
     ) -> Result<Self> {
         check::same_length("query ids", query.ids.len(), "the query set", queries)?;
         check::same_length("query cameras", query.cameras.len(), "the query set", queries)?;
         check::same_length("gallery ids", gallery.ids.len(), "the gallery", items)?;
         check::same_length("gallery cameras", gallery.cameras.len(), "the gallery", items)?;
-        Ok(Self { query, gallery, options })
+        Ok(Self { query, gallery, options, listed })
     }
 
     /// Whether gallery item `g` takes part in the list of query `q`.
@@ -132,7 +184,8 @@ impl<'a> Sets<'a> {
         let own_view =
             self.gallery.ids[g] == self.query.ids[q] && self.gallery.cameras[g] == self.query.cameras[q];
         let junk = self.gallery.ids[g] == JUNK;
-        !(self.options.camera_filter && own_view || self.options.drop_junk && junk)
+        let left_out = self.options.camera_filter && own_view || self.options.drop_junk && junk;
+        !left_out && (self.listed)(q, g)
     }
 
     /// Ranks of the matches of query `q` in its filtered list, from 1.
@@ -142,27 +195,6 @@ impl<'a> Sets<'a> {
         listed.sort_by(|&a, &b| (distances[a] + 0.0).total_cmp(&(distances[b] + 0.0)));
         let matches = |(rank, g): (usize, usize)| (self.gallery.ids[g] == self.query.ids[q]).then_some(rank);
         (1..).zip(listed).filter_map(matches).collect()
-    }
-
-    fn report(&self, matches: Vec<Vec<usize>>) -> Result<ReidReport> {
-        let valid: Vec<&Vec<usize>> = matches.iter().filter(|m| !m.is_empty()).collect();
-        let Some(valid_queries) = (!valid.is_empty()).then_some(valid.len()) else {
-            let within = "the filtered gallery lists of all queries".to_owned();
-            return Err(MetricError::MissingClass { class: "matches", within });
-        };
-        let mean = |rule| -> Result<f64> {
-            let each = valid.iter().map(|ranks| average_precision(ranks, ranks.len(), rule));
-            Ok(each.sum::<Result<f64>>()? / valid_queries as f64)
-        };
-        let of_query = |ranks: &Vec<usize>| average_precision(ranks, ranks.len(), ApRule::Plain).ok();
-        let first: Vec<usize> = valid.iter().map(|ranks| ranks[0]).collect();
-        Ok(ReidReport {
-            map: mean(ApRule::Plain)?,
-            map_trapezoid: mean(ApRule::Trapezoid)?,
-            cmc: Cmc::from_first_matches(&first, self.options.max_rank)?.rates,
-            valid_queries,
-            average_precision: matches.iter().map(of_query).collect(),
-        })
     }
 }
 
@@ -233,6 +265,17 @@ mod tests {
         assert_eq!((with.map, with.map_trapezoid, with.cmc[0]), (0.5, 0.25, 0.0));
         let without = one_query(&distances, &ids, &cameras, ReidOptions::plain(false, 1)).unwrap();
         assert_eq!((without.map, without.cmc[0]), ((1.0 + 2.0 / 3.0) / 2.0, 1.0));
+    }
+
+    #[test]
+    fn a_rule_of_ones_own_shortens_the_list_too() {
+        let table = Matrix::new("distances", &[0.1, 0.2, 0.3], [1, 3]).unwrap();
+        let sets = (pictures(&[1], &[1]), pictures(&[2, 1, 1], &[2, 2, 2]));
+        let ranks = |listed: Listed<'_>| {
+            match_ranks_by_distance(table, sets, &ReidOptions::plain(true, 1), listed).unwrap()
+        };
+        assert_eq!(ranks(&|_, _| true), [[2, 3]]);
+        assert_eq!(ranks(&|_, g| g != 1), [[2]]);
     }
 
     #[test]

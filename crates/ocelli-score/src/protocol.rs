@@ -101,6 +101,11 @@ impl Inputs {
         Ok(self)
     }
 
+    /// The protocol.
+    pub fn protocol(&self) -> &'static Protocol {
+        self.protocol
+    }
+
     /// The variant's name.
     pub fn variant(&self) -> &'static str {
         self.variant

@@ -4,10 +4,16 @@ pub mod columns;
 pub mod folder;
 pub mod ijb;
 pub mod imglab;
+pub mod label_map;
 pub mod lfw;
 pub mod list;
+pub mod liveness;
+pub mod mpii;
 pub mod npy;
+pub mod reid;
 pub mod split;
+pub mod vecs;
+pub mod youtube8m;
 
 use std::path::Path;
 use std::str::FromStr;

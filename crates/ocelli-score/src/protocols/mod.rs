@@ -1,8 +1,13 @@
 //! All protocols, a file each, in a folder for each kind of task.
 
+mod arrays;
+mod classification;
 mod dense;
 mod detection;
+mod labels;
 mod language;
+mod pose;
+mod ranking;
 mod recognition;
 mod temporal;
 mod tracking;
@@ -12,10 +17,13 @@ use crate::{Protocol, Result};
 
 /// All protocols, kind by kind.
 pub fn protocols() -> Vec<&'static Protocol> {
-    let kinds: [&[&Protocol]; 6] = [
+    let kinds: [&[&Protocol]; 9] = [
         recognition::PROTOCOLS,
         detection::PROTOCOLS,
         dense::PROTOCOLS,
+        pose::PROTOCOLS,
+        classification::PROTOCOLS,
+        ranking::PROTOCOLS,
         temporal::PROTOCOLS,
         tracking::PROTOCOLS,
         language::PROTOCOLS,

@@ -1,6 +1,11 @@
-//! Values at every pixel, joints and labels: segmentation, flow, enhancement, poses, classification.
+//! Values at every pixel: segmentation, flow, enhancement.
+
+mod ccd;
+mod face_parsing;
+mod label_folders;
+mod miou;
 
 use crate::Protocol;
 
 /// The protocols of this kind.
-pub(crate) const PROTOCOLS: &[&Protocol] = &[];
+pub(crate) const PROTOCOLS: &[&Protocol] = &[&miou::PROTOCOL, &face_parsing::PROTOCOL, &ccd::PROTOCOL];

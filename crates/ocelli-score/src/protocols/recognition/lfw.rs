@@ -2,21 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
-use ocelli_data::annotations::columns::{read_numbers, write_numbers};
+use ocelli_data::annotations::columns::write_numbers;
 use ocelli_metrics::lfw::{KFoldOptions, LfwVariant, k_fold};
 
-use crate::{Choice, Evaluation, Inputs, Metrics, Perfect, Protocol, Result, ScoreError, Setting};
+use super::pairs;
+use crate::{Choice, Evaluation, Inputs, Metrics, Perfect, Protocol, Result, Setting};
 
 /// The protocol.
 pub(crate) const PROTOCOL: Protocol = Protocol {
     name: "lfw",
     summary: "face verification: accuracy by k-fold cross-validation (LFW, CFP-FP, AgeDB-30, …)",
-    pred: "text, a line a pair: its similarity (variant curricularface: its squared distance)",
-    truth: "text, a line a pair: 1 for the same person, 0 for two; consecutive folds",
+    pred: pairs::PRED,
+    truth: pairs::TRUTH,
     variants: &[
         Choice {
             name: "curricularface",
-            summary: "a fixed grid of squared distances; InsightFace and descendants",
+            summary: "values are squared distances, on a fixed grid; InsightFace and descendants",
         },
         Choice { name: "ir-softmax", summary: "every score of the other folds is a candidate threshold" },
         Choice {
@@ -40,25 +41,11 @@ struct Pairs {
 }
 
 fn open(inputs: &Inputs) -> Result<Box<dyn Evaluation>> {
-    let same = labels(inputs.one_truth()?)?;
-    let pred = inputs.one_pred()?;
-    let values = read_numbers(pred)?;
-    if values.len() != same.len() {
-        let reason = format!("{} pairs, but the truth has {}", values.len(), same.len());
-        return Err(ScoreError::content(pred, reason));
-    }
-    let names = (1..=same.len()).map(|pair| format!("pair {pair}")).collect();
+    let variant: LfwVariant = inputs.variant().parse()?;
+    let (names, same) = pairs::read_truth(inputs.one_truth()?)?;
+    let values = pairs::read_values(inputs, same.len(), |embeddings| variant.values_of_pairs(embeddings))?;
     let options = KFoldOptions { folds: inputs.setting("folds")?, ..KFoldOptions::default() };
-    Ok(Box::new(Pairs { variant: inputs.variant().parse()?, options, values, same, names }))
-}
-
-fn labels(path: &Path) -> Result<Vec<bool>> {
-    let flag = |(i, value): (usize, f64)| match value {
-        0.0 => Ok(false),
-        1.0 => Ok(true),
-        _ => Err(ScoreError::content(path, format!("pair {}: label 0 or 1 expected, found {value}", i + 1))),
-    };
-    read_numbers(path)?.into_iter().enumerate().map(flag).collect()
+    Ok(Box::new(Pairs { variant, options, values, same, names }))
 }
 
 impl Evaluation for Pairs {
@@ -81,7 +68,7 @@ impl Evaluation for Pairs {
 /// Labels as scores; as squared distances they are the other way round.
 fn perfect(inputs: &Inputs, folder: &Path) -> Result<Vec<PathBuf>> {
     let is_distance = inputs.variant() == LfwVariant::CurricularFace.name();
-    let same = labels(inputs.one_truth()?)?;
+    let (_, same) = pairs::read_truth(inputs.one_truth()?)?;
     let values: Vec<f64> = same.iter().map(|&same| if same == is_distance { 0.0 } else { 1.0 }).collect();
     let file = folder.join("scores.txt");
     write_numbers(&file, &values)?;
