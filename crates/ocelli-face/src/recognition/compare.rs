@@ -118,7 +118,7 @@ mod tests {
         let (_, first) = &comparison.arms[0];
         for (name, recipe) in &comparison.arms {
             assert_eq!(recipe.schedule.epochs, 1);
-            let same = FaceRecipe { loss: first.loss.clone(), ..recipe.clone() };
+            let same = FaceRecipe { loss: first.loss, ..recipe.clone() };
             assert_eq!(&same, first, "{name}");
         }
     }
