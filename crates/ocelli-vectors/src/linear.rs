@@ -2,6 +2,15 @@
 //!
 //! Matrices are row-major slices with their dimensions beside them.
 
+use ocelli_method::random::Generator;
+use rand::RngExt;
+
+/// A standard normal value, by Box and Muller.
+pub fn normal(generator: &mut Generator) -> f64 {
+    let radius = (-2.0 * (1.0 - generator.random::<f64>()).ln()).sqrt();
+    radius * (std::f64::consts::TAU * generator.random::<f64>()).cos()
+}
+
 /// Inner product.
 pub fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(x, y)| x * y).sum()

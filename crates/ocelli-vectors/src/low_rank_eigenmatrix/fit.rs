@@ -269,10 +269,11 @@ fn component(found: Power, a: &dyn Symmetric, settings: &Settings) -> Result<Com
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::low_rank_eigenmatrix::{direction, spiked};
+    use crate::low_rank_eigenmatrix::spiked;
+    use ocelli_metrics::direction::compare;
 
     fn cosine(settings: &Settings, samples: &[f64], truth: &[f64]) -> f64 {
-        direction(&Fit::new(samples, settings).unwrap().components[0].x, truth).unwrap().cosine
+        compare(&Fit::new(samples, settings).unwrap().components[0].x, truth).unwrap().cosine
     }
 
     #[test]
@@ -292,7 +293,7 @@ mod tests {
         let row = Fit::new(&spike.samples, &Settings::new(5, 7, 2)).unwrap();
         let settings = Settings { order: Order::ColumnMajor, ..Settings::new(5, 7, 2) };
         let column = Fit::new(&turned, &settings).unwrap();
-        assert!(direction(&turn(&row.components[0].x), &column.components[0].x).unwrap().sin < 1e-4);
+        assert!(compare(&turn(&row.components[0].x), &column.components[0].x).unwrap().sin < 1e-4);
         assert_eq!((column.components[0].u[0].len(), column.components[0].v[0].len()), (5, 7));
     }
 

@@ -13,16 +13,16 @@
 //! | `power.rs` | the truncated power method, with falling ranks, and plain |
 //! | `fit.rs` | the method for users: data in, components out |
 //! | `synthetic.rs` | spiked, Kronecker and circulant covariances |
-//! | `measure.rs` | how far an estimate is from the truth |
+//! | `measure.rs` | the energy of the singular values |
 //!
 //! ```
 //! use ocelli_vectors::low_rank_eigenmatrix::{Fit, Settings, spiked};
 //!
 //! let spike = spiked(12, 12, 1, 3.0, 80, 7);
 //! let fit = Fit::new(&spike.samples, &Settings::new(12, 12, 1))?;
-//! let cosine = ocelli_vectors::low_rank_eigenmatrix::direction(&fit.components[0].x, &spike.truth)?.cosine;
-//! assert!(cosine > 0.8);
-//! # Ok::<(), ocelli_vectors::low_rank_eigenmatrix::EigenError>(())
+//! let agreement = ocelli_metrics::direction::compare(&fit.components[0].x, &spike.truth)?;
+//! assert!(agreement.cosine > 0.8);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! Theory (section 3.6 of the dossier's reading): write A = A' + E with a gap between the first two eigenvalues of A' and
@@ -43,7 +43,7 @@ use ocelli_method::{Basis, Card, Method};
 use thiserror::Error;
 
 pub use fit::{Component, Deflation, Fit, Order, Settings, Start};
-pub use measure::{Direction, direction, energy};
+pub use measure::energy;
 pub use operator::{Covariance, Deflated, Symmetric, SymmetricMatrix};
 pub use power::{Power, Stop, truncated_power, warm_power};
 pub use synthetic::{Spike, circulant, circulant_eigenvalues, kronecker, spiked};

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use ocelli_method::{Arm, Check, Claim, Direction, Experiment, ReproduceError, Role, Tally};
+use ocelli_metrics::direction::compare;
 
 use super::{
-    Covariance, EigenError, LowRank, Sparse, Spike, Stop, Symmetric, Truncate, direction, spiked,
-    truncated_power,
+    Covariance, EigenError, LowRank, Sparse, Spike, Stop, Symmetric, Truncate, spiked, truncated_power,
 };
 
 const PCA: &str = "PCA";
@@ -72,10 +72,12 @@ fn recover(spike: &Spike, rank: usize) -> Result<[f64; 3], EigenError> {
     let full = LowRank::new(SIDE, SIDE, SIDE)?;
     let start = vec![1.0; a.dim()];
     let pca = truncated_power(&a, &start, &full, Stop { iterations: 1000, tolerance: 1e-8 })?.x;
-    let cosine = |x: &[f64]| Ok(direction(x, &spike.truth)?.cosine);
-    let from_pca = |rule: &dyn Truncate| cosine(&truncated_power(&a, &pca, rule, STOP)?.x);
+    let cosine = |x: &[f64]| compare(x, &spike.truth).map_or(f64::NAN, |found| found.cosine);
+    let from_pca = |rule: &dyn Truncate| -> Result<f64, EigenError> {
+        Ok(cosine(&truncated_power(&a, &pca, rule, STOP)?.x))
+    };
     let sparse = from_pca(&Sparse { cardinality: a.dim() / 4 })?;
-    Ok([cosine(&pca)?, sparse, from_pca(&LowRank::new(SIDE, SIDE, rank)?)?])
+    Ok([cosine(&pca), sparse, from_pca(&LowRank::new(SIDE, SIDE, rank)?)?])
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -1,10 +1,9 @@
 //! Covariances with a known answer.
 
 use ocelli_method::random::{Generator, stream};
-use rand::RngExt;
 
 use super::{EigenError, SymmetricMatrix, check};
-use crate::linear::{Svd, unit};
+use crate::linear::{Svd, normal, unit};
 
 /// Samples with a planted direction.
 #[derive(Clone, Debug)]
@@ -13,12 +12,6 @@ pub struct Spike {
     pub samples: Vec<f64>,
     /// The planted unit vector `[p q]`.
     pub truth: Vec<f64>,
-}
-
-/// A normal value, by Box and Muller.
-fn normal(generator: &mut Generator) -> f64 {
-    let radius = (-2.0 * (1.0 - generator.random::<f64>()).ln()).sqrt();
-    radius * (std::f64::consts::TAU * generator.random::<f64>()).cos()
 }
 
 /// `n` samples `sqrt(strength) g u + noise` with standard normal g and noise, where `mat(u) [p, q]` has `rank` equal
@@ -90,7 +83,8 @@ pub(super) fn random_unit(d: usize, generator: &mut Generator) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::low_rank_eigenmatrix::{LowRank, Stop, Symmetric, direction, truncated_power};
+    use crate::low_rank_eigenmatrix::{LowRank, Stop, Symmetric, truncated_power};
+    use ocelli_metrics::direction::compare;
 
     #[test]
     fn waves_are_eigenvectors_of_circulant_matrices() {
@@ -113,6 +107,6 @@ mod tests {
         let stop = Stop { iterations: 300, tolerance: 0.0 };
         let full = truncated_power(&a, &[1.0; 6], &LowRank::new(2, 3, 2).unwrap(), stop).unwrap();
         let cut = truncated_power(&a, &[1.0; 6], &LowRank::new(2, 3, 1).unwrap(), stop).unwrap();
-        assert!(direction(&full.x, &cut.x).unwrap().sin < 1e-7);
+        assert!(compare(&full.x, &cut.x).unwrap().sin < 1e-7);
     }
 }

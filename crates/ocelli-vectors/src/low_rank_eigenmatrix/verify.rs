@@ -2,12 +2,13 @@
 
 use ocelli_method::array::Array;
 use ocelli_method::method::{Component, Outputs, Replay, ReplayError};
+use ocelli_metrics::direction::compare;
 use serde::Deserialize;
 
 use super::{
     Covariance, Deflated, Deflation, EigenError, LowRank, Power, Sparse, Stop, Symmetric, SymmetricMatrix,
-    Truncate, circulant as circulant_matrix, circulant_eigenvalues, direction, energy, synthetic,
-    truncated_power, warm_power as warm,
+    Truncate, circulant as circulant_matrix, circulant_eigenvalues, energy, synthetic, truncated_power,
+    warm_power as warm,
 };
 
 pub(super) const COMPONENTS: &[Component] = &[
@@ -85,7 +86,7 @@ fn power(replay: &Replay<'_>) -> Result<Outputs, ReplayError> {
     let found = run(replay, &matrix(replay)?, &config.rule()?, &config)?;
     let mut agreement = None;
     if replay.case.inputs.contains_key("truth") {
-        let cosine = direction(&found.x, &replay.doubles("truth")?).map_err(ReplayError::refused)?.cosine;
+        let cosine = compare(&found.x, &replay.doubles("truth")?).map_err(ReplayError::refused)?.cosine;
         agreement = Some(cosine);
     }
     let mut outputs = outputs(found);
@@ -149,7 +150,7 @@ fn circulant(replay: &Replay<'_>) -> Result<Outputs, ReplayError> {
 }
 
 fn metric(replay: &Replay<'_>) -> Result<Outputs, ReplayError> {
-    let found = direction(&replay.doubles("x")?, &replay.doubles("truth")?).map_err(ReplayError::refused)?;
+    let found = compare(&replay.doubles("x")?, &replay.doubles("truth")?).map_err(ReplayError::refused)?;
     Ok(Outputs::new()
         .with("cosine", found.cosine)
         .with("sin", found.sin)

@@ -20,6 +20,7 @@ mod codebook;
 mod encode;
 mod loss;
 mod partition;
+mod reproduce;
 mod search;
 mod table;
 mod verify;
@@ -147,5 +148,5 @@ pub const METHOD: Method = Method {
         predicts: false,
     },
     components: verify::COMPONENTS,
-    claim: None,
+    claim: Some(&reproduce::CLAIM),
 };

@@ -1,5 +1,7 @@
 //! The components of the reference cases.
 
+mod metric;
+
 use ocelli_method::array::Array;
 use ocelli_method::method::{Component, Outputs, Replay, ReplayError};
 use serde::Deserialize;
@@ -20,6 +22,7 @@ pub(super) const COMPONENTS: &[Component] = &[
     Component { name: "search", run: search },
     Component { name: "lut", run: lut },
     Component { name: "pack", run: pack },
+    Component { name: "metric", run: metric::metric },
 ];
 
 type Run = Result<Outputs, ReplayError>;
