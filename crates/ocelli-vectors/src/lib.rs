@@ -1,7 +1,8 @@
 //! Methods on vectors: search, Hamming search, eigenvectors. No tensor framework; usable alone.
 //!
-//! One folder a method. Where only a method's evaluator is there so far, its card says so.
+//! One folder a method. Where only a method's evaluator is there so far, its card says so. [`linear`] is what they share.
 
+pub mod linear;
 pub mod low_rank_eigenmatrix;
 pub mod score_aware_quantization;
 

@@ -1,14 +1,11 @@
-//! Reference-case components: the method's evaluators, from the names that cases use and back.
+//! The metrics of quantized search.
 
-use ocelli_method::{Array, Component, Outputs, Replay, ReplayError};
+use ocelli_method::{Array, Outputs, Replay, ReplayError};
 use ocelli_metrics::nearest_neighbours::{
     NeighbourResult, Ranking, by_inner_product, recall, recall_of_best, recall_with_tolerance, relative_error,
 };
 use ocelli_metrics::{Matrix, MetricError};
 use serde::Deserialize;
-
-/// The components.
-pub(super) const COMPONENTS: &[Component] = &[Component { name: "metric", run: metric }];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,7 +16,7 @@ struct MetricConfig {
 /// How many of the best items the cases look at.
 const LISTED: usize = 20;
 
-fn metric(case: &Replay<'_>) -> Result<Outputs, ReplayError> {
+pub(super) fn metric(case: &Replay<'_>) -> Result<Outputs, ReplayError> {
     let MetricConfig { eps } = case.config()?;
     let refused = |e: MetricError| ReplayError::refused(e);
     let truth = rankings(case, "x")?;
