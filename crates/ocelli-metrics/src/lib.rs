@@ -12,6 +12,7 @@
 //! | [`ijb`] | the same, between templates of several pictures each |
 //! | [`identification`] | who is this? ranks in a gallery, with and without strangers |
 //! | [`reid`] | find this person again in other cameras: mAP and CMC |
+//! | [`enhance`] | how close does this picture come to its reference? PSNR, SSIM |
 //! | [`confidence`] | how sure is such a number? seeded bootstrap |
 //!
 //! [`similarity`], [`average_precision`] and [`matrix`] are the shared parts. The crate reads no files and knows no
@@ -30,6 +31,7 @@
 pub mod average_precision;
 mod check;
 pub mod confidence;
+pub mod enhance;
 mod error;
 mod evenly_spaced;
 pub mod identification;
