@@ -24,6 +24,7 @@
 //! | [`hashing`] | retrieval by binary codes: mAP, precision |
 //! | [`nearest_neighbours`] | retrieval by inner products: recall of approximate search |
 //! | [`direction`] | is this the same direction? |
+//! | [`enhance`] | how close does this picture come to its reference? PSNR, SSIM |
 //! | [`confidence`] | how sure is such a number? seeded bootstrap |
 //!
 //! [`similarity`], [`average_precision`] and [`matrix`] are the shared parts. The crate reads no files and knows no
@@ -45,6 +46,7 @@ pub mod class_center;
 pub mod classification;
 pub mod confidence;
 pub mod direction;
+pub mod enhance;
 mod error;
 mod evenly_spaced;
 pub mod face_parsing;

@@ -1,4 +1,4 @@
-//! Replays the recognition evaluators' reference cases.
+//! Replays the evaluators' reference cases.
 //!
 //! Expected values come from the official tools where there are any; each case says so in its `source`.
 
@@ -6,6 +6,8 @@
 
 #[path = "reference/case.rs"]
 mod case;
+#[path = "reference/enhance.rs"]
+mod enhance;
 #[path = "reference/recognition.rs"]
 mod recognition;
 
@@ -35,7 +37,8 @@ fn read_all(folder: &Path) -> Vec<(PathBuf, Case)> {
 fn evaluators_meet_their_reference_cases() {
     let mut passed = 0;
     let mut failures = Vec::new();
-    for (method, component, run) in recognition::COMPONENTS {
+    let components = || recognition::COMPONENTS.iter().chain(enhance::COMPONENTS);
+    for (method, component, run) in components() {
         let Some(folder) = cases_of(method) else {
             eprintln!("SKIPPED: {method} {component} was compared with nothing, for its cases are not here");
             continue;
@@ -51,5 +54,5 @@ fn evaluators_meet_their_reference_cases() {
         }
     }
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
-    eprintln!("{passed} cases of {} components passed", recognition::COMPONENTS.len());
+    eprintln!("{passed} cases of {} components passed", components().count());
 }

@@ -63,6 +63,11 @@ impl Case {
         self.tensor(name).shape[..].try_into().unwrap_or_else(|_| panic!("{name} is no matrix"))
     }
 
+    /// All dimensions of the input called `name`.
+    pub(crate) fn dims<const D: usize>(&self, name: &str) -> [usize; D] {
+        self.tensor(name).shape[..].try_into().unwrap_or_else(|_| panic!("{name} has not {D} dimensions"))
+    }
+
     pub(crate) fn integers(&self, name: &str) -> Vec<i64> {
         self.input(name).iter().map(|v| *v as i64).collect()
     }

@@ -13,7 +13,7 @@ use ocelli_metrics::roc::{FarRule, OperatingPoint, PairScores, Scan};
 use ocelli_metrics::similarity::{self, Measure};
 use ocelli_metrics::{Matrix, MetricError};
 
-type Answer = Result<Outputs, Box<dyn std::error::Error>>;
+pub(crate) type Answer = Result<Outputs, Box<dyn std::error::Error>>;
 pub(crate) type Component = (&'static str, &'static str, fn(&Case) -> Answer);
 
 /// Method, component, and how it is computed.
@@ -37,7 +37,7 @@ pub(crate) const COMPONENTS: &[Component] = &[
     ("aurora-guard", "metric", liveness),
 ];
 
-fn outputs<const N: usize>(list: [(&str, Vec<f64>); N]) -> Answer {
+pub(crate) fn outputs<const N: usize>(list: [(&str, Vec<f64>); N]) -> Answer {
     Ok(list.map(|(name, values)| (name.to_owned(), values)).into_iter().collect())
 }
 
