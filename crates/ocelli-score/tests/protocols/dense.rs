@@ -45,15 +45,16 @@ fn miou_by_hand() {
 
 #[test]
 fn miou_of_arrays() {
-    let scoring = Scoring::new("miou")
-        .truth("truth.npy", npy_integers(&[2, 1, 2], &[0, 1, 1, 255]))
-        .perfect()
-        .set("ignore", "none");
-    let message = scoring.complaint();
-    assert!(
-        message.contains("largest") || message.contains("label") || message.contains("miou"),
-        "{message}"
-    );
+    let truth = || Scoring::new("miou").truth("truth.npy", npy_integers(&[2, 1, 2], &[0, 1, 1, 255]));
+    truth().perfect();
+    let pred = npy_integers(&[2, 1, 2], &[0, 1, -7, 3]);
+    close(truth().pred("pred.npy", &pred).value("miou"), (1.0 + 0.5) / 2.0);
+    let all_count = truth().set("classes", "2").set("ignore", "none").pred("pred.npy", &pred);
+    assert!(all_count.complaint().contains("`image 1`: labels[1] is class 255; the classes are 0 to 1"));
+    let short = truth().pred("pred.npy", npy_integers(&[1, 1, 2], &[0, 1]));
+    assert!(short.complaint().contains("no label map of `image 1`"));
+    let rows = truth().pred("pred.npy", npy_integers(&[4], &[0, 1, 1, 1]));
+    assert!(rows.complaint().contains("integers [N, H, W]"));
 }
 
 #[test]
@@ -125,4 +126,49 @@ fn class_center_distance_by_hand() {
     close(scoring.value("ccd"), 0.01);
     let short = Scoring::new("ccd").truth("labels.txt", "0\n1\n").pred("f.npy", npy(&[1, 1], &[1.0]));
     assert!(short.complaint().contains("1 features, but the truth has 2"));
+}
+
+/// A picture of one colour, but for its first pixel.
+fn picture(path: &std::path::Path, colour: u8, first: u8) {
+    let mut picture = ocelli_data::image::RgbImage::from_pixel(16, 12, [colour; 3].into());
+    picture.put_pixel(0, 0, [first; 3].into());
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    ocelli_data::image::save(path, &picture).unwrap();
+}
+
+#[test]
+fn enhancement_by_hand() {
+    let scoring = || {
+        let scoring = Scoring::new("enhance");
+        picture(&scoring.path("truth/a.png"), 100, 100);
+        picture(&scoring.path("truth/b.png"), 50, 60);
+        let truth = scoring.path("truth");
+        scoring.truth_at(truth)
+    };
+    for variant in ["valid", "replicate", "gray", "volume"] {
+        scoring().variant(variant).perfect();
+    }
+    let darker = scoring();
+    picture(&darker.path("pred/a.png"), 90, 90);
+    picture(&darker.path("pred/b.png"), 50, 70);
+    picture(&darker.path("pred/c.png"), 50, 70);
+    let pred = darker.path("pred");
+    let darker = darker.pred_at(&pred);
+    // Mean squared errors of 100, and of 100 at one pixel of 192.
+    let decibels = |mse: f64| 10.0 * (255.0f64 * 255.0 / mse).log10();
+    close(darker.value("psnr"), (decibels(100.0) + decibels(100.0 / 192.0)) / 2.0);
+    close(darker.value("mse"), (100.0 + 100.0 / 192.0) / 2.0);
+    assert!((0.5..1.0).contains(&darker.value("ssim")));
+    assert!(darker.open().unwrap().notes()[0].contains("1 pictures without a reference"));
+    assert!(darker.set("window", "13").complaint().contains("window = 13"));
+
+    let lacking = scoring();
+    picture(&lacking.path("pred/a.png"), 90, 90);
+    let pred = lacking.path("pred");
+    assert!(lacking.pred_at(pred).complaint().contains("no picture `b`"));
+    let single = Scoring::new("enhance");
+    picture(&single.path("x.png"), 1, 2);
+    picture(&single.path("y.png"), 1, 4);
+    let (x, y) = (single.path("x.png"), single.path("y.png"));
+    assert!(single.truth_at(x).pred_at(y).value("psnr") > 60.0);
 }
