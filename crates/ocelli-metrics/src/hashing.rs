@@ -318,6 +318,16 @@ mod tests {
     }
 
     #[test]
+    fn queries_of_two_shards_are_those_of_the_whole() {
+        let (names, labels) = (["0000", "0101", "1111", "0011"], [1, 0, 1, 2]);
+        let of = |range: std::ops::Range<usize>| {
+            let query = (&codes(&names[range.clone()]), Labels::Single(&labels[range]));
+            evaluate(query, (&codes(&names), Labels::Single(&labels)), &HashingOptions::default()).unwrap()
+        };
+        assert_eq!([of(0..3), of(3..4)].concat(), of(0..4));
+    }
+
+    #[test]
     fn shared_labels_are_relevant() {
         let [q, d] = [[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]];
         let query = Matrix::new("labels", &q, [1, 3]).unwrap();

@@ -59,6 +59,12 @@ fn neighbours_by_hand() {
         .pred("p.npy", npy_integers(&[2, 2], &[9, 3, 4, 5]))
         .pred("d.npy", npy(&[2, 2], &[0.1, 0.5004, 0.2, 0.9]));
     close(near.value("recall_2@2"), 0.75);
+    let nan = truth()
+        .variant("distances")
+        .truth("td.npy", npy(&[2, 2], &[0.1, 0.5, 0.2, f64::NAN]))
+        .pred("p.npy", npy_integers(&[2, 2], &[9, 3, 4, 5]))
+        .pred("d.npy", npy(&[2, 2], &[0.1; 4]));
+    assert!(nan.complaint().contains("td.npy: distance 3 is NaN"));
     assert!(truth().pred("p.npy", npy_integers(&[1, 1], &[1])).complaint().contains("1 queries"));
     assert!(
         truth().set("k", "3").pred("p.npy", npy_integers(&[2, 1], &[1, 1])).complaint().contains("k = 3")

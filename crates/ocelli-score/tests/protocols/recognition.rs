@@ -57,7 +57,9 @@ fn ijb_by_hand() {
     truth().set("detector", "true").perfect();
     truth().variant("next-strict").set("flip", "false").perfect();
     let rows = [1.0, 0.0, 0.0, 0.0, 1.0, 0.2, 0.0, 0.0, 0.9, 0.1, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0];
-    close(truth().pred("f.npy", npy(&[4, 4], &rows)).value("tar@1e-4"), 1.0);
+    let scoring = truth().pred("f.npy", npy(&[4, 4], &rows));
+    close(scoring.value("tar@1e-4"), 1.0);
+    assert_eq!(scoring.open().unwrap().units(), ["template 7", "template 8"]);
     assert!(
         truth()
             .pred("f.npy", npy(&[3, 4], &rows[..12]))

@@ -56,6 +56,9 @@ fn lists(inputs: &Inputs, files: &[PathBuf], option: &str) -> Result<(Table, Opt
                 let reason = format!("shape {:?}, but the ids have {:?}", distances.shape, ids.shape);
                 return Err(ScoreError::content(&distances.path, reason));
             }
+            if let Some(i) = distances.values.iter().position(|d| d.is_nan()) {
+                return Err(ScoreError::content(&distances.path, format!("distance {i} is NaN")));
+            }
             Ok((ids, Some(distances)))
         }
     }

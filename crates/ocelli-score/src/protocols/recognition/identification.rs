@@ -71,7 +71,7 @@ fn open(inputs: &Inputs) -> Result<Box<dyn Evaluation>> {
     };
     let first_match = table.iter().zip(&probe.labels).map(first).collect();
     let pairs = (0..probe.labels.len()).flat_map(|p| (0..gallery.labels.len()).map(move |g| (p, g)));
-    let pair = |(p, g): (usize, usize)| (table.row(p)[g], probe.labels[p] == gallery.labels[g], p);
+    let pair = |(p, g): (usize, usize)| (table.row(p)[g], probe.labels[p] == gallery.labels[g], p as u32);
     let pairs = pairs.map(pair).collect();
     let texts: Vec<String> = inputs.list("fars")?;
     Ok(Box::new(Probes {

@@ -84,9 +84,16 @@ fn open(inputs: &Inputs) -> Result<Box<dyn Evaluation>> {
     };
     let templates = TemplateFeatures::pool(pictures, options)?;
     let scores = templates.scores(&pairs.left, &pairs.right)?;
-    let names = pairs.left.iter().zip(&pairs.right).map(|(a, b)| format!("templates {a} and {b}")).collect();
+    // Pairs of one template are no independent sample, and there are millions: the unit is the first template.
+    let mut first = pairs.left.clone();
+    first.sort_unstable();
+    first.dedup();
+    let unit = |template: &i64| first.partition_point(|t| t < template) as u32;
+    let scored = scores.iter().zip(&pairs.same).zip(&pairs.left);
+    let scored = scored.map(|((score, same), template)| (*score, *same, unit(template))).collect();
+    let names = first.iter().map(|template| format!("template {template}")).collect();
     let rule: FarRule = inputs.variant().parse()?;
-    Ok(Box::new(RankedPairs::new(inputs, rule, names, &scores, &pairs.same)?))
+    Ok(Box::new(RankedPairs::new(inputs, rule, ("template", names), scored)?))
 }
 
 /// Templates that the truth joins get one feature; each other group one at right angles to it.

@@ -56,19 +56,21 @@ pub(super) fn read_values(
     Ok(values)
 }
 
-/// Scores of pairs in falling order, each with its label and the unit it belongs to, so that those of any sample of units
-/// are in order as well and need no sorting.
+/// A pair's score, whether it is of one person, and the unit it belongs to. Sets have millions, hence the short index.
+pub(super) type Scored = (f64, bool, u32);
+
+/// Scores of pairs in falling order, so that those of any sample of units are in order as well and need no sorting.
 #[derive(Debug)]
-pub(super) struct Falling(Vec<(f64, bool, usize)>);
+pub(super) struct Falling(Vec<Scored>);
 
 impl Falling {
-    pub(super) fn new(mut scores: Vec<(f64, bool, usize)>) -> Self {
+    pub(super) fn new(mut scores: Vec<Scored>) -> Self {
         scores.sort_by(|a, b| b.0.total_cmp(&a.0));
         Self(scores)
     }
 
     /// Score, label and unit of every pair.
-    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &(f64, bool, usize)> {
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Scored> {
         self.0.iter()
     }
 
@@ -78,7 +80,7 @@ impl Falling {
         sample.iter().for_each(|&i| times[i] += 1);
         let of = |class: bool| -> Vec<f64> {
             let pairs = self.0.iter().filter(|p| p.1 == class);
-            pairs.flat_map(|p| std::iter::repeat_n(p.0, times[p.2])).collect()
+            pairs.flat_map(|p| std::iter::repeat_n(p.0, times[p.2 as usize])).collect()
         };
         PairScores::from_classes(of(true), of(false))
     }

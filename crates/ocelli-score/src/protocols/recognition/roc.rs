@@ -6,7 +6,7 @@ use ocelli_data::annotations::columns::write_numbers;
 use ocelli_metrics::roc::{FarRule, Scan};
 use ocelli_metrics::similarity::{Measure, of_pairs};
 
-use super::pairs::{self, Falling};
+use super::pairs::{self, Falling, Scored};
 use crate::{Choice, Curve, Detail, Evaluation, Inputs, Metrics, Perfect, Protocol, Result, Setting, Worst};
 
 /// The protocol.
@@ -39,39 +39,36 @@ pub(super) const RULES: &[Choice] = &[
 pub(super) struct RankedPairs {
     rule: FarRule,
     fars: Vec<(String, f64)>,
+    unit: &'static str,
     names: Vec<String>,
     falling: Falling,
 }
 
 impl RankedPairs {
+    /// Of pairs that belong to units with these names; `unit` says what those are.
     pub(super) fn new(
         inputs: &Inputs,
         rule: FarRule,
-        names: Vec<String>,
-        values: &[f64],
-        same: &[bool],
+        (unit, names): (&'static str, Vec<String>),
+        pairs: Vec<Scored>,
     ) -> Result<Self> {
         let texts: Vec<String> = inputs.list("fars")?;
         let numbers: Vec<f64> = inputs.list("fars")?;
-        let falling = values.iter().zip(same).enumerate().map(|(i, (v, s))| (*v, *s, i)).collect();
-        Ok(Self {
-            rule,
-            fars: texts.into_iter().zip(numbers).collect(),
-            names,
-            falling: Falling::new(falling),
-        })
+        let fars = texts.into_iter().zip(numbers).collect();
+        Ok(Self { rule, fars, unit, names, falling: Falling::new(pairs) })
     }
 }
 
 fn open(inputs: &Inputs) -> Result<Box<dyn Evaluation>> {
     let (names, same) = pairs::read_truth(inputs.one_truth()?)?;
     let values = pairs::read_values(inputs, same.len(), |e| of_pairs(e, Measure::Cosine))?;
-    Ok(Box::new(RankedPairs::new(inputs, inputs.variant().parse()?, names, &values, &same)?))
+    let scored = values.iter().zip(&same).zip(0..).map(|((value, same), i)| (*value, *same, i)).collect();
+    Ok(Box::new(RankedPairs::new(inputs, inputs.variant().parse()?, ("pair", names), scored)?))
 }
 
 impl Evaluation for RankedPairs {
     fn unit(&self) -> &'static str {
-        "pair"
+        self.unit
     }
 
     fn units(&self) -> &[String] {
@@ -97,8 +94,8 @@ impl Evaluation for RankedPairs {
         // Genuine pairs of the lowest scores and impostors of the highest, as far as the wrong side of the threshold.
         let strangers = self.falling.iter().filter(|p| !p.1 && p.0 >= threshold).take(10);
         let missed = self.falling.iter().rev().filter(|p| p.1 && p.0 < threshold).take(10);
-        let worst = |pair: &(f64, bool, usize)| Worst {
-            unit: self.names[pair.2].clone(),
+        let worst = |pair: &Scored| Worst {
+            unit: self.names[pair.2 as usize].clone(),
             what: format!("{} at {:.6}", if pair.1 { "one person" } else { "two people" }, pair.0),
         };
         Ok(Detail {
