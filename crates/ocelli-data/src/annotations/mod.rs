@@ -1,6 +1,7 @@
 //! Who or what is in a picture: readers of the field's annotation formats, a file a format.
 
 pub mod columns;
+pub mod detection;
 pub mod folder;
 pub mod ijb;
 pub mod imglab;
