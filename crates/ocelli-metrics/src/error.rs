@@ -110,4 +110,12 @@ pub enum MetricError {
         /// Number of mates.
         found: usize,
     },
+    /// Something that may be there once is there twice.
+    #[error("{what} {id} is there twice; each may be evaluated once")]
+    Repeated {
+        /// What it is.
+        what: &'static str,
+        /// Its number.
+        id: i64,
+    },
 }

@@ -12,9 +12,10 @@
 //! | [`ijb`] | the same, between templates of several pictures each |
 //! | [`identification`] | who is this? ranks in a gallery, with and without strangers |
 //! | [`reid`] | find this person again in other cameras: mAP and CMC |
+//! | [`detection`] | where are the objects? average precision of boxes, masks and keypoints (COCO, LVIS) |
 //! | [`confidence`] | how sure is such a number? seeded bootstrap |
 //!
-//! [`similarity`], [`average_precision`] and [`matrix`] are the shared parts. The crate reads no files and knows no
+//! [`similarity`], [`average_precision`], [`mask`] and [`matrix`] are the shared parts. The crate reads no files and knows no
 //! tensor framework: slices in, structs out, every struct serialisable.
 //!
 //! ```
@@ -30,11 +31,13 @@
 pub mod average_precision;
 mod check;
 pub mod confidence;
+pub mod detection;
 mod error;
 mod evenly_spaced;
 pub mod identification;
 pub mod ijb;
 pub mod lfw;
+pub mod mask;
 pub mod matrix;
 mod named;
 pub mod reid;
