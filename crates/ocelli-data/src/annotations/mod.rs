@@ -1,5 +1,6 @@
 //! Who or what is in a picture: readers of the field's annotation formats, a file a format.
 
+pub mod coco;
 pub mod columns;
 pub mod detection;
 pub mod folder;
@@ -7,6 +8,7 @@ pub mod ijb;
 pub mod imglab;
 pub mod lfw;
 pub mod list;
+pub mod lvis;
 pub mod npy;
 pub mod split;
 
