@@ -3,11 +3,11 @@
 
 use std::path::Path;
 
-use super::coco::{self, Detail, Truth};
+use super::coco::{self, Detail};
 use super::detection::DetectionSet;
 use crate::error::DataError;
 
-pub use super::coco::{read_results, write_results};
+pub use super::coco::{Truth, read_results, write_results};
 
 /// Reads the truth.
 ///
