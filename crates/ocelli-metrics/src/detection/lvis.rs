@@ -93,21 +93,26 @@ impl LvisOptions {
         (0..truth.len()).filter(|&i| truth[i].area > 0.0).collect()
     }
 
-    /// The places of a picture's detections that count, in file order. `truth` are the objects that take part.
-    pub fn detections_kept(&self, found: &[Found], truth: &[Truth], known: &Knowledge<'_>) -> Vec<usize> {
-        let mut places: Vec<usize> = (0..found.len()).collect();
+    /// The places of a picture's detections with these scores that are looked at, rising; this comes before anything
+    /// else, over all categories, known or not.
+    pub fn within_limit(&self, scores: &[f64]) -> Vec<usize> {
+        let mut places: Vec<usize> = (0..scores.len()).collect();
         let limit = self.max_dets as usize;
         if places.len() > limit {
-            let score = |place: usize| found[place].score;
-            places.sort_by(|&a, &b| score(b).partial_cmp(&score(a)).unwrap_or(std::cmp::Ordering::Equal));
+            places.sort_by(|&a, &b| scores[b].partial_cmp(&scores[a]).unwrap_or(std::cmp::Ordering::Equal));
             places.truncate(limit);
             places.sort_unstable();
         }
+        places
+    }
+
+    /// The places of a picture's detections that count, in file order. `truth` are the objects that take part.
+    pub fn detections_kept(&self, found: &[Found], truth: &[Truth], known: &Knowledge<'_>) -> Vec<usize> {
         let is_known = |category: u32| {
             known.negative.contains(&category) || truth.iter().any(|object| object.category == category)
         };
-        places.retain(|&place| found[place].area > 0.0 && is_known(found[place].category));
-        places
+        let counts = |&place: &usize| found[place].area > 0.0 && is_known(found[place].category);
+        (0..found.len()).filter(counts).collect()
     }
 
     /// The official metrics by name: `AP`, `AP50`, `AP75`, `APs`, `APm`, `APl`, `APr`, `APc`, `APf`, then average recall

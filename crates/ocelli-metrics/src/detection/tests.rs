@@ -259,12 +259,9 @@ fn lvis_kept(options: &LvisOptions, found: &[Found], truth: &[Truth], known: &Kn
 #[test]
 fn the_limit_comes_first() {
     let options = LvisOptions { max_dets: 2, ..LvisOptions::default() };
-    let of = |category, score| Found { category, score, area: 1.0 };
-    let dets = [of(0, 0.1), of(1, 0.9), of(7, 0.9), of(0, 0.9)];
-    let truth = [object(at(0.0)).0];
-    // Category 7 is unknown here and still takes a place; of equal scores the earlier stay.
-    let known = Knowledge { negative: &[1], not_exhaustive: &[] };
-    assert_eq!(lvis_kept(&options, &dets, &truth, &known), [1]);
+    // Of equal scores the earlier stay.
+    assert_eq!(options.within_limit(&[0.1, 0.9, 0.9, 0.9]), [1, 2]);
+    assert_eq!(options.within_limit(&[0.1, 0.9]), [0, 1]);
     assert!(LvisOptions { max_dets: 0, ..LvisOptions::default() }.matcher().is_err());
 }
 

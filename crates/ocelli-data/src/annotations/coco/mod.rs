@@ -45,7 +45,27 @@ pub struct Results {
     /// The detections in file order.
     pub detections: Vec<Detection>,
     /// Detections of categories that the truth does not list: left out, as by the official tools.
-    pub left_out: usize,
+    pub strangers: Vec<Stranger>,
+}
+
+/// A detection of a category that the truth does not list. It takes a place where their number is limited.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stranger {
+    /// The picture, an index into [`DetectionSet::images`].
+    pub image: u32,
+    /// Its score.
+    pub score: f64,
+    /// How many of the other detections stand before it in the file.
+    pub before: usize,
+}
+
+impl Results {
+    fn add(&mut self, image: u32, score: f64, category: Option<u32>, found: Detection) {
+        match category {
+            Some(category) => self.detections.push(Detection { image, category, score, ..found }),
+            None => self.strangers.push(Stranger { image, score, before: self.detections.len() }),
+        }
+    }
 }
 
 /// Reads the truth.
@@ -225,25 +245,21 @@ fn listed_results<const FULL: bool>(
 ) -> Result<Results, DataError> {
     let Rows::<ResultRow<FULL>>(rows) = parse(path, bytes)?;
     let places = Places::of_set(path, set)?;
-    let mut results = Results { detections: Vec::with_capacity(rows.len()), left_out: 0 };
+    let mut results = Results { detections: Vec::with_capacity(rows.len()), strangers: Vec::new() };
     for (record, row) in rows.into_iter().enumerate() {
         let Some(&image) = places.images.get(&row.image_id) else {
             let reason =
                 format!("record {record} is of image {}, which the truth does not have", row.image_id);
             return Err(DataError::content(path, reason));
         };
-        let Some(&category) = places.categories.get(&row.category_id) else {
-            results.left_out += 1;
-            continue;
-        };
-        results.detections.push(Detection {
-            image,
-            category,
-            score: row.score,
+        let category = places.categories.get(&row.category_id).copied();
+        let found = Detection {
             bbox: row.bbox.and_then(|b| b.0),
             segmentation: row.segmentation.0,
             keypoints: row.keypoints.0.map(Vec::into_boxed_slice),
-        });
+            ..Detection::default()
+        };
+        results.add(image, row.score, category, found);
     }
     Ok(results)
 }
@@ -291,18 +307,14 @@ fn named_results<const FULL: bool>(
         let score = row.score.ok_or_else(|| {
             DataError::content(path, format!("annotations[{record}] has no `score`; are these results?"))
         })?;
-        let Some(&category) = places.categories.get(&row.category_id) else {
-            results.left_out += 1;
-            continue;
-        };
-        results.detections.push(Detection {
-            image,
-            category,
-            score,
+        let category = places.categories.get(&row.category_id).copied();
+        let found = Detection {
             bbox: row.bbox.and_then(|b| b.0),
             segmentation: row.segmentation.0,
             keypoints: row.keypoints.0.map(Vec::into_boxed_slice),
-        });
+            ..Detection::default()
+        };
+        results.add(image, score, category, found);
     }
     Ok(results)
 }

@@ -77,8 +77,8 @@ fn boxes_alone_are_the_same_boxes() {
 
 #[test]
 fn results_are_read_for_the_truth() {
-    let Results { detections, left_out } = Folder::new().results(RESULTS).unwrap();
-    assert_eq!((detections.len(), left_out), (3, 1));
+    let Results { detections, strangers } = Folder::new().results(RESULTS).unwrap();
+    assert_eq!((detections.len(), &strangers[..]), (3, &[Stranger { image: 1, score: 0.5, before: 1 }][..]));
     assert_eq!((detections[0].image, detections[0].category, detections[0].score), (0, 0, 0.25));
     assert_eq!(detections[1].bbox, None);
     assert!(matches!(detections[1].segmentation.as_deref(), Some(Segmentation::Compressed { .. })));
@@ -91,8 +91,9 @@ fn results_with_names_of_their_own_are_matched_by_name() {
         "annotations": [{"image_id": 0, "category_id": 0, "bbox": [1, 2, 3, 4], "score": 0.5},
         {"image_id": 0, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}]}"#;
     let folder = Folder::new();
-    let Results { detections, left_out } = folder.results(text).unwrap();
-    assert_eq!((detections.len(), detections[0].image, detections[0].category, left_out), (1, 1, 1, 1));
+    let Results { detections, strangers } = folder.results(text).unwrap();
+    assert_eq!((detections.len(), detections[0].image, detections[0].category), (1, 1, 1));
+    assert_eq!(strangers.len(), 1);
     let error = folder.results(&text.replace("5.png", "6.png")).unwrap_err().to_string();
     assert!(error.contains("annotations[0] is of image 0, whose name the truth does not have"), "{error}");
     let error = folder.results(&text.replace("score", "sure")).unwrap_err().to_string();

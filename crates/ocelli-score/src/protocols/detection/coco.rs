@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ocelli_data::annotations::coco::{self, Detail, Truth as CocoTruth};
+use ocelli_data::annotations::coco::{self, Detail, Results, Stranger, Truth as CocoTruth};
 use ocelli_data::annotations::detection::{Detection, DetectionSet, Keypoints, Object};
 use ocelli_metrics::detection::coco::{CocoOptions, Shape};
 use ocelli_metrics::detection::{COCO_PERSON_SIGMAS, ImageRecord, Matcher, Truth, Unmatched};
@@ -80,7 +80,7 @@ fn open(inputs: &Inputs) -> Result<Box<dyn Evaluation>> {
     let sigmas = list(inputs, "sigmas")?.unwrap_or_else(|| COCO_PERSON_SIGMAS.to_vec());
     let truth_file = inputs.one_truth()?;
     let CocoTruth { set, left_out } = coco::read(truth_file, detail(options.shape))?;
-    let (detections, strangers) = read_results(inputs, &set, detail(options.shape))?;
+    let Results { detections, strangers } = read_results(inputs, &set, detail(options.shape))?;
     let scenes = Scenes::new(&set, &detections);
     let layout = Layout { shape: options.shape, extent: Extent::of(&detections), sigmas: &sigmas };
     let rules = Pictures { options: &options, scenes: &scenes, layout, as_one };
@@ -92,7 +92,7 @@ fn open(inputs: &Inputs) -> Result<Box<dyn Evaluation>> {
     let areas_made: usize = matched.iter().map(|(_, made)| made).sum();
     let records = matched.into_iter().map(|(record, _)| record).collect();
     let categories = if as_one { vec!["all categories".to_owned()] } else { scenes.category_names() };
-    let mut notes = notes(&set, &detections, [left_out, strangers, areas_made]);
+    let mut notes = notes(&set, &detections, [left_out, strangers.len(), areas_made]);
     if !options.reads_ap() {
         notes.push(
             "AP is -1 under these max_dets, as in pycocotools; set quirks=corrected for its value".to_owned(),
@@ -107,26 +107,23 @@ fn open(inputs: &Inputs) -> Result<Box<dyn Evaluation>> {
     }))
 }
 
-/// The detections of all files, and the number of those of unknown categories.
-pub(super) fn read_results(
-    inputs: &Inputs,
-    set: &DetectionSet,
-    detail: Detail,
-) -> Result<(Vec<Detection>, usize)> {
+/// The results of all files as one.
+pub(super) fn read_results(inputs: &Inputs, set: &DetectionSet, detail: Detail) -> Result<Results> {
     if inputs.pred.is_empty() {
         return Err(ScoreError::Files("no --pred file was given".to_owned()));
     }
-    let (mut all, mut left_out) = (Vec::new(), 0);
+    let mut all = Results::default();
     for file in &inputs.pred {
         let mut results = coco::read_results(file, set, detail)?;
         if detail == Detail::Boxes && results.detections.iter().any(|d| d.bbox.is_none()) {
             // Boxes are then those around masks or keypoints.
             results = coco::read_results(file, set, Detail::Full)?;
         }
-        left_out += results.left_out;
-        all.append(&mut results.detections);
+        let before = all.detections.len();
+        all.strangers.extend(results.strangers.iter().map(|s| Stranger { before: before + s.before, ..*s }));
+        all.detections.append(&mut results.detections);
     }
-    Ok((all, left_out))
+    Ok(all)
 }
 
 /// What is said about inputs that do not take part as they stand.

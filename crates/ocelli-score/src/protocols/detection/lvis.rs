@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ocelli_data::annotations::coco::Detail;
+use ocelli_data::annotations::coco::{Detail, Results, Stranger};
 use ocelli_data::annotations::detection::{Detection, Frequency, ImageEntry, Object};
 use ocelli_data::annotations::lvis::{self, write_results};
 use ocelli_metrics::detection::coco::Shape;
@@ -56,7 +56,8 @@ fn open(inputs: &Inputs) -> Result<Box<dyn Evaluation>> {
     };
     let truth_file = inputs.one_truth()?;
     let lvis::Truth { set, left_out } = lvis::read(truth_file, detail)?;
-    let (detections, strangers) = read_results(inputs, &set, detail)?;
+    let Results { detections, strangers } = read_results(inputs, &set, detail)?;
+    let detections = limited(&options, set.images.len(), detections, &strangers);
     let scenes = Scenes::new(&set, &detections);
     let layout = Layout { shape, extent: Extent::of(&detections), sigmas: &[] };
     let matcher = options.matcher()?;
@@ -77,9 +78,41 @@ fn open(inputs: &Inputs) -> Result<Box<dyn Evaluation>> {
         ranking: options.rank(records, set.categories.len())?,
         images: scenes.image_names(),
         categories: scenes.category_names(),
-        notes: notes(&set, &detections, [left_out, strangers, areas_made]),
+        notes: notes(&set, &detections, [left_out, strangers.len(), areas_made]),
         rules: Rules::Lvis(options, tails),
     }))
+}
+
+/// The detections within each picture's limit, among which those of unknown categories take places.
+fn limited(
+    options: &LvisOptions,
+    images: usize,
+    mut detections: Vec<Detection>,
+    strangers: &[Stranger],
+) -> Vec<Detection> {
+    let mut scores: Vec<Vec<f64>> = vec![Vec::new(); images];
+    let mut places: Vec<Vec<Option<usize>>> = vec![Vec::new(); images];
+    let mut add = |image: u32, score: f64, place: Option<usize>| {
+        scores[image as usize].push(score);
+        places[image as usize].push(place);
+    };
+    let mut strangers = strangers.iter().peekable();
+    for (place, detection) in detections.iter().enumerate() {
+        while let Some(stranger) = strangers.next_if(|s| s.before <= place) {
+            add(stranger.image, stranger.score, None);
+        }
+        add(detection.image, detection.score, Some(place));
+    }
+    strangers.for_each(|stranger| add(stranger.image, stranger.score, None));
+    let mut kept = vec![false; detections.len()];
+    for (scores, places) in scores.iter().zip(&places) {
+        for place in options.within_limit(scores).into_iter().filter_map(|i| places[i]) {
+            kept[place] = true;
+        }
+    }
+    let mut next = kept.into_iter();
+    detections.retain(|_| next.next() == Some(true));
+    detections
 }
 
 fn tail(frequency: Frequency) -> Tail {
