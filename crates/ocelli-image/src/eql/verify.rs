@@ -53,9 +53,11 @@ impl Things {
         let of_category = |&value| index(&name("categories"), value, categories);
         let categories: Vec<u32> =
             case.integers(&name("categories"))?.iter().map(of_category).collect::<Result<_, _>>()?;
-        let boxes: Vec<[f64; 4]> = case.doubles(&name("boxes"))?.as_chunks().0.to_vec();
-        let regions =
-            if config.iou_type == "segm" { regions(case, &name("masks"), config)? } else { Vec::new() };
+        // Masks need no boxes.
+        let (boxes, regions) = match config.iou_type.as_str() {
+            "segm" => (vec![[0.0; 4]; images.len()], regions(case, &name("masks"), config)?),
+            _ => (case.doubles(&name("boxes"))?.as_chunks().0.to_vec(), Vec::new()),
+        };
         let counts =
             [categories.len(), boxes.len(), if regions.is_empty() { images.len() } else { regions.len() }];
         if counts.iter().any(|&n| n != images.len()) {
@@ -115,7 +117,19 @@ fn lvis(case: &Replay<'_>) -> Result<Outputs, ReplayError> {
     });
     let tails: Vec<Option<Tail>> = tails.collect();
     let options = LvisOptions { max_dets: config.max_dets, ..LvisOptions::default() };
-    let records = (1..=config.n_images).map(|image| record(case, &config, &options, image, tails.len()));
+    let inputs = LvisInputs {
+        objects: Things::new(case, "gt", &config, tails.len())?,
+        detections: Things::new(case, "dt", &config, tails.len())?,
+        areas: case.doubles("gt_areas")?,
+        scores: case.doubles("dt_scores")?,
+    };
+    inputs.check()?;
+    let records = (1..=config.n_images).map(|image| {
+        let negative = named(case, "negatives", image, tails.len())?;
+        let not_exhaustive = named(case, "not_exhaustive", image, tails.len())?;
+        let known = Knowledge { negative: &negative, not_exhaustive: &not_exhaustive };
+        inputs.record(shape, &options, image, &known)
+    });
     let records = records.collect::<Result<Vec<ImageRecord>, ReplayError>>()?;
     let ranking = options.rank(records.into_iter().collect(), tails.len()).map_err(ReplayError::refused)?;
     let all: Vec<usize> = (0..ranking.images().len()).collect();
@@ -128,58 +142,76 @@ fn lvis(case: &Replay<'_>) -> Result<Outputs, ReplayError> {
     Ok(outputs)
 }
 
-fn record(
-    case: &Replay<'_>,
-    config: &LvisConfig,
-    options: &LvisOptions,
-    image: i64,
-    categories: usize,
-) -> Result<ImageRecord, ReplayError> {
-    let objects = Things::new(case, "gt", config, categories)?;
-    let detections = Things::new(case, "dt", config, categories)?;
-    let (areas, scores) = (case.doubles("gt_areas")?, case.doubles("dt_scores")?);
-    if areas.len() != objects.images.len() || scores.len() != detections.images.len() {
-        return Err(ReplayError::refused("areas or scores are not as many as the objects or detections"));
+/// All pictures of a case.
+struct LvisInputs {
+    objects: Things,
+    detections: Things,
+    areas: Vec<f64>,
+    scores: Vec<f64>,
+}
+
+impl LvisInputs {
+    fn check(&self) -> Result<(), ReplayError> {
+        if self.areas.len() == self.objects.images.len() && self.scores.len() == self.detections.images.len()
+        {
+            return Ok(());
+        }
+        Err(ReplayError::refused("areas or scores are not as many as the objects or detections"))
     }
-    let negative = named(case, "negatives", image, categories)?;
-    let not_exhaustive = named(case, "not_exhaustive", image, categories)?;
-    let known = Knowledge { negative: &negative, not_exhaustive: &not_exhaustive };
 
-    let places = objects.of(image);
-    let truth = |&i: &usize| Truth {
-        category: objects.categories[i],
-        area: areas[i],
-        ignore: false,
-        crowd: false,
-        unnoticed: false,
-    };
-    let truth: Vec<Truth> = places.iter().map(truth).collect();
-    let kept = options.objects_kept(&truth);
-    let truth: Vec<Truth> = kept.iter().map(|&k| truth[k]).collect();
-    let truth_places: Vec<usize> = kept.iter().map(|&k| places[k]).collect();
+    /// The objects of a picture that take part, with their places.
+    fn truth(&self, options: &LvisOptions, image: i64) -> (Vec<Truth>, Vec<usize>) {
+        let places = self.objects.of(image);
+        let truth = |&i: &usize| Truth {
+            category: self.objects.categories[i],
+            area: self.areas[i],
+            ignore: false,
+            crowd: false,
+            unnoticed: false,
+        };
+        let truth: Vec<Truth> = places.iter().map(truth).collect();
+        options.objects_kept(&truth).into_iter().map(|k| (truth[k], places[k])).unzip()
+    }
 
-    let places = detections.of(image);
-    let of_image: Vec<f64> = places.iter().map(|&i| scores[i]).collect();
-    let places: Vec<usize> = options.within_limit(&of_image).into_iter().map(|k| places[k]).collect();
-    let found = |&i: &usize| {
-        let [_, _, width, height] = detections.boxes[i];
-        let area = detections.regions.get(i).map_or(width * height, |region| region.area() as f64);
-        Found { category: detections.categories[i], score: scores[i], area }
-    };
-    let found: Vec<Found> = places.iter().map(found).collect();
-    let kept = options.detections_kept(&found, &truth, &known);
-    let found: Vec<Found> = kept.iter().map(|&k| found[k]).collect();
-    let found_places: Vec<usize> = kept.iter().map(|&k| places[k]).collect();
+    /// The detections of a picture that count, with their places.
+    fn found(
+        &self,
+        options: &LvisOptions,
+        image: i64,
+        truth: &[Truth],
+        known: &Knowledge<'_>,
+    ) -> (Vec<Found>, Vec<usize>) {
+        let places = self.detections.of(image);
+        let scores: Vec<f64> = places.iter().map(|&i| self.scores[i]).collect();
+        let places: Vec<usize> = options.within_limit(&scores).into_iter().map(|k| places[k]).collect();
+        let found = |&i: &usize| {
+            let [_, _, width, height] = self.detections.boxes[i];
+            let area = self.detections.regions.get(i).map_or(width * height, |region| region.area() as f64);
+            Found { category: self.detections.categories[i], score: self.scores[i], area }
+        };
+        let found: Vec<Found> = places.iter().map(found).collect();
+        options.detections_kept(&found, truth, known).into_iter().map(|k| (found[k], places[k])).unzip()
+    }
 
-    let boxes = [objects.boxes_at(&truth_places), detections.boxes_at(&found_places)];
-    let regions = [objects.regions_at(&truth_places), detections.regions_at(&found_places)];
-    let geometry = match config.iou_type.as_str() {
-        "segm" => Geometry::Masks { truth: &regions[0], found: &regions[1] },
-        _ => Geometry::Boxes { truth: &boxes[0], found: &boxes[1] },
-    };
-    let picture = Picture { image, truth: &truth, found: &found, geometry };
-    let matcher = options.matcher().map_err(ReplayError::refused)?;
-    matcher.image(&picture, |category| known.unmatched(category)).map_err(ReplayError::refused)
+    fn record(
+        &self,
+        shape: Shape,
+        options: &LvisOptions,
+        image: i64,
+        known: &Knowledge<'_>,
+    ) -> Result<ImageRecord, ReplayError> {
+        let (truth, truth_places) = self.truth(options, image);
+        let (found, found_places) = self.found(options, image, &truth, known);
+        let boxes = [self.objects.boxes_at(&truth_places), self.detections.boxes_at(&found_places)];
+        let regions = [self.objects.regions_at(&truth_places), self.detections.regions_at(&found_places)];
+        let geometry = match shape {
+            Shape::Masks => Geometry::Masks { truth: &regions[0], found: &regions[1] },
+            _ => Geometry::Boxes { truth: &boxes[0], found: &boxes[1] },
+        };
+        let picture = Picture { image, truth: &truth, found: &found, geometry };
+        let matcher = options.matcher().map_err(ReplayError::refused)?;
+        matcher.image(&picture, |category| known.unmatched(category)).map_err(ReplayError::refused)
+    }
 }
 
 #[derive(Deserialize)]

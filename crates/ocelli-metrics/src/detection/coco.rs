@@ -18,8 +18,6 @@
 //! | COCO-13 | precision is tp / (fp + tp + 2.2e-16) | strict | `truth_against_itself_is_perfect` |
 //! | COCO-14 | recall is rounded before it is compared, so hit 57 of 100 does not reach recall 0.57 | strict | `recall_is_compared_as_rounded` |
 
-use serde::Serialize;
-
 use super::matching::Matcher;
 use super::{AreaRange, CategoryMeasure, Measure, Ranking, Records, coco_thresholds};
 use crate::named::named_variants;
@@ -167,7 +165,7 @@ pub(super) fn largest_limit(limits: &[u32]) -> Result<u32> {
 }
 
 /// A part of a category's measures.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Part {
     area: usize,
     /// Recall with this limit, or else precision.

@@ -8,22 +8,24 @@ use super::*;
 use crate::MetricError;
 
 type BoxOf = [f64; 4];
+type TruthBox = (Truth, BoxOf);
+type FoundBox = (Found, BoxOf);
 
 /// A square of 10 pixels a side at x; its area counts as `area`.
 fn at(x: f64) -> BoxOf {
     [x, 0.0, 10.0, 10.0]
 }
 
-fn object(bbox: BoxOf) -> (Truth, BoxOf) {
+fn object(bbox: BoxOf) -> TruthBox {
     let area = bbox[2] * bbox[3];
     (Truth { category: 0, area, ignore: false, crowd: false, unnoticed: false }, bbox)
 }
 
-fn found(score: f64, bbox: BoxOf) -> (Found, BoxOf) {
+fn found(score: f64, bbox: BoxOf) -> FoundBox {
     (Found { category: 0, score, area: bbox[2] * bbox[3] }, bbox)
 }
 
-fn record(matcher: &Matcher, image: i64, truth: &[(Truth, BoxOf)], dets: &[(Found, BoxOf)]) -> ImageRecord {
+fn record(matcher: &Matcher, image: i64, truth: &[TruthBox], dets: &[FoundBox]) -> ImageRecord {
     let (truth, truth_boxes): (Vec<Truth>, Vec<BoxOf>) = truth.iter().copied().unzip();
     let (dets, det_boxes): (Vec<Found>, Vec<BoxOf>) = dets.iter().copied().unzip();
     let geometry = Geometry::Boxes { truth: &truth_boxes, found: &det_boxes };
@@ -32,7 +34,7 @@ fn record(matcher: &Matcher, image: i64, truth: &[(Truth, BoxOf)], dets: &[(Foun
 }
 
 /// The metrics of pictures with truth and detections under `options`.
-fn score(options: &CocoOptions, images: &[(&[(Truth, BoxOf)], &[(Found, BoxOf)])]) -> Vec<(String, f64)> {
+fn score(options: &CocoOptions, images: &[(&[TruthBox], &[FoundBox])]) -> Vec<(String, f64)> {
     let matcher = options.matcher().unwrap();
     let records = (1..).zip(images).map(|(id, (truth, dets))| record(&matcher, id, truth, dets)).collect();
     let ranking = options.rank(records, 3).unwrap();
@@ -343,7 +345,7 @@ fn mistakes_name_what_was_missed_and_what_was_false() {
 }
 
 /// Pictures of small boxes on a coarse grid, so that overlaps and scores are often equal.
-fn pictures() -> impl Strategy<Value = Vec<(Vec<(Truth, BoxOf)>, Vec<(Found, BoxOf)>)>> {
+fn pictures() -> impl Strategy<Value = Vec<(Vec<TruthBox>, Vec<FoundBox>)>> {
     let bbox = || (0u8..6, 0u8..4, 1u8..40, 1u8..40).prop_map(|(x, y, w, h)| [x, y, w, h].map(f64::from));
     let truth = (bbox(), 0u32..3, 0u8..6).prop_map(|(bbox, category, kind)| {
         let area = bbox[2] * bbox[3];

@@ -53,7 +53,7 @@ impl Rle {
             ));
         }
         let rest = pixels - covered as u32;
-        if counts.len() % 2 == 0 {
+        if counts.len().is_multiple_of(2) {
             counts.extend((rest > 0).then_some(rest));
         } else if let Some(last) = counts.last_mut() {
             *last += rest;

@@ -221,7 +221,7 @@ impl<'a> Outlines<'a> {
                 Geometry::Keypoints { truth, found, sigmas: self.sigmas }
             }
             (Shapes::Boxes(truth), Shapes::Boxes(found)) => Geometry::Boxes { truth, found },
-            _ => unreachable!("both sides are laid out for one kind of shape"),
+            _ => return Err("truth and detections are laid out for different shapes".to_owned()),
         };
         let picture = Picture { image, truth: &self.truth, found: &self.found, geometry };
         matcher.image(&picture, unmatched).map_err(|e| e.to_string())
