@@ -6,10 +6,11 @@ pub mod cdgcnet;
 pub mod crnet_fewshot;
 pub mod cwan;
 pub mod dmuh;
+pub mod eql;
 pub mod fada;
 
 use ocelli_method::Method;
 
 /// The methods of this field.
 pub const METHODS: &[&Method] =
-    &[&cdgcnet::METHOD, &crnet_fewshot::METHOD, &cwan::METHOD, &dmuh::METHOD, &fada::METHOD];
+    &[&cdgcnet::METHOD, &crnet_fewshot::METHOD, &cwan::METHOD, &dmuh::METHOD, &eql::METHOD, &fada::METHOD];

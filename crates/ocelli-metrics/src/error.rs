@@ -122,4 +122,12 @@ pub enum MetricError {
         /// Number of classes.
         classes: usize,
     },
+    /// Something that may be there once is there twice.
+    #[error("{what} {id} is there twice; each may be evaluated once")]
+    Repeated {
+        /// What it is.
+        what: &'static str,
+        /// Its number.
+        id: i64,
+    },
 }

@@ -25,9 +25,10 @@
 //! | [`nearest_neighbours`] | retrieval by inner products: recall of approximate search |
 //! | [`direction`] | is this the same direction? |
 //! | [`enhance`] | how close does this picture come to its reference? PSNR, SSIM |
+//! | [`detection`] | where are the objects? average precision of boxes, masks and keypoints (COCO, LVIS) |
 //! | [`confidence`] | how sure is such a number? seeded bootstrap |
 //!
-//! [`similarity`], [`average_precision`] and [`matrix`] are the shared parts. The crate reads no files and knows no
+//! [`similarity`], [`average_precision`], [`mask`] and [`matrix`] are the shared parts. The crate reads no files and knows no
 //! tensor framework: slices in, structs out, every struct serialisable.
 //!
 //! ```
@@ -45,6 +46,7 @@ mod check;
 pub mod class_center;
 pub mod classification;
 pub mod confidence;
+pub mod detection;
 pub mod direction;
 pub mod enhance;
 mod error;
@@ -56,6 +58,7 @@ pub mod identification;
 pub mod ijb;
 pub mod lfw;
 pub mod liveness;
+pub mod mask;
 pub mod matrix;
 pub mod multi_label;
 mod named;

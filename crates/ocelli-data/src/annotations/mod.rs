@@ -1,6 +1,8 @@
 //! Who or what is in a picture: readers of the field's annotation formats, a file a format.
 
+pub mod coco;
 pub mod columns;
+pub mod detection;
 pub mod folder;
 pub mod ijb;
 pub mod imglab;
@@ -8,6 +10,7 @@ pub mod label_map;
 pub mod lfw;
 pub mod list;
 pub mod liveness;
+pub mod lvis;
 pub mod mpii;
 pub mod npy;
 pub mod reid;
