@@ -12,9 +12,13 @@
 //! | [`ijb`] | the same, between templates of several pictures each |
 //! | [`identification`] | who is this? ranks in a gallery, with and without strangers |
 //! | [`reid`] | find this person again in other cameras: mAP and CMC |
+//! | [`proposals`] | do these segments cover the actions of a video? AR@AN and its area |
+//! | [`temporal_detection`] | which actions happen when? mAP at thresholds of temporal overlap |
+//! | [`grounding`] | when does what a sentence says happen? R@n,IoU=m |
+//! | [`retrieval`] | which video or picture does a text describe, and the reverse? R@K, median and mean rank |
 //! | [`confidence`] | how sure is such a number? seeded bootstrap |
 //!
-//! [`similarity`], [`average_precision`] and [`matrix`] are the shared parts. The crate reads no files and knows no
+//! [`similarity`], [`average_precision`], [`segment`] and [`matrix`] are the shared parts. The crate reads no files and knows no
 //! tensor framework: slices in, structs out, every struct serialisable.
 //!
 //! ```
@@ -32,14 +36,19 @@ mod check;
 pub mod confidence;
 mod error;
 mod evenly_spaced;
+pub mod grounding;
 pub mod identification;
 pub mod ijb;
 pub mod lfw;
 pub mod matrix;
 mod named;
+pub mod proposals;
 pub mod reid;
+pub mod retrieval;
 pub mod roc;
+pub mod segment;
 pub mod similarity;
+pub mod temporal_detection;
 
 pub use error::MetricError;
 pub use matrix::Matrix;
