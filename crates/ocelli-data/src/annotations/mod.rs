@@ -1,6 +1,7 @@
 //! Who or what is in a picture, and what happens in a video: readers of the field's annotation formats, a file a format.
 
 pub mod activitynet;
+pub mod caption_table;
 pub mod charades_cg;
 pub mod charades_sta;
 pub mod columns;
