@@ -147,7 +147,10 @@ impl GroundingRecords {
         self.summary_of(sample.iter().map(|&i| &self.queries[i]))
     }
 
-    fn summary_of<'a>(&self, queries: impl Iterator<Item = &'a GroundedQuery> + Clone) -> Result<GroundingSummary> {
+    fn summary_of<'a>(
+        &self,
+        queries: impl Iterator<Item = &'a GroundedQuery> + Clone,
+    ) -> Result<GroundingSummary> {
         let GroundingOptions { variant, ns, thresholds } = &self.options;
         let count = queries.clone().count();
         check::at_least("queries", count, 1)?;
@@ -207,7 +210,9 @@ mod tests {
         let options = GroundingOptions::default();
         assert!(GroundingRecords::new(GroundingOptions { ns: vec![], ..options.clone() }).is_err());
         assert!(GroundingRecords::new(GroundingOptions { ns: vec![0], ..options.clone() }).is_err());
-        assert!(GroundingRecords::new(GroundingOptions { thresholds: vec![2.0], ..options.clone() }).is_err());
+        assert!(
+            GroundingRecords::new(GroundingOptions { thresholds: vec![2.0], ..options.clone() }).is_err()
+        );
         let mut set = GroundingRecords::new(options.clone()).unwrap();
         assert_eq!(set.summary().unwrap_err().to_string(), "queries is empty; give at least 1");
         assert!(set.add(Segment::new(0.0, f64::NAN), &[]).is_err());

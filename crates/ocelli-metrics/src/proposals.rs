@@ -171,8 +171,7 @@ impl ProposalRecords {
             let wanted = "more: truncated, the lists of all videos are empty";
             return Err(check::setting("average number of proposals", limit, wanted));
         }
-        let shares: Vec<f64> =
-            (1..=POINTS).map(|j| j as f64 / 100.0 * (limit * count / total)).collect();
+        let shares: Vec<f64> = (1..=POINTS).map(|j| j as f64 / 100.0 * (limit * count / total)).collect();
         let positives = videos.clone().map(|v| v.truths).sum::<usize>() as f64;
         let found = self.found(videos.map(|v| (v, kept(v))), &shares);
         let recall: Vec<Vec<f64>> =
@@ -248,7 +247,8 @@ mod tests {
 
     /// A video of one segment that its `hit`th proposal of `count` finds, the others not.
     fn video(count: usize, hit: usize) -> VideoProposals {
-        let proposal = |i| if i == hit { scored(0.0, 1.0, -(i as f64)) } else { scored(5.0, 6.0, -(i as f64)) };
+        let proposal =
+            |i| if i == hit { scored(0.0, 1.0, -(i as f64)) } else { scored(5.0, 6.0, -(i as f64)) };
         let proposals: Vec<_> = (0..count).map(proposal).collect();
         VideoProposals::new(&[Segment::new(0.0, 1.0)], &proposals, &[0.5]).unwrap()
     }
@@ -267,7 +267,8 @@ mod tests {
 
     #[test]
     fn videos_without_proposals_count() {
-        let set = records(vec![video(10, 0), VideoProposals::new(&[Segment::new(0.0, 1.0)], &[], &[0.5]).unwrap()]);
+        let set =
+            records(vec![video(10, 0), VideoProposals::new(&[Segment::new(0.0, 1.0)], &[], &[0.5]).unwrap()]);
         let curve = set.curve(None).unwrap();
         assert_eq!(curve.average_recall[99], 0.5);
         assert_eq!(curve.proposals_per_video[99], 5.0);
@@ -287,13 +288,17 @@ mod tests {
     fn a_perfect_area_is_99() {
         let curve = records(vec![video(100, 0)]).curve(Some(100.0)).unwrap();
         assert!((curve.auc - 99.0).abs() < 1e-12);
-        assert_eq!((curve.at(5.0, 100.0), curve.at(0.5, 100.0), curve.at(200.0, 100.0)), (Some(1.0), None, None));
+        assert_eq!(
+            (curve.at(5.0, 100.0), curve.at(0.5, 100.0), curve.at(200.0, 100.0)),
+            (Some(1.0), None, None)
+        );
     }
 
     #[test]
     fn equal_scores_keep_their_order() {
         let truth = [Segment::new(0.0, 1.0)];
-        let hit_at = |proposals: &[ScoredSegment]| VideoProposals::new(&truth, proposals, &[0.5]).unwrap().first_hits;
+        let hit_at =
+            |proposals: &[ScoredSegment]| VideoProposals::new(&truth, proposals, &[0.5]).unwrap().first_hits;
         assert_eq!(hit_at(&[scored(0.0, 1.0, 0.5), scored(5.0, 6.0, 0.5)]), [0]);
         assert_eq!(hit_at(&[scored(5.0, 6.0, 0.5), scored(0.0, 1.0, 0.5), scored(0.0, 1.0, 0.5)]), [1]);
     }
@@ -312,7 +317,8 @@ mod tests {
 
     #[test]
     fn a_value_at_the_threshold_is_a_hit() {
-        let half = VideoProposals::new(&[Segment::new(0.0, 4.0)], &[scored(0.0, 2.0, 1.0)], &[0.5, 0.51]).unwrap();
+        let half =
+            VideoProposals::new(&[Segment::new(0.0, 4.0)], &[scored(0.0, 2.0, 1.0)], &[0.5, 0.51]).unwrap();
         assert_eq!(half.first_hits, [0, MISSED]);
     }
 

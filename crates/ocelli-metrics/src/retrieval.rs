@@ -52,6 +52,14 @@ pub struct ItemRanks {
     pub average_precision: Vec<f64>,
 }
 
+impl ItemRanks {
+    /// Ranks in a list with one hit, whose average precision is the reciprocal of its rank.
+    fn found_once(of_item: Vec<u32>, of_text: Vec<u32>) -> Self {
+        let average_precision = of_text.iter().map(|&rank| reciprocal(rank)).collect();
+        Self { of_item, of_text, average_precision }
+    }
+}
+
 /// The items of a test set.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RetrievalRecords {
@@ -101,15 +109,19 @@ impl RetrievalRecords {
             && let Some(item) = texts.iter().position(|own| own.len() != 1)
         {
             let wanted = "1 in variant `clip`; `multi` and `any-of` allow several";
-            return Err(check::setting("texts of an item", format!("{} (item {item})", texts[item].len()), wanted));
+            return Err(check::setting(
+                "texts of an item",
+                format!("{} (item {item})", texts[item].len()),
+                wanted,
+            ));
         }
         let gallery = Gallery { similarity, texts };
-        let rank = |item: usize| match variant {
-            RetrievalVariant::Clip => gallery.one_to_one(item),
-            RetrievalVariant::Multi => gallery.by_group(item),
-            RetrievalVariant::AnyOf => gallery.any_of(item),
+        let items = match variant {
+            RetrievalVariant::Clip => gallery.one_to_one(&gallery.rivals(owner)),
+            RetrievalVariant::Multi => gallery.by_group(),
+            RetrievalVariant::AnyOf => gallery.any_of(&gallery.rivals(owner)),
         };
-        Ok(Self { variant, items: (0..items).into_par_iter().map(rank).collect() })
+        Ok(Self { variant, items })
     }
 
     /// Adds the items of another part of the queries; all parts are ranked in the same gallery.
@@ -186,6 +198,20 @@ impl Direction {
     }
 }
 
+/// How a text stands among all texts in the eyes of the item that it describes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rivals {
+    /// Texts with a higher score.
+    higher: u32,
+    /// Texts with the same score, itself included.
+    equal: u32,
+    /// Those of them that come before it.
+    earlier: u32,
+}
+
+/// Rows of the table that are counted in one go.
+const BLOCK: usize = 64;
+
 /// All similarities, and the texts of each item.
 struct Gallery<'a> {
     similarity: Matrix<'a>,
@@ -193,55 +219,91 @@ struct Gallery<'a> {
 }
 
 impl Gallery<'_> {
-    fn column(&self, item: usize) -> impl Iterator<Item = f64> + Clone {
-        self.similarity.iter().map(move |row| row[item])
-    }
-
-    fn one_to_one(&self, item: usize) -> ItemRanks {
-        let text = self.texts[item][0];
-        let own = self.similarity.row(text)[item];
-        let of_item = all_places(own, self.similarity.row(text).iter().copied());
-        let of_text = all_places(own, self.column(item));
-        let average_precision = of_text.iter().map(|&rank| reciprocal(rank)).collect();
-        ItemRanks { of_item, of_text, average_precision }
-    }
-
-    fn by_group(&self, item: usize) -> ItemRanks {
-        let best = |texts: &Vec<usize>| {
-            texts.iter().map(|&t| self.similarity.row(t)[item]).fold(f64::NEG_INFINITY, f64::max)
-        };
-        let own = best(&self.texts[item]);
-        let of_text = match self.texts[item].is_empty() {
-            true => Vec::new(),
-            false => all_places(own, self.texts.iter().map(best)),
-        };
-        let average_precision = of_text.iter().map(|&rank| reciprocal(rank)).collect();
-        ItemRanks { of_item: self.ranks_of_item(item), of_text, average_precision }
-    }
-
-    fn any_of(&self, item: usize) -> ItemRanks {
-        // The own texts in the order of the list, each with how many texts are placed before it.
-        let mut own: Vec<(f64, usize)> =
-            self.texts[item].iter().map(|&t| (self.similarity.row(t)[item], t)).collect();
-        own.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        let mut ahead = vec![0u32; own.len()];
-        for (text, score) in self.column(item).enumerate() {
-            for (place, (own_score, own_text)) in ahead.iter_mut().zip(&own) {
-                *place += u32::from(score > *own_score || (score == *own_score && text < *own_text));
+    /// The rivals of each text. The table is walked along its rows, once: it may be far larger than any cache.
+    fn rivals(&self, owner: &[usize]) -> Vec<Rivals> {
+        let columns = self.similarity.columns();
+        let own: Vec<f64> = owner.iter().enumerate().map(|(t, &item)| self.similarity.row(t)[item]).collect();
+        let count = |mut rivals: Vec<Rivals>, (block, values): (usize, &[f64])| {
+            for (other, row) in (block * BLOCK..).zip(values.chunks_exact(columns)) {
+                for (text, (mine, &item)) in rivals.iter_mut().zip(owner).enumerate() {
+                    let is_equal = row[item] == own[text];
+                    mine.higher += u32::from(row[item] > own[text]);
+                    mine.equal += u32::from(is_equal);
+                    mine.earlier += u32::from(is_equal && other < text);
+                }
             }
-        }
-        let ranks: Vec<usize> = ahead.iter().map(|&place| place as usize + 1).collect();
-        let average_precision =
-            average_precision(&ranks, own.len(), ApRule::Plain).into_iter().collect();
-        let of_text = ahead.first().copied().into_iter().collect();
-        ItemRanks { of_item: self.ranks_of_item(item), of_text, average_precision }
+            rivals
+        };
+        let none = || vec![Rivals::default(); owner.len()];
+        let sum = |mut a: Vec<Rivals>, b: Vec<Rivals>| {
+            a.iter_mut().zip(b).for_each(|(a, b)| {
+                *a = Rivals {
+                    higher: a.higher + b.higher,
+                    equal: a.equal + b.equal,
+                    earlier: a.earlier + b.earlier,
+                };
+            });
+            a
+        };
+        let blocks = self.similarity.values().par_chunks(BLOCK * columns).enumerate();
+        blocks.fold(none, count).reduce(none, sum)
+    }
+
+    fn one_to_one(&self, rivals: &[Rivals]) -> Vec<ItemRanks> {
+        let rank = |item: usize| {
+            let text = self.texts[item][0];
+            let row = self.similarity.row(text);
+            let Rivals { higher, equal, .. } = rivals[text];
+            ItemRanks::found_once(
+                all_places(row[item], row.iter().copied()),
+                (higher..higher + equal).collect(),
+            )
+        };
+        (0..self.texts.len()).into_par_iter().map(rank).collect()
+    }
+
+    fn by_group(&self) -> Vec<ItemRanks> {
+        // A row a group: the best score that any of its texts has with each item.
+        let best = |texts: &Vec<usize>| {
+            let mut best = vec![f64::NEG_INFINITY; self.similarity.columns()];
+            for &text in texts {
+                best.iter_mut().zip(self.similarity.row(text)).for_each(|(best, s)| *best = best.max(*s));
+            }
+            best
+        };
+        let groups: Vec<Vec<f64>> = self.texts.par_iter().map(best).collect();
+        let rank = |item: usize| {
+            let of_text = match self.texts[item].is_empty() {
+                true => Vec::new(),
+                false => all_places(groups[item][item], groups.iter().map(|group| group[item])),
+            };
+            ItemRanks::found_once(self.ranks_of_item(item), of_text)
+        };
+        (0..self.texts.len()).into_par_iter().map(rank).collect()
+    }
+
+    fn any_of(&self, rivals: &[Rivals]) -> Vec<ItemRanks> {
+        let rank = |item: usize| {
+            let mut ranks: Vec<u32> =
+                self.texts[item].iter().map(|&t| rivals[t].higher + rivals[t].earlier).collect();
+            ranks.sort_unstable();
+            let from_one: Vec<usize> = ranks.iter().map(|&rank| rank as usize + 1).collect();
+            let precision = average_precision(&from_one, ranks.len(), ApRule::Plain);
+            ItemRanks {
+                of_item: self.ranks_of_item(item),
+                of_text: ranks.first().copied().into_iter().collect(),
+                average_precision: precision.into_iter().collect(),
+            }
+        };
+        (0..self.texts.len()).into_par_iter().map(rank).collect()
     }
 
     /// The item's rank for each of its texts, equal items in their order.
     fn ranks_of_item(&self, item: usize) -> Vec<u32> {
         let rank = |&text: &usize| {
             let row = self.similarity.row(text);
-            let before = |(other, score): (usize, &f64)| *score > row[item] || (*score == row[item] && other < item);
+            let before =
+                |(other, score): (usize, &f64)| *score > row[item] || (*score == row[item] && other < item);
             row.iter().enumerate().filter(|place| before(*place)).count() as u32
         };
         self.texts[item].iter().map(rank).collect()
@@ -271,7 +333,10 @@ mod tests {
     fn ties_lengthen_the_list() {
         let set = ranked(Clip, &[0.5, 0.5, 0.9, 0.1], &[0, 1]).unwrap();
         // Text 0 gives its item both places; text 1 prefers item 0.
-        assert_eq!((set.items[0].of_item.as_slice(), set.items[1].of_item.as_slice()), (&[0, 1][..], &[1][..]));
+        assert_eq!(
+            (set.items[0].of_item.as_slice(), set.items[1].of_item.as_slice()),
+            (&[0, 1][..], &[1][..])
+        );
         let summary = set.summary(&[1]).unwrap();
         assert_eq!(summary.text_to_item.recall, [100.0 / 3.0]);
         assert_eq!((summary.text_to_item.median_rank, summary.item_to_text.recall[0]), (2.0, 0.0));
@@ -287,7 +352,10 @@ mod tests {
         let multi = ranked(Multi, &similarity, &[0, 1]).unwrap().summary(&[1]).unwrap();
         assert_eq!(multi.text_to_item.median_rank, 1.0);
         let backwards = [0.9, 0.95, 0.1, 0.2];
-        assert_eq!(ranked(Multi, &backwards, &[0, 1]).unwrap().summary(&[1]).unwrap().item_to_text.median_rank, 1.5);
+        assert_eq!(
+            ranked(Multi, &backwards, &[0, 1]).unwrap().summary(&[1]).unwrap().item_to_text.median_rank,
+            1.5
+        );
     }
 
     #[test]
@@ -325,7 +393,10 @@ mod tests {
         let message = |variant, similarity: &[f64], owner: &[usize]| {
             ranked(variant, similarity, owner).unwrap_err().to_string()
         };
-        assert_eq!(message(Multi, &[0.5, 0.5], &[2]), "text 0 belongs to item 2, but there are 2, counted from 0");
+        assert_eq!(
+            message(Multi, &[0.5, 0.5], &[2]),
+            "text 0 belongs to item 2, but there are 2, counted from 0"
+        );
         assert!(message(Clip, &[0.5, 0.5], &[0]).contains("0 (item 1)"));
         assert!(message(Clip, &[0.5, 0.5, 0.5, 0.5], &[0, 0]).contains("2 (item 0)"));
         assert!(message(Clip, &[0.5, f64::NAN], &[0]).contains("similarity[1] is NaN"));

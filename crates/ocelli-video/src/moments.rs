@@ -69,7 +69,10 @@ pub(crate) fn recall(
 }
 
 /// A curve under the names `recall`, `auc` and those given for average recall and number of proposals.
-pub(crate) fn curve_outputs(curve: RecallCurve, [average, number]: [&str; 2]) -> Result<Outputs, ReplayError> {
+pub(crate) fn curve_outputs(
+    curve: RecallCurve,
+    [average, number]: [&str; 2],
+) -> Result<Outputs, ReplayError> {
     Ok(Outputs::new()
         .with("recall", table(&curve.recall)?)
         .with(average, Array::vector_f64(curve.average_recall))

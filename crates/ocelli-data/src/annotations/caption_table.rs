@@ -101,9 +101,14 @@ mod tests {
 
     #[test]
     fn tables_survive_a_round_trip() {
-        let table = round("key,vid_key,video_id,sentence\nret0,msr1,video9,\"a, b\"\nret1,msr2,video3,c\nr,m,video9,d\n");
+        let table = round(
+            "key,vid_key,video_id,sentence\nret0,msr1,video9,\"a, b\"\nret1,msr2,video3,c\nr,m,video9,d\n",
+        );
         let table = table.unwrap();
-        assert_eq!((table.items, table.owner), (vec!["video9".to_owned(), "video3".to_owned()], vec![0, 1, 0]));
+        assert_eq!(
+            (table.items, table.owner),
+            (vec!["video9".to_owned(), "video3".to_owned()], vec![0, 1, 0])
+        );
         assert_eq!(table.texts, ["a, b", "c", "d"]);
         assert_eq!(round("image\nx.jpg\n").unwrap().texts, [""]);
     }

@@ -177,8 +177,7 @@ mod tests {
 
     const COMPOSITIONS: &str = r#"{"AO8RW": {"sentences": ["a b.", "c d."], "timestamps": [[0.0, 6.9], [1, 2]],
         "duration": 33.67, "novels": [{"v-adv": [["put", "on"]], "a-n": [["x", "y"]]}, {}]}}"#;
-    const WORDS: &str =
-        r#"{"0QA8P": {"timestamps": [[7.3, 28.1]], "sentences": ["s"], "news": [{"DET": ["all"]}]}, "B": {"sentences": [], "timestamps": []}}"#;
+    const WORDS: &str = r#"{"0QA8P": {"timestamps": [[7.3, 28.1]], "sentences": ["s"], "news": [{"DET": ["all"]}]}, "B": {"sentences": [], "timestamps": []}}"#;
 
     fn round(text: impl AsRef<[u8]>) -> Result<Vec<DescribedVideo>, DataError> {
         let folder = tempfile::tempdir().unwrap();
@@ -205,7 +204,10 @@ mod tests {
             ("{}", "holds no sentence"),
             ("[]", "split.json:1: invalid type"),
             ("{\"A\": {\"sentences\": [\"s\"], \"timestamps\": []}}", "1 sentences, but 0 `timestamps`"),
-            ("{\"A\": {\"sentences\": [\"s\"], \"timestamps\": [[1, 2]], \"news\": []}}", "1 sentences, but 0 `news`"),
+            (
+                "{\"A\": {\"sentences\": [\"s\"], \"timestamps\": [[1, 2]], \"news\": []}}",
+                "1 sentences, but 0 `news`",
+            ),
             ("{\"A\": {\"sentences\": [\"s\"], \"timestamps\": [[1]]}}", "(video `A`)"),
             ("{\"A\":\n{\"sentences\": [\"s\"]}}", "split.json:2: missing field `timestamps`"),
             (

@@ -28,13 +28,17 @@ pub fn read(path: impl AsRef<Path>) -> Result<Vec<GroundedSentence>, DataError> 
     let sentences: Vec<GroundedSentence> =
         filled_lines(&text).map(|(line, text)| sentence(path, line, text)).collect::<Result<_, _>>()?;
     if sentences.is_empty() {
-        return Err(DataError::content(path, "the file is empty; `VIDEO start end##sentence` lines are expected"));
+        return Err(DataError::content(
+            path,
+            "the file is empty; `VIDEO start end##sentence` lines are expected",
+        ));
     }
     Ok(sentences)
 }
 
 fn sentence(path: &Path, line: usize, text: &str) -> Result<GroundedSentence, DataError> {
-    let wrong = || DataError::line(path, line, format!("`VIDEO start end##sentence` expected, found `{text}`"));
+    let wrong =
+        || DataError::line(path, line, format!("`VIDEO start end##sentence` expected, found `{text}`"));
     let (place, sentence) = text.split_once("##").ok_or_else(wrong)?;
     let [video, start, end] = place.split_whitespace().collect::<Vec<_>>()[..] else { return Err(wrong()) };
     let second = |text: &str| -> Result<f64, DataError> {
@@ -79,7 +83,10 @@ mod tests {
         let text = "3MSZA 24.3 30.4##person turn a light on.\r\n\nAB 0.0 7##a #1 fan, \"waving\"\n";
         let sentences = round(text).unwrap();
         assert_eq!((sentences.len(), sentences[0].segment), (2, [24.3, 30.4]));
-        assert_eq!((sentences[1].video.as_str(), sentences[1].sentence.as_str()), ("AB", "a #1 fan, \"waving\""));
+        assert_eq!(
+            (sentences[1].video.as_str(), sentences[1].sentence.as_str()),
+            ("AB", "a #1 fan, \"waving\"")
+        );
     }
 
     #[test]

@@ -101,10 +101,16 @@ impl RawMoments {
     fn check(self) -> Result<PredictedMoments, String> {
         let width = self.segments.first().map_or(2, Vec::len);
         if !(2..=3).contains(&width) || self.segments.iter().any(|s| s.len() != width) {
-            return Err("segments of [start, end], or all of them of [start, end, score], are expected".to_owned());
+            return Err(
+                "segments of [start, end], or all of them of [start, end, score], are expected".to_owned()
+            );
         }
         let scored = self.segments.iter().map(|s| ([s[0], s[1]], s.get(2).copied().unwrap_or(0.0)));
-        Ok(PredictedMoments { video: self.video, sentence: self.sentence, segments: by_score(scored.collect()) })
+        Ok(PredictedMoments {
+            video: self.video,
+            sentence: self.sentence,
+            segments: by_score(scored.collect()),
+        })
     }
 }
 
@@ -193,7 +199,8 @@ mod tests {
         assert_eq!(list[0].segments, [[3.0, 4.5], [1.0, 2.0]]);
         let lines = "{\"qid\": 7, \"vid\": \"A\", \"query\": \"s, \\\"t\\\"\", \"pred_relevant_windows\": [[3, 4.5], [1, 2]]}\n\n";
         assert_eq!(from(lines).unwrap(), list[..1]);
-        let csv = "video,sentence,start,end,score\nA,\"s, \"\"t\"\"\",1,2,0.1\nA,\"s, \"\"t\"\"\",3,4.5,0.9\n";
+        let csv =
+            "video,sentence,start,end,score\nA,\"s, \"\"t\"\"\",1,2,0.1\nA,\"s, \"\"t\"\"\",3,4.5,0.9\n";
         assert_eq!(from(csv).unwrap(), list[..1]);
         let unscored = "video,sentence,start,end\nA,\"s, \"\"t\"\"\",3,4.5\nA,\"s, \"\"t\"\"\",1,2\n";
         assert_eq!(from(unscored).unwrap(), list[..1]);

@@ -52,12 +52,19 @@ pub fn read_annotations(paths: &[PathBuf]) -> Result<Annotations, DataError> {
     let mut places: HashMap<String, usize> = HashMap::new();
     for path in class_files(paths)? {
         let (class, subset) = class_and_subset(&path).ok_or_else(|| {
-            DataError::content(&path, "the file's name gives no class; `<class>_val.txt` or `<class>_test.txt` is expected")
+            DataError::content(
+                &path,
+                "the file's name gives no class; `<class>_val.txt` or `<class>_test.txt` is expected",
+            )
         })?;
         let label = labels.number(&class);
         for (line, text) in filled_lines(&read_text(&path)?) {
             let [video, start, end] = text.split_whitespace().collect::<Vec<_>>()[..] else {
-                return Err(DataError::line(&path, line, format!("`video start end` expected, found `{text}`")));
+                return Err(DataError::line(
+                    &path,
+                    line,
+                    format!("`video start end` expected, found `{text}`"),
+                ));
             };
             let segment = [second(&path, line, start)?, second(&path, line, end)?];
             let place = *places.entry(video.to_owned()).or_insert_with(|| {
@@ -117,7 +124,11 @@ pub fn read_detections(path: impl AsRef<Path>) -> Result<Results, DataError> {
         let segment = [second(path, line, start)?, second(path, line, end)?];
         let class: u32 = number(path, line, "a class's number", class)?;
         let label = CLASSES.iter().position(|(n, _)| *n == class).ok_or_else(|| {
-            DataError::line(path, line, format!("class {class} is none of the twenty with temporal annotation"))
+            DataError::line(
+                path,
+                line,
+                format!("class {class} is none of the twenty with temporal annotation"),
+            )
         })?;
         let score: f64 = number(path, line, "a score", score)?;
         if !score.is_finite() {
@@ -128,7 +139,10 @@ pub fn read_detections(path: impl AsRef<Path>) -> Result<Results, DataError> {
         by_video[video].push(Predicted { segment, score, label: Some(label as u32) });
     }
     if by_video.is_empty() {
-        return Err(DataError::content(path, "the file is empty; `video start end class score` lines are expected"));
+        return Err(DataError::content(
+            path,
+            "the file is empty; `video start end class score` lines are expected",
+        ));
     }
     let labels = CLASSES.iter().map(|(_, name)| (*name).to_owned()).collect();
     let mut results = Results { labels, ..Results::default() };
@@ -147,12 +161,16 @@ pub fn write_detections(path: impl AsRef<Path>, results: &Results) -> Result<(),
         for Predicted { segment: [start, end], score, label } in results.of(video) {
             let name = label.and_then(|l| results.labels.get(l as usize)).map_or("none", String::as_str);
             let (class, _) = CLASSES.iter().find(|(_, n)| *n == name).ok_or_else(|| {
-                DataError::content(path, format!("label `{name}` is no class of THUMOS14 with temporal annotation"))
+                DataError::content(
+                    path,
+                    format!("label `{name}` is no class of THUMOS14 with temporal annotation"),
+                )
             })?;
             text.push_str(&format!("{} {start:?} {end:?} {class} {score:?}\n", video.name));
         }
     }
-    write_atomically(path, |out| out.write_all(text.as_bytes())).map_err(|source| DataError::write(path, source))
+    write_atomically(path, |out| out.write_all(text.as_bytes()))
+        .map_err(|source| DataError::write(path, source))
 }
 
 fn second(path: &Path, line: usize, text: &str) -> Result<f64, DataError> {
@@ -253,7 +271,12 @@ mod tests {
             assert!(message.contains(wanted), "{message}");
         }
         assert!(annotated(&[("x.txt", "")]).unwrap_err().to_string().contains("in the folder"));
-        assert!(annotated(&[("Diving_val.txt", "")]).unwrap_err().to_string().contains("no `video start end` line"));
+        assert!(
+            annotated(&[("Diving_val.txt", "")])
+                .unwrap_err()
+                .to_string()
+                .contains("no `video start end` line")
+        );
         let message = annotated(&[("Diving_val.txt", "v 1 2\nv 1 2 3\n")]).unwrap_err().to_string();
         assert!(message.contains("Diving_val.txt:2: `video start end` expected"), "{message}");
         let message = read_annotations(&["/absent/diving.txt".into()]).unwrap_err().to_string();

@@ -22,7 +22,9 @@ fn retrieval(case: &Replay<'_>) -> Result<Outputs, ReplayError> {
     let Config { images, .. } = case.config()?;
     let [rows, _] = case.dims("sim")?;
     if rows != images {
-        return Err(ReplayError::refused(format!("`sim` has {rows} rows, not one for each of {images} images")));
+        return Err(ReplayError::refused(format!(
+            "`sim` has {rows} rows, not one for each of {images} images"
+        )));
     }
     let owner = case.integers("owner")?.iter().map(|&o| usize::try_from(o).unwrap_or(usize::MAX));
     let records = ranked(case, RetrievalVariant::AnyOf, &owner.collect::<Vec<_>>(), true)?;

@@ -163,7 +163,9 @@ fn refuses_bad_input() {
     let judge = |truth: &[Instance], found: &[Detection]| JudgedVideo::new(truth, found, &known);
     assert!(judge(&[instance(0, f64::NAN, 1.0)], &[]).is_err());
     assert!(judge(&[], &[detection(0, 0.0, f64::INFINITY, 1.0)]).is_err());
-    assert!(judge(&[], &[detection(0, 0.0, 1.0, f64::NAN)]).unwrap_err().to_string().contains("scores[0] is NaN"));
+    assert!(
+        judge(&[], &[detection(0, 0.0, 1.0, f64::NAN)]).unwrap_err().to_string().contains("scores[0] is NaN")
+    );
     assert!(judge(&[instance(3, 0.0, 1.0)], &[]).unwrap_err().to_string().contains("class = 3"));
     assert!(DetectionRecords::new(options(ActivityNet, &[])).is_err());
     assert!(DetectionRecords::new(options(ActivityNet, &[0.5; 65])).is_err());

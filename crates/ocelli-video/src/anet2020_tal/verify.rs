@@ -8,10 +8,8 @@ use serde::Deserialize;
 use crate::moments::{Predicted, True, curve_outputs, mean_average_precision, recall, rows, table};
 
 /// The components.
-pub(super) const COMPONENTS: &[Component] = &[
-    Component { name: "metric.recall", run: average_recall },
-    Component { name: "metric.map", run: map },
-];
+pub(super) const COMPONENTS: &[Component] =
+    &[Component { name: "metric.recall", run: average_recall }, Component { name: "metric.map", run: map }];
 
 /// Truth and predictions, from an array for each field.
 fn lists(case: &Replay<'_>, with_labels: bool) -> Result<(Vec<True>, Vec<Predicted>), ReplayError> {
@@ -23,7 +21,8 @@ fn lists(case: &Replay<'_>, with_labels: bool) -> Result<(Vec<True>, Vec<Predict
     let classes = labels("gt_label", videos.len())?;
     same_length("gt", [videos.len(), segments.len(), classes.len()])?;
     let truth = videos.iter().zip(&classes).zip(&segments);
-    let truth = truth.map(|((&video, &class), &s)| True { video, class, segment: Segment::from(s) }).collect();
+    let truth =
+        truth.map(|((&video, &class), &s)| True { video, class, segment: Segment::from(s) }).collect();
 
     let (videos, segments) = (case.integers("pred_video")?, rows::<2>(case, "pred_segment")?);
     let (classes, scores) = (labels("pred_label", videos.len())?, case.doubles("pred_score")?);

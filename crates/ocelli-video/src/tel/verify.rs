@@ -35,8 +35,13 @@ fn map(case: &Replay<'_>) -> Result<Outputs, ReplayError> {
     let mut classes: Vec<i64> = truth.iter().map(|t| t.class).collect();
     classes.sort_unstable();
     classes.dedup();
-    let summary =
-        mean_average_precision(&truth, &predicted, &classes, &config.thresholds, TemporalVariant::ActivityNet)?;
+    let summary = mean_average_precision(
+        &truth,
+        &predicted,
+        &classes,
+        &config.thresholds,
+        TemporalVariant::ActivityNet,
+    )?;
     Ok(Outputs::new()
         .with("ap", table(&summary.average_precision)?)
         .with("map", Array::vector_f64(summary.map))

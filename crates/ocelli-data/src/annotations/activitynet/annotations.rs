@@ -126,7 +126,8 @@ impl Reader {
         }
         let labels = &mut self.labels;
         let segments = video.annotations.iter();
-        let segments = segments.map(|a| LabelledSegment { segment: a.segment, label: labels.number(&a.label) });
+        let segments =
+            segments.map(|a| LabelledSegment { segment: a.segment, label: labels.number(&a.label) });
         let segments = segments.collect();
         self.videos.push(VideoAnnotation { name, subset: video.subset, duration: video.duration, segments });
         self.place.enter("");

@@ -56,8 +56,11 @@ impl Results {
         let mut json = serde_json::Deserializer::from_slice(&bytes);
         let read = json.deserialize_map(Top(&mut reader)).and_then(|found| json.end().map(|()| found));
         if !read.map_err(|e| fault(path, &e, &reader.place))? {
-            return Err(DataError::content(path, "the file has no `results`; `{results: {video: [{score, segment}]}}` \
-                                                 is expected"));
+            return Err(DataError::content(
+                path,
+                "the file has no `results`; `{results: {video: [{score, segment}]}}` \
+                                                 is expected",
+            ));
         }
         Ok(Self { labels: reader.labels.list, videos: reader.videos, predictions: reader.predictions })
     }
@@ -111,9 +114,8 @@ fn by_video<S: serde::Serializer>(all: &Results, serializer: S) -> Result<S::Ok,
         let label = p.label.and_then(|l| all.labels.get(l as usize)).map(String::as_str);
         Entry { score: p.score, segment: p.segment, label }
     };
-    serializer.collect_map(
-        all.videos.iter().map(|v| (&v.name, all.of(v).iter().map(entry).collect::<Vec<_>>())),
-    )
+    serializer
+        .collect_map(all.videos.iter().map(|v| (&v.name, all.of(v).iter().map(entry).collect::<Vec<_>>())))
 }
 
 /// What has been read so far.

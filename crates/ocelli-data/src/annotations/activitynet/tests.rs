@@ -66,14 +66,20 @@ fn errors_name_line_video_and_entry() {
         ("{}", "the file has no `results`"),
         ("{\"results\": []}", "expected an object of lists by video"),
         ("{\"results\": {\n\"abc\": 3}}", "file.json:2: invalid type: integer `3`, expected a list"),
-        ("{\"results\": {\"abc\": [\n{\"segment\": [1, 2]}]}}", "missing field `score` at line 2 column 19 (video `abc`, entry 1)"),
+        (
+            "{\"results\": {\"abc\": [\n{\"segment\": [1, 2]}]}}",
+            "missing field `score` at line 2 column 19 (video `abc`, entry 1)",
+        ),
         ("{\"results\": {\"abc\": [{\"score\": 1}]}}", "missing field `segment`"),
         ("{\"results\": {\"abc\": [{\"score\": NaN, \"segment\": [1, 2]}]}}", "(video `abc`, entry 1)"),
         ("{\"results\": {\"abc\": [{\"score\": 1e999, \"segment\": [1, 2]}]}}", "number out of range"),
         ("{\"results\": {\"abc\": [{\"score\": 1, \"segment\": [1]}]}}", "invalid length 1"),
         ("{\"results\": {\"abc\": [{\"score\": 1, \"segment\": [1, 2, 3]}]}}", "(video `abc`, entry 1)"),
         ("{\"results\": {\"abc\": [], \"abc\": []}}", "the video has two lists"),
-        ("{\"results\": {\"abc\": [{\"score\": 1, \"segment\": [1, 2]}, {\"sc", "EOF while parsing a string at line 1 column 58 (video `abc`, entry 2)"),
+        (
+            "{\"results\": {\"abc\": [{\"score\": 1, \"segment\": [1, 2]}, {\"sc",
+            "EOF while parsing a string at line 1 column 58 (video `abc`, entry 2)",
+        ),
         ("{\"results\": {}} {}", "trailing characters"),
     ] {
         let message = read(text, Results::read).unwrap_err().to_string();

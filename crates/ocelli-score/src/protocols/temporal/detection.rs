@@ -16,8 +16,8 @@ use super::videos::{
     BLOCKED, PredictedVideo, PredictionFiles, SUBSET, THRESHOLDS, TRUTH, Truth, backwards, counted, segment,
 };
 use crate::{
-    Choice, Curve, Detail, Evaluation, Group, Inputs, Metrics, Perfect, Protocol, Result, ScoreError, Setting,
-    Worst,
+    Choice, Curve, Detail, Evaluation, Group, Inputs, Metrics, Perfect, Protocol, Result, ScoreError,
+    Setting, Worst,
 };
 
 /// The protocol.
@@ -27,7 +27,10 @@ pub(crate) const PROTOCOL: Protocol = Protocol {
     pred: "ActivityNet results JSON (`results: {video: [{label, score, segment}]}`) or THUMOS14's `video start end class score` lines (.txt)",
     truth: TRUTH,
     variants: &[
-        Choice { name: "activitynet", summary: "the ActivityNet toolkit: interpolated AP, tIoU 0.5:0.05:0.95" },
+        Choice {
+            name: "activitynet",
+            summary: "the ActivityNet toolkit: interpolated AP, tIoU 0.5:0.05:0.95",
+        },
         Choice {
             name: "thumos",
             summary: "the same matching, AP as the mean precision at hits, tIoU 0.3:0.1:0.7",
@@ -78,19 +81,16 @@ fn open(inputs: &Inputs) -> Result<Box<dyn Evaluation>> {
     let options = TemporalOptions { variant, thresholds, classes: classes.names.len() };
     let mut notes = Vec::new();
     if keep_strangers(inputs)? {
-        note_strangers(&videos, "count as false", &mut notes);
+        note_strangers(&videos, "false", &mut notes);
     } else {
-        note_strangers(&videos, "were ignored", &mut notes);
+        note_strangers(&videos, "ignored", &mut notes);
         videos.retain(|v| v.truth.is_some());
     }
-    match backwards(&videos) {
-        0 => {}
-        n => notes.push(format!("{} end before they start, and overlap nothing", counted(n, "detection"))),
-    }
+    notes.extend(backwards(&videos, "detection"));
     let judged = classes.judge(&truth, &videos, &options)?;
     if judged.unknown > 0 {
         let what = counted(judged.unknown, "detection");
-        notes.push(format!("{what} of labels that the truth does not have were left out"));
+        notes.push(format!("left out: {what} of labels that the truth does not have"));
     }
     let ranked = judged.records.ranked();
     Ok(Box::new(Judged {
@@ -122,7 +122,7 @@ fn note_strangers(videos: &[PredictedVideo<'_>], what: &str, notes: &mut Vec<Str
     let (videos, detections) = strange.fold((0, 0), |(v, d), video| (v + 1, d + video.predictions.len()));
     if videos > 0 {
         let (detections, videos) = (counted(detections, "detection"), counted(videos, "video"));
-        notes.push(format!("{detections} in {videos} that the scored subset does not have {what}"));
+        notes.push(format!("{detections} in {videos} that the scored subset does not have: {what}"));
     }
 }
 
@@ -250,7 +250,10 @@ impl Judged {
                 title: "mAP over the threshold".into(),
                 x: "tIoU".into(),
                 y: "mAP".into(),
-                lines: vec![("mAP".into(), thresholds.iter().copied().zip(summary.map.iter().copied()).collect())],
+                lines: vec![(
+                    "mAP".into(),
+                    thresholds.iter().copied().zip(summary.map.iter().copied()).collect(),
+                )],
             },
             Curve {
                 title: format!("Precision at tIoU {}, largest classes", threshold_name(thresholds[0])),
@@ -267,7 +270,8 @@ impl Judged {
             let video = &self.records.videos()[record];
             video.truths() - video.hits(0)
         };
-        let mut order: Vec<usize> = (0..self.names.len()).filter(|&v| missed(self.record_of[v]) > 0).collect();
+        let mut order: Vec<usize> =
+            (0..self.names.len()).filter(|&v| missed(self.record_of[v]) > 0).collect();
         order.sort_by_key(|&v| std::cmp::Reverse(missed(self.record_of[v])));
         order.truncate(LISTED);
         let describe = |v: usize| {

@@ -101,10 +101,13 @@ fn open(inputs: &Inputs) -> Result<Box<dyn Evaluation>> {
     let mut notes = Vec::new();
     match predictions.strangers()? {
         0 => {}
-        n => notes.push(format!("{} of sentences that the truth does not have were left out", counted(n, "prediction"))),
+        n => notes.push(format!(
+            "left out: {} of sentences that the truth does not have",
+            counted(n, "prediction")
+        )),
     }
     if empty > 0 {
-        notes.push(format!("{} without a segment overlap 0", counted(empty, "prediction")));
+        notes.push(format!("{} without a segment, taken to overlap 0", counted(empty, "prediction")));
     }
     Ok(Box::new(Grounded { names: names(&queries), queries, records, notes }))
 }
@@ -239,7 +242,8 @@ impl Evaluation for Grounded {
     }
 
     fn detail(&self) -> Result<Detail> {
-        let (mut splits, mut kinds) = (BTreeMap::<&str, Vec<usize>>::new(), BTreeMap::<&str, Vec<usize>>::new());
+        let (mut splits, mut kinds) =
+            (BTreeMap::<&str, Vec<usize>>::new(), BTreeMap::<&str, Vec<usize>>::new());
         for (i, query) in self.queries.iter().enumerate() {
             splits.entry(&query.split).or_default().push(i);
             query.kinds.iter().for_each(|kind| kinds.entry(kind).or_default().push(i));

@@ -12,8 +12,8 @@ use super::videos::{
     BLOCKED, PredictedVideo, PredictionFiles, SUBSET, THRESHOLDS, TRUTH, Truth, backwards, counted, segment,
 };
 use crate::{
-    Choice, Curve, Detail, Evaluation, Group, Inputs, Metrics, Perfect, Protocol, Result, ScoreError, Setting,
-    Worst,
+    Choice, Curve, Detail, Evaluation, Group, Inputs, Metrics, Perfect, Protocol, Result, ScoreError,
+    Setting, Worst,
 };
 
 /// The protocol.
@@ -79,7 +79,8 @@ impl Reading {
             return Ok(Self::All);
         }
         let limit: f64 = inputs.setting(LIMIT.name)?;
-        let is_point = |n: &f64| (n * 100.0 / limit - (n * 100.0 / limit).round()).abs() < 1e-9 && *n <= limit;
+        let is_point =
+            |n: &f64| (n * 100.0 / limit - (n * 100.0 / limit).round()).abs() < 1e-9 && *n <= limit;
         let at = match at.is_empty() {
             true => [1.0, 5.0, 10.0, 100.0].into_iter().filter(is_point).collect(),
             false => at,
@@ -89,7 +90,10 @@ impl Reading {
             Some(n) => Err(ScoreError::Setting {
                 key: AT.name.into(),
                 value: n.to_string(),
-                reason: format!("the curve up to {limit} has its hundred points at multiples of {}", limit / 100.0),
+                reason: format!(
+                    "the curve up to {limit} has its hundred points at multiples of {}",
+                    limit / 100.0
+                ),
             }),
         }
     }
@@ -149,7 +153,8 @@ fn open(inputs: &Inputs) -> Result<Box<dyn Evaluation>> {
     let segments: Vec<Vec<Segment>> = (0..of_video.len()).map(|v| certain(&truth, v)).collect();
     let counted_videos: Vec<usize> = (0..of_video.len()).filter(|&v| !segments[v].is_empty()).collect();
     let record = |&v: &usize| {
-        let scored = of_video[v].iter().map(|p| ScoredSegment { segment: segment(p.segment), score: p.score });
+        let scored =
+            of_video[v].iter().map(|p| ScoredSegment { segment: segment(p.segment), score: p.score });
         VideoProposals::new(&segments[v], &scored.collect::<Vec<_>>(), &thresholds)
     };
     let mut records = ProposalRecords::new(&thresholds)?;
@@ -172,17 +177,14 @@ fn notes(videos: &[PredictedVideo<'_>], records: &ProposalRecords) -> Vec<String
     if records.outside > 0 {
         let outside = counted(records.outside, "proposal");
         notes.push(format!(
-            "{outside} of videos without truth lower the share that is kept of the others, as in the toolkit"
+            "{outside} of videos without truth, lowering the share that is kept of the others as in the toolkit"
         ));
     }
     match records.videos.iter().filter(|v| v.proposals() == 0).count() {
         0 => {}
-        n => notes.push(format!("{} with truth have no proposal", counted(n, "video"))),
+        n => notes.push(format!("{} with truth but without proposals", counted(n, "video"))),
     }
-    match backwards(videos) {
-        0 => {}
-        n => notes.push(format!("{} end before they start, and overlap nothing", counted(n, "proposal"))),
-    }
+    notes.extend(backwards(videos, "proposal"));
     notes
 }
 
@@ -217,7 +219,8 @@ impl Evaluation for Proposals {
 }
 
 fn drawn(curve: &RecallCurve, thresholds: &[f64]) -> Curve {
-    let line = |recall: &[f64]| curve.proposals_per_video.iter().copied().zip(recall.iter().copied()).collect();
+    let line =
+        |recall: &[f64]| curve.proposals_per_video.iter().copied().zip(recall.iter().copied()).collect();
     let mut lines = vec![("average".to_owned(), line(&curve.average_recall))];
     let middle = thresholds.len() / 2;
     for t in [0, middle, thresholds.len() - 1] {
@@ -238,7 +241,8 @@ impl Proposals {
         order.truncate(LISTED);
         let describe = |v: usize| {
             let (missed, all) = (videos[v].missed(0), counted(videos[v].truths(), "segment"));
-            let what = format!("{missed} of {all} found by none of {}", counted(videos[v].proposals(), "proposal"));
+            let what =
+                format!("{missed} of {all} found by none of {}", counted(videos[v].proposals(), "proposal"));
             Worst { unit: self.names[v].clone(), what }
         };
         order.into_iter().map(describe).collect()

@@ -21,7 +21,10 @@ pub(crate) const PROTOCOL: Protocol = Protocol {
     truth: "a row a text with the item it describes: CSV with a column video_id, image_id, video or image; or its index, in .npy or a line each",
     variants: &[
         Choice { name: "clip", summary: "one text an item; equal scores lengthen the list; CLIP4Clip" },
-        Choice { name: "multi", summary: "several texts an item; items find groups of texts; CLIP4Clip on MSVD" },
+        Choice {
+            name: "multi",
+            summary: "several texts an item; items find groups of texts; CLIP4Clip on MSVD",
+        },
         Choice { name: "any-of", summary: "several texts an item, any of which will do; Flickr30K, COCO" },
     ],
     settings: &[
@@ -31,7 +34,11 @@ pub(crate) const PROTOCOL: Protocol = Protocol {
             default: "texts",
             summary: "what the rows of similarities are: `texts` or `items`",
         },
-        Setting { name: "measure", default: "cosine", summary: "how embeddings are compared: `cosine` or `euclidean`" },
+        Setting {
+            name: "measure",
+            default: "cosine",
+            summary: "how embeddings are compared: `cosine` or `euclidean`",
+        },
     ],
     open,
     perfect: Perfect { write: perfect, expect: &[("t2v.R1", 100.0), ("v2t.R1", 100.0)] },
@@ -63,7 +70,9 @@ impl Owners {
         }
         let numbers = if ending("npy") { npy::read(path)?.to_f64() } else { columns::read_numbers(path)? };
         let index = |(i, v): (usize, f64)| {
-            let wrong = || ScoreError::content(path, format!("text {}: the index of an item expected, found {v}", i + 1));
+            let wrong = || {
+                ScoreError::content(path, format!("text {}: the index of an item expected, found {v}", i + 1))
+            };
             // Beyond this a matrix of similarities would fit into no memory.
             (v >= 0.0 && v.fract() == 0.0 && v < 1e9).then_some(v as usize).ok_or_else(wrong)
         };
@@ -120,7 +129,8 @@ fn matrix(path: &Path) -> Result<(Vec<f64>, [usize; 2])> {
         None => Ok((values, shape)),
         Some(i) => {
             let (row, column) = (i / shape[1].max(1), i % shape[1].max(1));
-            let reason = format!("row {row}, column {column} (from 0) is {}; only numbers can be ranked", values[i]);
+            let reason =
+                format!("row {row}, column {column} (from 0) is {}; only numbers can be ranked", values[i]);
             Err(ScoreError::content(path, reason))
         }
     }
@@ -136,7 +146,8 @@ fn open(inputs: &Inputs) -> Result<Box<dyn Evaluation>> {
     let Similarity { values, shape: [texts, items] } = Similarity::read(inputs)?;
     let pred = &inputs.pred[0];
     if texts != owner.len() {
-        let reason = format!("{texts} texts, but the truth has {}; --set rows=items turns a table round", owner.len());
+        let reason =
+            format!("{texts} texts, but the truth has {}; --set rows=items turns a table round", owner.len());
         return Err(ScoreError::content(pred, reason));
     }
     if items < names.len() {
@@ -198,7 +209,11 @@ impl Evaluation for Retrieved {
             let items = &self.records.items;
             let texts = within(items.iter().flat_map(|i| i.of_item.clone()).collect());
             let groups = within(items.iter().flat_map(|i| i.of_text.clone()).collect());
-            let name = if high == u32::MAX { format!("{} and more", low + 1) } else { format!("{} to {high}", low + 1) };
+            let name = if high == u32::MAX {
+                format!("{} and more", low + 1)
+            } else {
+                format!("{} to {high}", low + 1)
+            };
             (name, vec![texts, groups])
         };
         let groups = vec![Group {
@@ -218,11 +233,15 @@ fn perfect(inputs: &Inputs, folder: &Path) -> Result<Vec<PathBuf>> {
     owner.iter().enumerate().for_each(|(text, &item)| values[text * items + item] = 1.0);
     let is_turned = inputs.setting::<String>("rows")? == "items";
     let (values, shape) = match is_turned {
-        true => ((0..items).flat_map(|i| owner.iter().map(move |&o| f32::from(u8::from(o == i)))).collect(), [items, texts]),
+        true => (
+            (0..items).flat_map(|i| owner.iter().map(move |&o| f32::from(u8::from(o == i)))).collect(),
+            [items, texts],
+        ),
         false => (values, [texts, items]),
     };
     let file = folder.join("similarities.npy");
-    let array = Array::new(shape, Data::F32(values)).map_err(|e| ScoreError::content(&file, e.to_string()))?;
+    let array =
+        Array::new(shape, Data::F32(values)).map_err(|e| ScoreError::content(&file, e.to_string()))?;
     npy::write(&file, &array)?;
     Ok(vec![file])
 }

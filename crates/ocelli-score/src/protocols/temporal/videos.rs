@@ -40,10 +40,16 @@ pub(super) struct Truth {
 impl Truth {
     /// Reads the truth files by the settings [`SUBSET`] and [`BLOCKED`].
     pub(super) fn read(inputs: &Inputs) -> Result<Self> {
-        let ending = |path: &PathBuf, wanted: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(wanted));
-        let (tables, files): (Vec<&PathBuf>, Vec<&PathBuf>) = inputs.truth.iter().partition(|p| ending(p, "csv"));
+        let ending =
+            |path: &PathBuf, wanted: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(wanted));
+        let (tables, files): (Vec<&PathBuf>, Vec<&PathBuf>) =
+            inputs.truth.iter().partition(|p| ending(p, "csv"));
         let mut annotations = match files[..] {
-            [] => return Err(ScoreError::Files("the truth has no annotations: give a JSON file or THUMOS14's folder".into())),
+            [] => {
+                return Err(ScoreError::Files(
+                    "the truth has no annotations: give a JSON file or THUMOS14's folder".into(),
+                ));
+            }
             [json] if !json.is_dir() && !ending(json, "txt") => Annotations::read(json)?,
             _ => thumos::read_annotations(&files.iter().map(|f| (*f).clone()).collect::<Vec<_>>())?,
         };
@@ -77,9 +83,13 @@ impl Truth {
     pub(super) fn as_results(&self, with_labels: bool) -> Results {
         let mut results = Results { labels: self.annotations.labels.clone(), ..Results::default() };
         for video in self.videos() {
-            let certain = video.segments.iter().filter(|s| self.annotations.label(s.label) != thumos::AMBIGUOUS);
-            let predicted = certain
-                .map(|s| Predicted { segment: s.segment, score: 1.0, label: with_labels.then_some(s.label) });
+            let certain =
+                video.segments.iter().filter(|s| self.annotations.label(s.label) != thumos::AMBIGUOUS);
+            let predicted = certain.map(|s| Predicted {
+                segment: s.segment,
+                score: 1.0,
+                label: with_labels.then_some(s.label),
+            });
             results.push(short(&video.name), predicted);
         }
         results
@@ -99,7 +109,8 @@ fn select(annotations: &mut Annotations, subset: &str, path: &Path) -> Result<()
     if !there.contains(&subset) {
         there.sort_unstable();
         there.dedup();
-        let reason = format!("no video of subset `{subset}`; there are: {} (--set subset=…)", there.join(", "));
+        let reason =
+            format!("no video of subset `{subset}`; there are: {} (--set subset=…)", there.join(", "));
         return Err(ScoreError::content(path, reason));
     }
     annotations.videos.retain(|v| v.subset.as_deref() == Some(subset));
@@ -149,7 +160,8 @@ impl PredictionFiles {
                 let number = truth.find(&video.name);
                 let name = number.map_or(video.name.as_str(), |n| truth.videos()[n].name.as_str());
                 if let Some(first) = seen.insert(name.to_owned(), path) {
-                    let reason = format!("video `{}` has predictions in {} already", video.name, first.display());
+                    let reason =
+                        format!("video `{}` has predictions in {} already", video.name, first.display());
                     return Err(ScoreError::content(path, reason));
                 }
                 let (predictions, labels) = (results.of(video), results.labels.as_slice());
@@ -160,9 +172,10 @@ impl PredictionFiles {
     }
 }
 
-/// How many predictions end before they start: the tools let them be, and they overlap nothing.
-pub(super) fn backwards(videos: &[PredictedVideo<'_>]) -> usize {
-    videos.iter().flat_map(|v| v.predictions).filter(|p| p.segment[1] < p.segment[0]).count()
+/// What is to be said of predictions that end before they start: the tools let them be, and they overlap nothing.
+pub(super) fn backwards(videos: &[PredictedVideo<'_>], what: &str) -> Option<String> {
+    let count = videos.iter().flat_map(|v| v.predictions).filter(|p| p.segment[1] < p.segment[0]).count();
+    (count > 0).then(|| format!("{} with an end before the start, overlapping nothing", counted(count, what)))
 }
 
 /// `n things`, or one.
