@@ -29,6 +29,11 @@
 //! | [`confidence`] | how sure is such a number? seeded bootstrap |
 //!
 //! [`similarity`], [`average_precision`], [`mask`] and [`matrix`] are the shared parts. The crate reads no files and knows no
+//! | [`proposals`] | do these segments cover the actions of a video? AR@AN and its area |
+//! | [`temporal_detection`] | which actions happen when? mAP at thresholds of temporal overlap |
+//! | [`grounding`] | when does what a sentence says happen? R@n,IoU=m |
+//! | [`retrieval`] | which video or picture does a text describe, and the reverse? R@K, median and mean rank |
+//! [`similarity`], [`average_precision`], [`segment`] and [`matrix`] are the shared parts. The crate reads no files and knows no
 //! tensor framework: slices in, structs out, every struct serialisable.
 //!
 //! ```
@@ -53,6 +58,7 @@ mod error;
 mod evenly_spaced;
 pub mod face_parsing;
 pub mod few_shot;
+pub mod grounding;
 pub mod hashing;
 pub mod identification;
 pub mod ijb;
@@ -65,10 +71,14 @@ mod named;
 pub mod nearest_neighbours;
 pub mod pose2d;
 pub mod pose3d;
+pub mod proposals;
 pub mod reid;
+pub mod retrieval;
 pub mod roc;
+pub mod segment;
 pub mod segmentation;
 pub mod similarity;
+pub mod temporal_detection;
 
 pub use error::MetricError;
 pub use matrix::Matrix;

@@ -2,10 +2,15 @@
 //!
 //! One folder a method. Where only a method's evaluator is there so far, its card says so.
 
+pub mod anet2020_tal;
+pub mod dbg;
 pub mod dcgn;
+mod moments;
 pub mod teinet;
+pub mod tel;
 
 use ocelli_method::Method;
 
 /// The methods of this field.
-pub const METHODS: &[&Method] = &[&dcgn::METHOD, &teinet::METHOD];
+pub const METHODS: &[&Method] =
+    &[&anet2020_tal::METHOD, &dbg::METHOD, &dcgn::METHOD, &teinet::METHOD, &tel::METHOD];

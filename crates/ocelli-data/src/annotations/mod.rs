@@ -1,11 +1,17 @@
-//! Who or what is in a picture: readers of the field's annotation formats, a file a format.
+//! Who or what is in a picture, and what happens in a video: readers of the field's annotation formats, a file a format.
 
+pub mod activitynet;
+pub mod caption_table;
+pub mod charades_cg;
+pub mod charades_sta;
 pub mod coco;
 pub mod columns;
 pub mod detection;
 pub mod folder;
+pub mod grounding;
 pub mod ijb;
 pub mod imglab;
+mod json;
 pub mod label_map;
 pub mod lfw;
 pub mod list;
@@ -15,6 +21,7 @@ pub mod mpii;
 pub mod npy;
 pub mod reid;
 pub mod split;
+pub mod thumos;
 pub mod vecs;
 pub mod youtube8m;
 
