@@ -12,6 +12,7 @@
 //! | [`ijb`] | the same, between templates of several pictures each |
 //! | [`identification`] | who is this? ranks in a gallery, with and without strangers |
 //! | [`reid`] | find this person again in other cameras: mAP and CMC |
+//! | [`caption`] | does a sentence say of a picture what people say? BLEU, ROUGE-L, CIDEr, METEOR, SPICE |
 //! | [`confidence`] | how sure is such a number? seeded bootstrap |
 //!
 //! [`similarity`], [`average_precision`] and [`matrix`] are the shared parts. The crate reads no files and knows no
@@ -28,6 +29,7 @@
 //! ```
 
 pub mod average_precision;
+pub mod caption;
 mod check;
 pub mod confidence;
 mod error;

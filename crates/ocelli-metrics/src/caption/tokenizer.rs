@@ -1,0 +1,3 @@
+//! stub
+/// x
+pub fn tokenize(s:&str)->String{s.to_lowercase()}
