@@ -1,3 +1,0 @@
-//! stub
-/// x
-pub fn tokenize(s:&str)->String{s.to_lowercase()}
