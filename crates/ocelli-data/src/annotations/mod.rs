@@ -1,11 +1,15 @@
 //! Who or what is in a picture: readers of the field's annotation formats, a file a format.
 
+pub mod captions;
+pub mod coco_captions;
 pub mod columns;
 pub mod folder;
 pub mod ijb;
 pub mod imglab;
 pub mod lfw;
 pub mod list;
+pub mod meteor_tables;
+pub mod msrvtt;
 pub mod npy;
 pub mod split;
 

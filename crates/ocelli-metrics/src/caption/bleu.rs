@@ -154,7 +154,8 @@ mod tests {
     #[test]
     fn counts_are_clipped_by_the_richest_reference() {
         // The example of the paper: seven times "the", of which a reference has two at most.
-        let record = one("the the the the the the the", &["the cat is on the mat", "there is a cat on the mat"]);
+        let record =
+            one("the the the the the the the", &["the cat is on the mat", "there is a cat on the mat"]);
         assert_eq!((record.correct, record.said), ([2, 0, 0, 0], [7, 6, 5, 4]));
     }
 

@@ -67,7 +67,8 @@ impl DocumentFrequencies {
 
     /// Adds a unit: its references, tokenised.
     pub fn push<R: AsRef<str>>(&mut self, references: &[R]) {
-        let counts: Vec<Counts> = references.iter().map(|r| self.table.count(r.as_ref(), self.longest)).collect();
+        let counts: Vec<Counts> =
+            references.iter().map(|r| self.table.count(r.as_ref(), self.longest)).collect();
         self.frequencies.resize(self.table.len(), 0);
         document(&counts).into_iter().for_each(|gram| self.frequencies[gram as usize] += 1);
         self.documents += 1;
@@ -155,7 +156,11 @@ impl Cider {
     pub fn with_corpus(options: CiderOptions, corpus: DocumentFrequencies) -> Result<Self> {
         check::at_least("the corpus", corpus.documents, 1)?;
         if corpus.longest != options.longest {
-            return Err(check::setting("longest", options.longest, "the length that the corpus was counted with"));
+            return Err(check::setting(
+                "longest",
+                options.longest,
+                "the length that the corpus was counted with",
+            ));
         }
         let frozen = Some((corpus.frequencies, corpus.documents));
         Ok(Self { table: corpus.table, frozen, ..Self::new(options)? })
@@ -181,7 +186,11 @@ impl Cider {
     /// When settings differ, or the other has a corpus of its own.
     pub fn merge(&mut self, other: Self) -> Result<()> {
         if self.options != other.options || self.frozen != other.frozen {
-            return Err(check::setting("merge", "other settings", "two sets of captions under the same settings"));
+            return Err(check::setting(
+                "merge",
+                "other settings",
+                "two sets of captions under the same settings",
+            ));
         }
         let renumbered = self.table.absorb(&other.table);
         for mut unit in other.units {
@@ -218,9 +227,10 @@ impl Cider {
             }
         };
         let mut scratch = vec![(0, 0.0); self.table.len()];
-        let scores = sample.iter().enumerate().map(|(turn, &unit)| {
-            self.score(&self.units[unit], &weights, turn as u32 + 1, &mut scratch)
-        });
+        let scores = sample
+            .iter()
+            .enumerate()
+            .map(|(turn, &unit)| self.score(&self.units[unit], &weights, turn as u32 + 1, &mut scratch));
         Ok(CaptionScores::mean_of(scores.collect()))
     }
 

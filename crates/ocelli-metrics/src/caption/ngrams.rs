@@ -137,7 +137,8 @@ mod tests {
     fn n_grams_are_counted_in_order_of_first_occurrence() {
         let mut table = NgramTable::default();
         let counts = table.count("a b a b c", 3);
-        let sizes: Vec<Vec<u32>> = counts.by_length().map(|g| g.iter().map(|(_, times)| *times).collect()).collect();
+        let sizes: Vec<Vec<u32>> =
+            counts.by_length().map(|g| g.iter().map(|(_, times)| *times).collect()).collect();
         assert_eq!(sizes, [vec![2, 2, 1], vec![2, 1, 1], vec![1, 1, 1]]);
         assert_eq!(table.count("a", 3).by_length().map(<[_]>::len).sum::<usize>(), 1);
         assert_eq!(table.count("", 3).all(), []);

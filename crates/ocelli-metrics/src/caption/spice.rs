@@ -44,7 +44,8 @@ mod tests {
 
     #[test]
     fn tuples_form_sets() {
-        let score = spice_of_tuples(&tuples(&["dog", "dog", "dog brown"]), &tuples(&["dog", "cat", "dog on mat"]));
+        let score =
+            spice_of_tuples(&tuples(&["dog", "dog", "dog brown"]), &tuples(&["dog", "cat", "dog on mat"]));
         assert_eq!((score.precision, score.recall), (0.5, 1.0 / 3.0));
         assert!((score.f - 0.4).abs() < 1e-12);
         assert_eq!(spice_of_tuples(&[], &tuples(&["a"])), SpiceScore::default());

@@ -60,7 +60,14 @@ impl Proposals {
         for start in 0..self.by_start.len() {
             for candidate_start in 0..self.candidate_cover.len() {
                 if agree(candidate_start, start) {
-                    self.add(Match { stage, is_exact, start, length: 1, candidate_start, candidate_length: 1 });
+                    self.add(Match {
+                        stage,
+                        is_exact,
+                        start,
+                        length: 1,
+                        candidate_start,
+                        candidate_length: 1,
+                    });
                 }
             }
         }
@@ -111,14 +118,28 @@ fn add_paraphrases(
     for start in 0..reference.len() {
         for (length, phrase) in paraphrases.starting(&reference[start..]) {
             for candidate_start in places(&candidate, phrase) {
-                all.add(Match { stage, is_exact, start, length, candidate_start, candidate_length: phrase.len() });
+                all.add(Match {
+                    stage,
+                    is_exact,
+                    start,
+                    length,
+                    candidate_start,
+                    candidate_length: phrase.len(),
+                });
             }
         }
     }
     for candidate_start in 0..candidate.len() {
         for (candidate_length, phrase) in paraphrases.starting(&candidate[candidate_start..]) {
             for start in places(&reference, phrase) {
-                all.add(Match { stage, is_exact, start, length: phrase.len(), candidate_start, candidate_length });
+                all.add(Match {
+                    stage,
+                    is_exact,
+                    start,
+                    length: phrase.len(),
+                    candidate_start,
+                    candidate_length,
+                });
             }
         }
     }
@@ -126,7 +147,8 @@ fn add_paraphrases(
 
 /// Where a phrase occurs.
 fn places<'a>(sentence: &'a [Option<u32>], phrase: &'a [u32]) -> impl Iterator<Item = usize> + 'a {
-    let is_at = move |window: &[Option<u32>]| window.iter().zip(phrase).all(|(word, other)| *word == Some(*other));
+    let is_at =
+        move |window: &[Option<u32>]| window.iter().zip(phrase).all(|(word, other)| *word == Some(*other));
     sentence.windows(phrase.len().max(1)).enumerate().filter_map(move |(at, w)| is_at(w).then_some(at))
 }
 
@@ -213,8 +235,9 @@ fn start(proposals: &Proposals) -> Path {
     for matches in &proposals.by_start {
         let [only] = matches[..] else { continue };
         let candidate = only.candidate_start..only.candidate_start + only.candidate_length;
-        let has_rival = proposals.reference_cover[only.start..only.start + only.length].iter().any(|&n| n != 1)
-            || proposals.candidate_cover[candidate].iter().any(|&n| n != 1);
+        let has_rival =
+            proposals.reference_cover[only.start..only.start + only.length].iter().any(|&n| n != 1)
+                || proposals.candidate_cover[candidate].iter().any(|&n| n != 1);
         if !has_rival {
             path.choose(only);
         }
@@ -228,7 +251,8 @@ fn search(proposals: &Proposals, start: Path) -> Path {
         paths.sort_by_key(Path::rank);
         paths.truncate(BEAM);
         let mut next = Vec::with_capacity(paths.len());
-        let stuck: Vec<Path> = paths.into_iter().filter_map(|path| extend(path, at, matches, &mut next)).collect();
+        let stuck: Vec<Path> =
+            paths.into_iter().filter_map(|path| extend(path, at, matches, &mut next)).collect();
         if next.is_empty() {
             // No path can go on: the best goes on regardless.
             next.extend(stuck.into_iter().take(1));
@@ -290,4 +314,3 @@ fn finish(chosen: Vec<Option<Match>>) -> Alignment {
     }
     alignment
 }
-

@@ -32,7 +32,7 @@ use crate::{Result, check};
 use align::{Alignment, Sentence, align};
 use rayon::prelude::*;
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 /// Most stages that there can be.
@@ -200,7 +200,8 @@ impl MeteorStats {
         };
         for found in &alignment.matches {
             let stage = &mut stats.stages[found.stage];
-            for &is_function in &candidate.is_function_word[found.candidate_start..][..found.candidate_length] {
+            for &is_function in &candidate.is_function_word[found.candidate_start..][..found.candidate_length]
+            {
                 *if is_function { &mut stage.candidate_function } else { &mut stage.candidate_content } += 1;
             }
             for &is_function in &reference.is_function_word[found.start..][..found.length] {
@@ -244,7 +245,12 @@ impl MeteorStats {
             self.reference_function_words,
         ];
         for s in &self.stages {
-            row.extend([s.candidate_content, s.reference_content, s.candidate_function, s.reference_function]);
+            row.extend([
+                s.candidate_content,
+                s.reference_content,
+                s.candidate_function,
+                s.reference_function,
+            ]);
         }
         row.extend([self.chunks, self.candidate_matched, self.reference_matched]);
         std::array::from_fn(|i| row[i] as f64)
@@ -253,7 +259,8 @@ impl MeteorStats {
     /// The score of these statistics, in [0, 1].
     pub fn score(&self, options: &MeteorOptions) -> f64 {
         let MeteorOptions { alpha, beta, gamma, delta, .. } = *options;
-        let length = |words: u64, function: u64| delta * (words - function) as f64 + (1.0 - delta) * function as f64;
+        let length =
+            |words: u64, function: u64| delta * (words - function) as f64 + (1.0 - delta) * function as f64;
         // All content words first, then all function words: the tool's order of additions.
         let matched = |pick: fn(&StageMatches) -> [u64; 2]| {
             let weighted = |kind: usize, share: f64| {
@@ -272,6 +279,11 @@ impl MeteorStats {
         let score = mean * (1.0 - gamma * fragmentation.powf(beta));
         if score.is_nan() { 0.0 } else { score.max(0.0) }
     }
+}
+
+/// The words of tokenised sentences as METEOR sees them: all that a table need know.
+pub fn vocabulary<S: AsRef<str> + Sync>(sentences: &[S]) -> HashSet<String> {
+    sentences.par_iter().flat_map_iter(|sentence| normalise(sentence.as_ref())).collect()
 }
 
 /// What the stages look words up in.
@@ -347,7 +359,10 @@ impl Meteor {
     ///
     /// # Errors
     /// When one has no reference.
-    pub fn push_all<C: AsRef<str> + Sync, R: AsRef<str> + Sync>(&mut self, units: &[(C, Vec<R>)]) -> Result<()> {
+    pub fn push_all<C: AsRef<str> + Sync, R: AsRef<str> + Sync>(
+        &mut self,
+        units: &[(C, Vec<R>)],
+    ) -> Result<()> {
         let records: Result<Vec<_>> = units.par_iter().map(|(c, r)| self.record(c.as_ref(), r)).collect();
         self.records.extend(records?);
         Ok(())
@@ -359,7 +374,11 @@ impl Meteor {
     /// When settings differ.
     pub fn merge(&mut self, other: Self) -> Result<()> {
         if self.options != other.options {
-            return Err(check::setting("merge", "other settings", "two sets of captions under the same settings"));
+            return Err(check::setting(
+                "merge",
+                "other settings",
+                "two sets of captions under the same settings",
+            ));
         }
         self.records.extend(other.records);
         Ok(())

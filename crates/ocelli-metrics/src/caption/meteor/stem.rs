@@ -38,7 +38,8 @@ const IRREGULAR: &[(&str, &str)] = &[
 ];
 
 /// Words that are left alone once their plural ending is gone.
-const FINISHED: &[&str] = &["inning", "outing", "canning", "herring", "earring", "proceed", "exceed", "succeed"];
+const FINISHED: &[&str] =
+    &["inning", "outing", "canning", "herring", "earring", "proceed", "exceed", "succeed"];
 
 /// Beginnings after which R1 begins, whatever the letters.
 const BEGINNINGS: &[&str] = &["gener", "commun", "arsen"];
@@ -86,8 +87,8 @@ const STEP_3: &[(&str, &str)] = &[
 
 /// Endings that step 4 takes off in R2; `ion` after `s` or `t` alone.
 const STEP_4: &[&str] = &[
-    "ement", "ance", "ence", "able", "ible", "ment", "ant", "ent", "ism", "ate", "iti", "ous", "ive", "ize", "ion", "al",
-    "er", "ic",
+    "ement", "ance", "ence", "able", "ible", "ment", "ant", "ent", "ism", "ate", "iti", "ous", "ive", "ize",
+    "ion", "al", "er", "ic",
 ];
 
 struct Stemmer {
@@ -147,7 +148,8 @@ impl Stemmer {
     }
 
     fn ends_with(&self, ending: &str) -> bool {
-        self.letters.len() >= ending.len() && self.letters[self.before(ending)..].iter().copied().eq(ending.chars())
+        self.letters.len() >= ending.len()
+            && self.letters[self.before(ending)..].iter().copied().eq(ending.chars())
     }
 
     /// Where an ending of this length begins.
@@ -172,7 +174,9 @@ impl Stemmer {
     fn is_short_syllable(&self, end: usize) -> bool {
         let Some(last) = self.letter_before(end).filter(|&l| !is_vowel(l)) else { return false };
         match (end.checked_sub(2).map(|i| self.letters[i]), end.checked_sub(3).map(|i| self.letters[i])) {
-            (Some(middle), Some(first)) => is_vowel(middle) && !is_vowel(first) && !matches!(last, 'w' | 'x' | 'Y'),
+            (Some(middle), Some(first)) => {
+                is_vowel(middle) && !is_vowel(first) && !matches!(last, 'w' | 'x' | 'Y')
+            }
             (Some(middle), None) => is_vowel(middle),
             _ => false,
         }
@@ -214,7 +218,10 @@ impl Stemmer {
         self.replace(ending, "");
         if ["at", "bl", "iz"].into_iter().any(|e| self.ends_with(e)) {
             self.letters.push('e');
-        } else if ["bb", "dd", "ff", "gg", "mm", "nn", "pp", "rr", "tt"].into_iter().any(|e| self.ends_with(e)) {
+        } else if ["bb", "dd", "ff", "gg", "mm", "nn", "pp", "rr", "tt"]
+            .into_iter()
+            .any(|e| self.ends_with(e))
+        {
             self.letters.pop();
         } else if self.letters.len() == self.r1 && self.is_short_syllable(self.letters.len()) {
             self.letters.push('e');

@@ -1,7 +1,7 @@
 //! METEOR's tables of synonyms and paraphrases, made from the lines of its data files.
 
 use super::Stage;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// Synonyms and paraphrases, which the stages of these names need.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +13,20 @@ pub struct MeteorTables {
 }
 
 impl MeteorTables {
+    /// From what METEOR's files hold: base forms with their irregular forms, words with the numbers of their sets of
+    /// synonyms, phrases with a paraphrase.
+    pub fn from_parts(
+        irregular: impl IntoIterator<Item = (String, String)>,
+        synonyms: impl IntoIterator<Item = (String, Vec<u32>)>,
+        paraphrases: impl IntoIterator<Item = (String, String)>,
+    ) -> Self {
+        let mut tables = Self::default();
+        irregular.into_iter().for_each(|(base, forms)| tables.synonyms.add_irregular(&base, &forms));
+        synonyms.into_iter().for_each(|(word, sets)| tables.synonyms.add_sets(word, sets));
+        paraphrases.into_iter().for_each(|(phrase, other)| tables.paraphrases.add(&phrase, &other));
+        tables
+    }
+
     /// Whether a stage looks into these tables.
     pub fn are_needed_by(stage: Stage) -> bool {
         matches!(stage, Stage::Synonym | Stage::Paraphrase)
@@ -59,16 +73,18 @@ impl Synonyms {
     }
 
     /// A word and the numbers of its sets.
-    pub fn add_sets(&mut self, word: &str, mut sets: Vec<u32>) {
+    pub fn add_sets(&mut self, word: impl Into<String>, mut sets: Vec<u32>) {
         sets.sort_unstable();
-        self.sets.insert(word.to_owned(), sets);
+        self.sets.insert(word.into(), sets);
     }
 
     /// The sets of a word and of its base form, sorted.
     pub(super) fn of(&self, word: &str) -> Vec<u32> {
         let mut all = self.sets.get(word).cloned().unwrap_or_default();
         match self.bases.get(word) {
-            Some(bases) => bases.iter().filter_map(|base| self.sets.get(base)).for_each(|sets| all.extend(sets)),
+            Some(bases) => {
+                bases.iter().filter_map(|base| self.sets.get(base)).for_each(|sets| all.extend(sets))
+            }
             None => all.extend(self.base(word).and_then(|base| self.sets.get(&base)).into_iter().flatten()),
         }
         all.sort_unstable();
@@ -91,8 +107,8 @@ impl Synonyms {
 
 /// Phrases that may stand for one another.
 ///
-/// The English table has five million pairs. Those with a word that no sentence has can never match, so a reader should
-/// leave them out: [`Self::add`] does when told which words there are.
+/// The English table has five million pairs. Those with a word that no sentence has ([`super::vocabulary`]) can never
+/// match, so a reader does well to leave them out.
 #[derive(Clone, Debug, Default)]
 pub struct Paraphrases {
     words: HashMap<String, u32>,
@@ -102,12 +118,8 @@ pub struct Paraphrases {
 }
 
 impl Paraphrases {
-    /// A phrase and a paraphrase of it, if all their words are wanted.
-    pub fn add(&mut self, phrase: &str, paraphrase: &str, wanted: &HashSet<String>) {
-        let both = || phrase.split_ascii_whitespace().chain(paraphrase.split_ascii_whitespace());
-        if !both().all(|word| wanted.contains(word)) {
-            return;
-        }
+    /// A phrase and a paraphrase of it.
+    pub fn add(&mut self, phrase: &str, paraphrase: &str) {
         let (phrase, paraphrase) = (self.enter(phrase), self.enter(paraphrase));
         if phrase.is_empty() || paraphrase.is_empty() {
             return;
@@ -160,12 +172,11 @@ mod tests {
     }
 
     #[test]
-    fn paraphrases_with_unwanted_words_are_left_out() {
-        let wanted: HashSet<String> = ["a", "lot", "of", "many"].map(str::to_owned).into();
+    fn phrases_are_found_at_the_beginning() {
         let mut paraphrases = Paraphrases::default();
-        paraphrases.add("a lot of", "many", &wanted);
-        paraphrases.add("a lot of", "numerous", &wanted);
-        paraphrases.add("a", "many", &wanted);
+        paraphrases.add("a lot of", "many");
+        paraphrases.add("a", "many");
+        paraphrases.add("", "nothing");
         let words = ["a", "lot", "of", "x"].map(str::to_owned);
         let found = paraphrases.starting(&paraphrases.numbers(&words));
         assert_eq!(found.iter().map(|(length, _)| *length).collect::<Vec<_>>(), [1, 3]);

@@ -33,7 +33,8 @@ fn likely_address(s: &Scan, at: usize) -> Option<usize> {
     let signs = "\"<>|.!?(){},";
     let is_www = s.has(at, "www.").is_some();
     // Without `www.` no name has digits, capitals or signs.
-    let is_inside = |c: char| !is_blank_or(c, signs) && (is_www || !matches!(c, ','..='_' | '`' | '\'' | '$'));
+    let is_inside =
+        |c: char| !is_blank_or(c, signs) && (is_www || !matches!(c, ','..='_' | '`' | '\'' | '$'));
     let start = at + if is_www { 4 } else { 0 };
     let (mut end, mut site) = (start, None);
     loop {
@@ -50,7 +51,8 @@ fn likely_address(s: &Scan, at: usize) -> Option<usize> {
         end += name + 1;
     }
     let site = site?;
-    let tail = path(s, site + 1, |c| !is_blank_or(c, "\"<>|()"), |c| !ends_address(c)).filter(|_| s.at(site) == '/');
+    let tail =
+        path(s, site + 1, |c| !is_blank_or(c, "\"<>|()"), |c| !ends_address(c)).filter(|_| s.at(site) == '/');
     Some(site - at + tail.map_or(0, |tail| tail + 1))
 }
 
@@ -93,4 +95,3 @@ fn host_end(s: &Scan, at: usize, limit: usize) -> Option<usize> {
     }
     (end > at).then_some(end)
 }
-

@@ -81,10 +81,13 @@ fn word(s: &Scan, at: usize) -> Option<Piece> {
 
 fn apostrophised_word(s: &Scan, at: usize) -> Option<Piece> {
     let known = words::apostrophised().filter_map(|word| s.has_in_any_case(at, word));
-    let candidates = [known.max(), around_n(s, at), one_letter(s, at), foreign(s, at), vowels(s, at), years(s, at)];
+    let candidates =
+        [known.max(), around_n(s, at), one_letter(s, at), foreign(s, at), vowels(s, at), years(s, at)];
     // Of `y'all` the first two characters are a token.
     match s.at(at) {
-        'y' | 'Y' if s.is(at + 1, is_apostrophe) && s.is(at + 2, is_letter) => Some(Piece::take(2)?.looking(1)),
+        'y' | 'Y' if s.is(at + 1, is_apostrophe) && s.is(at + 2, is_letter) => {
+            Some(Piece::take(2)?.looking(1))
+        }
         _ => Piece::take(candidates.into_iter().flatten().max()?),
     }
 }
@@ -197,7 +200,8 @@ fn written_fraction(s: &Scan, at: usize) -> Option<Piece> {
     };
     let whole = s.run(at, is_digit);
     let mixed = matches!(s.at(at + whole), '-' | ' ' | '\u{a0}') && (1..=4).contains(&whole);
-    let length = mixed.then(|| plain(at + whole + 1)).flatten().map_or_else(|| plain(at), |l| Some(whole + 1 + l))?;
+    let length =
+        mixed.then(|| plain(at + whole + 1)).flatten().map_or_else(|| plain(at), |l| Some(whole + 1 + l))?;
     let text = s.text(at..at + length).replace(' ', "\u{a0}");
     Some(Piece::take(length)?.with(text))
 }
@@ -225,7 +229,8 @@ fn slashed_word(s: &Scan, at: usize) -> Option<Piece> {
 
 fn abbreviation(s: &Scan, at: usize) -> Option<Piece> {
     let letters = s.run(at, |c| c.is_ascii_alphabetic());
-    let degree = s.initials(at + letters + 1, 1).filter(|l| *l == 2 && s.at(at + letters) == '.').map(|_| letters + 2);
+    let degree =
+        s.initials(at + letters + 1, 1).filter(|l| *l == 2 && s.at(at + letters) == '.').map(|_| letters + 2);
     for length in [degree.unwrap_or(letters), letters] {
         let word = s.lower(at..at + length);
         let dot = s.at(at + length) == '.';
@@ -262,7 +267,8 @@ fn initials(s: &Scan, at: usize) -> Option<Piece> {
 
 /// `'55` by itself.
 fn decade(s: &Scan, at: usize) -> Option<Piece> {
-    let fits = s.is(at, is_apostrophe) && s.run(at + 1, |c| c.is_ascii_digit()) == 2 && is_space(s.at(at + 3));
+    let fits =
+        s.is(at, is_apostrophe) && s.run(at + 1, |c| c.is_ascii_digit()) == 2 && is_space(s.at(at + 3));
     if fits { Some(Piece::take(3)?.looking(1)) } else { None }
 }
 
@@ -296,7 +302,8 @@ fn hyphened_word(s: &Scan, at: usize) -> Option<Piece> {
 /// `5ft`, `snake_case`, `d'Avignon`, `x-O'Brien`.
 fn joined_word(s: &Scan, at: usize) -> Option<Piece> {
     let part = |at: usize| {
-        let name = s.is(at, |c| matches!(c, 'd' | 'D' | 'o' | 'O' | 'l' | 'L')) && s.is(at + 1, is_like_apostrophe);
+        let name =
+            s.is(at, |c| matches!(c, 'd' | 'D' | 'o' | 'O' | 'l' | 'L')) && s.is(at + 1, is_like_apostrophe);
         let letters = if name { s.run(at + 2, is_alphanumeric) } else { 0 };
         // One character belongs to the beginning, so two must follow the apostrophe.
         if letters >= 2 { letters + 2 } else { s.run(at, is_alphanumeric) }
@@ -315,7 +322,8 @@ fn joined_word(s: &Scan, at: usize) -> Option<Piece> {
 
 /// Takes the dot along that stands before a comma or the like.
 fn with_dot(s: &Scan, at: usize, length: usize) -> Option<Piece> {
-    let has_dot = length > 0 && s.at(at + length) == '.' && matches!(s.at(at + length + 1), ',' | ';' | ':' | '、');
+    let has_dot =
+        length > 0 && s.at(at + length) == '.' && matches!(s.at(at + length + 1), ',' | ';' | ':' | '、');
     if has_dot { Some(Piece::take(length + 1)?.looking(1)) } else { Piece::take(length) }
 }
 
@@ -334,6 +342,9 @@ fn capitals_joined(s: &Scan, at: usize) -> Option<Piece> {
         length += sign + more;
         parts += 1;
     }
-    if parts > 1 { Some(Piece::take(length)?.with(s.text(at..at + length).replace("&amp;", "&"))) } else { None }
+    if parts > 1 {
+        Some(Piece::take(length)?.with(s.text(at..at + length).replace("&amp;", "&")))
+    } else {
+        None
+    }
 }
-

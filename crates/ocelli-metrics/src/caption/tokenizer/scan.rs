@@ -49,7 +49,7 @@ pub(super) fn is_letter(c: char) -> bool {
 }
 
 pub(super) fn is_digit(c: char) -> bool {
-    c.is_ascii_digit() || c.is_numeric() && c.to_digit(10).is_some()
+    c.is_ascii_digit()
 }
 
 pub(super) fn is_word_character(c: char) -> bool {
@@ -184,7 +184,8 @@ impl Scan {
 
     /// Length of letters with a dot after each, if there are at least `least`.
     pub(super) fn initials(&self, at: usize, least: usize) -> Option<usize> {
-        let is_initial = |i: usize| self.is(at + 2 * i, |c| c.is_ascii_alphabetic()) && self.at(at + 2 * i + 1) == '.';
+        let is_initial =
+            |i: usize| self.is(at + 2 * i, |c| c.is_ascii_alphabetic()) && self.at(at + 2 * i + 1) == '.';
         let letters = (0..).take_while(|&i| is_initial(i)).count();
         (letters >= least).then_some(2 * letters)
     }
@@ -193,4 +194,3 @@ impl Scan {
         self.text(range).to_lowercase()
     }
 }
-

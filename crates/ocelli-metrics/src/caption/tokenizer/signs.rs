@@ -149,7 +149,9 @@ pub(super) fn face(s: &Scan, at: usize) -> Option<Piece> {
     }
     let is_eye = |at: usize| s.is(at, |c| matches!(c, '-' | '^' | 'x' | '=' | '~' | '<' | '>' | '\''));
     let bare = is_eye(at) && s.at(at + 1) == '_' && is_eye(at + 2);
-    let in_brackets = |length: usize| s.at(at) == '(' && is_eye(at + 1) && is_eye(at + length - 2) && s.at(at + length - 1) == ')';
+    let in_brackets = |length: usize| {
+        s.at(at) == '(' && is_eye(at + 1) && is_eye(at + length - 2) && s.at(at + length - 1) == ')'
+    };
     let length = match () {
         () if bare => 3,
         () if in_brackets(4) => 4,

@@ -8,7 +8,10 @@ fn contractions_are_cut() {
 
 #[test]
 fn brackets_stay() {
-    assert_eq!(tokenize("a dog (outdoors) [x] {y}"), "a dog -lrb- outdoors -rrb- -lsb- x -rsb- -lcb- y -rcb-");
+    assert_eq!(
+        tokenize("a dog (outdoors) [x] {y}"),
+        "a dog -lrb- outdoors -rrb- -lsb- x -rsb- -lcb- y -rcb-"
+    );
 }
 
 #[test]

@@ -3,20 +3,20 @@
 /// Abbreviations that keep their dot however they are capitalised: months, days, states, companies, units. What follows
 /// them is looked at.
 const ABBREVIATIONS: &[&str] = &[
-    "al", "ala", "apr", "ariz", "assn", "aug", "bancorp", "bhd", "bldg", "bros", "calif", "co", "colo", "conn",
-    "corp", "cos", "ct", "dak", "dec", "esq", "est", "etc", "ext", "feb", "fla", "fri", "ga", "inc", "ind", "intl",
-    "jan", "jr", "jul", "jun", "kan", "kans", "ky", "ltd", "mar", "md", "mich", "minn", "mo", "mon", "mont", "neb",
-    "nev", "nov", "oct", "okla", "penn", "plc", "rt", "sep", "sept", "seq", "sq", "sys", "tel", "tenn", "thu",
-    "thurs", "tue", "tues", "univ", "va", "vt", "wed", "wis", "wisc", "wyo",
+    "al", "ala", "apr", "ariz", "assn", "aug", "bancorp", "bhd", "bldg", "bros", "calif", "co", "colo",
+    "conn", "corp", "cos", "ct", "dak", "dec", "esq", "est", "etc", "ext", "feb", "fla", "fri", "ga", "inc",
+    "ind", "intl", "jan", "jr", "jul", "jun", "kan", "kans", "ky", "ltd", "mar", "md", "mich", "minn", "mo",
+    "mon", "mont", "neb", "nev", "nov", "oct", "okla", "penn", "plc", "rt", "sep", "sept", "seq", "sq",
+    "sys", "tel", "tenn", "thu", "thurs", "tue", "tues", "univ", "va", "vt", "wed", "wis", "wisc", "wyo",
 ];
 
 /// The same of titles and places, of which what follows is not looked at.
 const TITLES: &[&str] = &[
-    "adj", "adm", "adv", "alex", "assoc", "asst", "atty", "attys", "ave", "blvd", "brig", "capt", "cf", "cie",
-    "cmdr", "col", "comdr", "cpl", "dept", "det", "dr", "drs", "elec", "ens", "ft", "gen", "gov", "govs", "hon",
-    "insp", "invt", "jos", "lieut", "lt", "maj", "messrs", "mfg", "mlle", "mme", "mr", "mrs", "ms", "msgr", "mt",
-    "mtg", "natl", "pfc", "ph", "pres", "prof", "profs", "pvt", "rd", "rep", "reps", "rev", "sen", "sens", "sfc",
-    "sgt", "spc", "sr", "st", "ste", "supt", "supts", "treas", "vs", "wm",
+    "adj", "adm", "adv", "alex", "assoc", "asst", "atty", "attys", "ave", "blvd", "brig", "capt", "cf",
+    "cie", "cmdr", "col", "comdr", "cpl", "dept", "det", "dr", "drs", "elec", "ens", "ft", "gen", "gov",
+    "govs", "hon", "insp", "invt", "jos", "lieut", "lt", "maj", "messrs", "mfg", "mlle", "mme", "mr", "mrs",
+    "ms", "msgr", "mt", "mtg", "natl", "pfc", "ph", "pres", "prof", "profs", "pvt", "rd", "rep", "reps",
+    "rev", "sen", "sens", "sfc", "sgt", "spc", "sr", "st", "ste", "supt", "supts", "treas", "vs", "wm",
 ];
 
 /// States whose abbreviation is also a common word: only with a capital.
@@ -30,15 +30,74 @@ const DEGREES: &[&str] = &["ed.d", "ph.d"];
 
 /// Words after which a single letter and its dot are the end of a sentence.
 const BEGINNINGS: &[&str] = &[
-    "A", "About", "According", "Additionally", "After", "An", "As", "At", "But", "Did", "During", "Earlier", "He", "Her",
-    "Here", "How", "However", "If", "In", "It", "Last", "Many", "More", "Mr.", "Ms.", "Now", "Once", "One", "Other",
-    "Our", "She", "Since", "So", "Some", "Such", "That", "The", "Their", "Then", "There", "These", "They", "This", "We",
-    "What", "When", "While", "Who", "Why", "Yet", "You",
+    "A",
+    "About",
+    "According",
+    "Additionally",
+    "After",
+    "An",
+    "As",
+    "At",
+    "But",
+    "Did",
+    "During",
+    "Earlier",
+    "He",
+    "Her",
+    "Here",
+    "How",
+    "However",
+    "If",
+    "In",
+    "It",
+    "Last",
+    "Many",
+    "More",
+    "Mr.",
+    "Ms.",
+    "Now",
+    "Once",
+    "One",
+    "Other",
+    "Our",
+    "She",
+    "Since",
+    "So",
+    "Some",
+    "Such",
+    "That",
+    "The",
+    "Their",
+    "Then",
+    "There",
+    "These",
+    "They",
+    "This",
+    "We",
+    "What",
+    "When",
+    "While",
+    "Who",
+    "Why",
+    "Yet",
+    "You",
 ];
 
 /// Words with an apostrophe of their own, written with `'`.
-const WITH_APOSTROPHE: &[&str] =
-    &["c'mon", "e'er", "ev'ry", "li'l", "nat'l", "ne'er", "nor'easter", "o'er", "o'o", "s'mores", "cap'n", "c'est"];
+const WITH_APOSTROPHE: &[&str] = &[
+    "c'mon",
+    "e'er",
+    "ev'ry",
+    "li'l",
+    "nat'l",
+    "ne'er",
+    "nor'easter",
+    "o'er",
+    "o'o",
+    "s'mores",
+    "cap'n",
+    "c'est",
+];
 
 /// Words that end in an apostrophe.
 const ENDING_IN_APOSTROPHE: &[&str] = &["dunkin'", "ol'", "somethin'"];
@@ -60,14 +119,15 @@ const TWO_IN_ONE: &[(&str, usize)] = &[
 
 /// Tokens that no rule would make.
 const AS_THEY_ARE: &[&str] = &[
-    "c++", "c#", "f#", "pro-", "anti-", "C.D.s", "S&P-500", "S&Ls", "-lrb-", "-rrb-", "-lcb-", "-rcb-", "-lsb-", "-rsb-",
+    "c++", "c#", "f#", "pro-", "anti-", "C.D.s", "S&P-500", "S&Ls", "-lrb-", "-rrb-", "-lcb-", "-rcb-",
+    "-lsb-", "-rsb-",
 ];
 
 /// Endings of names of files.
 const FILE_ENDINGS: &[&str] = &[
-    "bat", "bmp", "c", "cgi", "class", "cpp", "dll", "doc", "docx", "exe", "gif", "gz", "h", "htm", "html", "jar", "java",
-    "jpeg", "jpg", "mov", "mp3", "pdf", "php", "pl", "png", "ppt", "ps", "py", "sql", "tar", "txt", "wav", "x", "xml",
-    "zip",
+    "bat", "bmp", "c", "cgi", "class", "cpp", "dll", "doc", "docx", "exe", "gif", "gz", "h", "htm", "html",
+    "jar", "java", "jpeg", "jpg", "mov", "mp3", "pdf", "php", "pl", "png", "ppt", "ps", "py", "sql", "tar",
+    "txt", "wav", "x", "xml", "zip",
 ];
 
 /// Whether `word`, given without its dot and in lower case, is an abbreviation; `capital` says whether it had one.
@@ -119,6 +179,11 @@ mod tests {
 
     #[test]
     fn lists_are_sorted() {
-        assert!(ABBREVIATIONS.is_sorted() && TITLES.is_sorted() && CAPITALISED.is_sorted() && BEGINNINGS.is_sorted());
+        assert!(
+            ABBREVIATIONS.is_sorted()
+                && TITLES.is_sorted()
+                && CAPITALISED.is_sorted()
+                && BEGINNINGS.is_sorted()
+        );
     }
 }
