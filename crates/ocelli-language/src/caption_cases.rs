@@ -1,13 +1,13 @@
 //! What reference cases of caption evaluators have in common: their config, tables, outputs.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use ocelli_data::annotations::meteor_tables::read_meteor_tables;
 use ocelli_method::{Array, Replay, ReplayError};
 use ocelli_metrics::MetricError;
-use ocelli_metrics::caption::meteor::{Meteor, MeteorOptions, MeteorTables, vocabulary};
+use ocelli_metrics::caption::meteor::{Meteor, MeteorMode, MeteorOptions, MeteorTables, vocabulary};
 
 /// The resource that METEOR's synonyms and paraphrases come under.
 const TABLES: &str = "meteor_tables";
@@ -21,6 +21,14 @@ pub(crate) fn refused(error: MetricError) -> ReplayError {
 
 pub(crate) fn floats(values: impl IntoIterator<Item = f64>) -> Array {
     Array::vector_f64(values)
+}
+
+/// METEOR's function words: cases list those that occur in their sentences, but METEOR cuts words again, and what it
+/// makes of them (the `'` of `man 's`) is looked up in its own list.
+pub(crate) fn function_words(listed: BTreeSet<String>) -> BTreeSet<String> {
+    let mut words = MeteorOptions::english(MeteorMode::Exact).function_words;
+    words.extend(listed);
+    words
 }
 
 /// METEOR over these units, with the user's tables if a stage needs them.

@@ -12,7 +12,7 @@ use ocelli_metrics::caption::spice::spice_of_tuples;
 use ocelli_metrics::caption::tokenizer::tokenize;
 use serde::Deserialize;
 
-use crate::caption_cases::{Units, floats, meteor, refused};
+use crate::caption_cases::{Units, floats, function_words, meteor, refused};
 
 /// The method's components.
 pub(super) const COMPONENTS: &[Component] = &[
@@ -119,7 +119,7 @@ fn meteor_scores(case: &Replay<'_>) -> Result<Outputs, ReplayError> {
         beta: c.beta,
         gamma: c.gamma,
         delta: c.delta,
-        function_words: c.function_words,
+        function_words: function_words(c.function_words),
     };
     let meteor = meteor(case, options, &units(c.tokenized_candidates, c.tokenized_references)?)?;
     let rows: Vec<f64> = meteor.records().iter().flat_map(|stats| stats.to_row()).collect();

@@ -10,7 +10,7 @@ use ocelli_metrics::caption::rouge::Rouge;
 use ocelli_metrics::caption::tokenizer::tokenize;
 use serde::Deserialize;
 
-use crate::caption_cases::{Units, floats, has_tables, meteor, refused};
+use crate::caption_cases::{Units, floats, function_words, has_tables, meteor, refused};
 
 /// The method's components.
 pub(super) const COMPONENTS: &[Component] =
@@ -74,7 +74,7 @@ fn evaluate(case: &Replay<'_>) -> Result<Outputs, ReplayError> {
         cider.push(candidate, references).map_err(refused)?;
     }
     let meteor_of = |mode| -> Result<f64, ReplayError> {
-        let function_words = config.function_words.clone();
+        let function_words = function_words(config.function_words.clone());
         let options = MeteorOptions { function_words, ..MeteorOptions::english(mode) };
         Ok(100.0 * meteor(case, options, &units)?.scores().map_err(refused)?.corpus)
     };
