@@ -26,6 +26,7 @@
 //! | [`direction`] | is this the same direction? |
 //! | [`enhance`] | how close does this picture come to its reference? PSNR, SSIM |
 //! | [`detection`] | where are the objects? average precision of boxes, masks and keypoints (COCO, LVIS) |
+//! | [`caption`] | does a sentence say of a picture what people say? BLEU, ROUGE-L, CIDEr, METEOR, SPICE |
 //! | [`confidence`] | how sure is such a number? seeded bootstrap |
 //!
 //! [`similarity`], [`average_precision`], [`mask`] and [`matrix`] are the shared parts. The crate reads no files and knows no
@@ -47,6 +48,7 @@
 //! ```
 
 pub mod average_precision;
+pub mod caption;
 mod check;
 pub mod class_center;
 pub mod classification;

@@ -2,9 +2,11 @@
 
 pub mod activitynet;
 pub mod caption_table;
+pub mod captions;
 pub mod charades_cg;
 pub mod charades_sta;
 pub mod coco;
+pub mod coco_captions;
 pub mod columns;
 pub mod detection;
 pub mod folder;
@@ -17,7 +19,9 @@ pub mod lfw;
 pub mod list;
 pub mod liveness;
 pub mod lvis;
+pub mod meteor_tables;
 pub mod mpii;
+pub mod msrvtt;
 pub mod npy;
 pub mod reid;
 pub mod split;
