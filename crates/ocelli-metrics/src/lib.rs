@@ -66,6 +66,7 @@ pub mod reid;
 pub mod roc;
 pub mod segmentation;
 pub mod similarity;
+pub mod tracking;
 
 pub use error::MetricError;
 pub use matrix::Matrix;
