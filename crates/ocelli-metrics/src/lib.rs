@@ -25,6 +25,8 @@
 //! | [`nearest_neighbours`] | retrieval by inner products: recall of approximate search |
 //! | [`direction`] | is this the same direction? |
 //! | [`enhance`] | how close does this picture come to its reference? PSNR, SSIM |
+//! | [`tracking`] | does the box follow the object? success, precision, AO; CLEAR, identity, HOTA |
+//! | [`flow`] | how far are motion vectors from the truth? EPE, Fl |
 //! | [`confidence`] | how sure is such a number? seeded bootstrap |
 //!
 //! [`similarity`], [`average_precision`] and [`matrix`] are the shared parts. The crate reads no files and knows no
@@ -51,6 +53,7 @@ mod error;
 mod evenly_spaced;
 pub mod face_parsing;
 pub mod few_shot;
+pub mod flow;
 pub mod hashing;
 pub mod identification;
 pub mod ijb;

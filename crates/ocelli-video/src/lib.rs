@@ -2,10 +2,12 @@
 //!
 //! One folder a method. Where only a method's evaluator is there so far, its card says so.
 
+pub mod arflow;
 pub mod dcgn;
 pub mod teinet;
+pub mod utt;
 
 use ocelli_method::Method;
 
 /// The methods of this field.
-pub const METHODS: &[&Method] = &[&dcgn::METHOD, &teinet::METHOD];
+pub const METHODS: &[&Method] = &[&arflow::METHOD, &dcgn::METHOD, &teinet::METHOD, &utt::METHOD];

@@ -1,17 +1,21 @@
 //! Who or what is in a picture: readers of the field's annotation formats, a file a format.
 
 pub mod columns;
+pub mod flo;
 pub mod folder;
 pub mod ijb;
 pub mod imglab;
+pub mod kitti_flow;
 pub mod label_map;
 pub mod lfw;
 pub mod list;
 pub mod liveness;
+pub mod mot;
 pub mod mpii;
 pub mod npy;
 pub mod reid;
 pub mod split;
+pub mod track_boxes;
 pub mod vecs;
 pub mod youtube8m;
 

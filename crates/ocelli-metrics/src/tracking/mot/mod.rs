@@ -24,6 +24,7 @@ mod clear;
 mod hota;
 mod identity;
 mod motmetrics;
+mod preprocess;
 mod sequence;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ pub use clear::Clear;
 pub use hota::{ALPHAS, Hota, HotaReport};
 pub use identity::Identity;
 pub use motmetrics::Motmetrics;
+pub use preprocess::{TruthRow, pedestrians};
 pub use sequence::{BoxRow, Sequence};
 
 /// What TrackEval calls `eps`.

@@ -116,7 +116,7 @@ fn fill(
 }
 
 /// Intersection over union of continuous boxes; 0 where both are empty.
-fn iou(a: &[f64; 4], b: &[f64; 4]) -> f64 {
+pub(super) fn iou(a: &[f64; 4], b: &[f64; 4]) -> f64 {
     let side = |k: usize| ((a[k] + a[k + 2]).min(b[k] + b[k + 2]) - a[k].max(b[k])).max(0.0);
     let shared = side(0) * side(1);
     let union = a[2] * a[3] + b[2] * b[3] - shared;
