@@ -140,4 +140,16 @@ pub enum MetricError {
         /// Its number.
         id: i64,
     },
+    /// An object or track that is twice in one frame.
+    #[error("{name}[{index}]: id {id} is already in frame {frame}; an id may occur once a frame")]
+    DuplicateId {
+        /// The input.
+        name: &'static str,
+        /// The row.
+        index: usize,
+        /// The id.
+        id: i64,
+        /// The frame's number.
+        frame: i64,
+    },
 }

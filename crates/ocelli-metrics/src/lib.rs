@@ -27,6 +27,8 @@
 //! | [`enhance`] | how close does this picture come to its reference? PSNR, SSIM |
 //! | [`detection`] | where are the objects? average precision of boxes, masks and keypoints (COCO, LVIS) |
 //! | [`caption`] | does a sentence say of a picture what people say? BLEU, ROUGE-L, CIDEr, METEOR, SPICE |
+//! | [`tracking`] | does the box follow the object? success, precision, AO; CLEAR, identity, HOTA |
+//! | [`flow`] | how far are motion vectors from the truth? EPE, Fl |
 //! | [`confidence`] | how sure is such a number? seeded bootstrap |
 //!
 //! [`similarity`], [`average_precision`], [`mask`] and [`matrix`] are the shared parts. The crate reads no files and knows no
@@ -60,6 +62,7 @@ mod error;
 mod evenly_spaced;
 pub mod face_parsing;
 pub mod few_shot;
+pub mod flow;
 pub mod grounding;
 pub mod hashing;
 pub mod identification;
@@ -81,6 +84,7 @@ pub mod segment;
 pub mod segmentation;
 pub mod similarity;
 pub mod temporal_detection;
+pub mod tracking;
 
 pub use error::MetricError;
 pub use matrix::Matrix;

@@ -3,14 +3,23 @@
 //! One folder a method. Where only a method's evaluator is there so far, its card says so.
 
 pub mod anet2020_tal;
+pub mod arflow;
 pub mod dbg;
 pub mod dcgn;
 mod moments;
 pub mod teinet;
 pub mod tel;
+pub mod utt;
 
 use ocelli_method::Method;
 
 /// The methods of this field.
-pub const METHODS: &[&Method] =
-    &[&anet2020_tal::METHOD, &dbg::METHOD, &dcgn::METHOD, &teinet::METHOD, &tel::METHOD];
+pub const METHODS: &[&Method] = &[
+    &anet2020_tal::METHOD,
+    &arflow::METHOD,
+    &dbg::METHOD,
+    &dcgn::METHOD,
+    &teinet::METHOD,
+    &tel::METHOD,
+    &utt::METHOD,
+];

@@ -1,0 +1,113 @@
+//! CLEAR (Bernardin and Stiefelhagen 2008) as TrackEval counts it.
+
+use serde::Serialize;
+
+use super::EPS;
+use super::sequence::{Frame, Sequence};
+use crate::tracking::assignment::least_cost;
+
+/// Sums by TrackEval's CLEAR matching.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Clear {
+    /// Matched boxes.
+    pub tp: u64,
+    /// Predictions without a match.
+    pub fp: u64,
+    /// Truth boxes without a match.
+    pub fn_: u64,
+    /// Matches with another prediction than the object's last.
+    pub idsw: u64,
+    /// Times a track is taken up again.
+    pub frag: u64,
+    /// Tracks matched in more than 0.8 of their frames.
+    pub mostly_tracked: u64,
+    /// Tracks matched in 0.2 to 0.8 of their frames.
+    pub partially_tracked: u64,
+    /// Tracks matched in less than 0.2 of their frames.
+    pub mostly_lost: u64,
+    /// Sum of IoU over matches.
+    pub overlap: f64,
+}
+
+/// How much more a pair of the previous frame counts than any overlap.
+const KEPT: f64 = 1000.0;
+
+impl Clear {
+    pub(super) fn new(sequence: &Sequence, frames: &[Frame], threshold: f64) -> Self {
+        let mut sums = Self::default();
+        let objects = sequence.objects();
+        let (mut last, mut previous) = (vec![None; objects], vec![None; objects]);
+        let (mut begun, mut matched) = (vec![0u64; objects], vec![0u64; objects]);
+        for frame in frames {
+            if frame.truth.is_empty() || frame.pred.is_empty() {
+                sums.fp += frame.pred.len() as u64;
+                sums.fn_ += frame.truth.len() as u64;
+                continue;
+            }
+            let pairs = pairs(frame, threshold, &previous);
+            let before = std::mem::replace(&mut previous, vec![None; objects]);
+            for &(row, column) in &pairs {
+                let (object, track) = (frame.truth[row], frame.pred[column]);
+                sums.idsw += u64::from(last[object].is_some_and(|t| t != track));
+                sums.overlap += frame.iou(row, column);
+                matched[object] += 1;
+                begun[object] += u64::from(before[object].is_none());
+                last[object] = Some(track);
+                previous[object] = Some(track);
+            }
+            sums.tp += pairs.len() as u64;
+            sums.fn_ += (frame.truth.len() - pairs.len()) as u64;
+            sums.fp += (frame.pred.len() - pairs.len()) as u64;
+        }
+        sums.frag = begun.iter().map(|n| n.saturating_sub(1)).sum();
+        for (matched, frames) in matched.iter().zip(sequence.object_frames()) {
+            let share = *matched as f64 / frames as f64;
+            match share {
+                s if s > 0.8 => sums.mostly_tracked += 1,
+                s if s >= 0.2 => sums.partially_tracked += 1,
+                _ => sums.mostly_lost += 1,
+            }
+        }
+        sums
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.tp += other.tp;
+        self.fp += other.fp;
+        self.fn_ += other.fn_;
+        self.idsw += other.idsw;
+        self.frag += other.frag;
+        self.mostly_tracked += other.mostly_tracked;
+        self.partially_tracked += other.partially_tracked;
+        self.mostly_lost += other.mostly_lost;
+        self.overlap += other.overlap;
+    }
+
+    /// `(TP - FP - IDSW) / (TP + FN)`.
+    pub fn mota(&self) -> f64 {
+        (self.tp as f64 - self.fp as f64 - self.idsw as f64) / ((self.tp + self.fn_).max(1) as f64)
+    }
+
+    /// Mean overlap of matches.
+    pub fn motp(&self) -> f64 {
+        self.overlap / self.tp.max(1) as f64
+    }
+}
+
+/// The pairs of a frame: the assignment of largest overlap, those of the previous frame above all others.
+fn pairs(frame: &Frame, threshold: f64, previous: &[Option<usize>]) -> Vec<(usize, usize)> {
+    let score = |row: usize, column: usize| {
+        let iou = frame.iou(row, column);
+        if iou < threshold - EPS {
+            return 0.0;
+        }
+        let kept = previous[frame.truth[row]] == Some(frame.pred[column]);
+        iou + if kept { KEPT } else { 0.0 }
+    };
+    let columns = frame.pred.len();
+    let costs: Vec<f64> =
+        (0..frame.truth.len()).flat_map(|r| (0..columns).map(move |c| -score(r, c))).collect();
+    let mut pairs = least_cost(&costs, frame.truth.len(), columns);
+    pairs.retain(|&(r, c)| -costs[r * columns + c] > EPS);
+    pairs
+}

@@ -1,0 +1,182 @@
+//! HOTA (Luiten et al., IJCV 2021): detection and association, each at nineteen overlaps.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::EPS;
+use super::sequence::{Frame, Sequence};
+use crate::tracking::assignment::least_cost;
+
+/// Number of overlap thresholds: 0.05, 0.1 … 0.95.
+pub const ALPHAS: usize = 19;
+
+type PerAlpha = [f64; ALPHAS];
+
+/// Sums by HOTA's matching, at each threshold.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Hota {
+    /// Matched boxes.
+    pub tp: PerAlpha,
+    /// Predictions without a match.
+    pub fp: PerAlpha,
+    /// Truth boxes without a match.
+    pub fn_: PerAlpha,
+    /// Sum over matches of the overlap.
+    pub overlap: PerAlpha,
+    /// Sum over matches of their tracks' association: accuracy, recall, precision.
+    pub association: [PerAlpha; 3],
+}
+
+/// The measures at each threshold.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HotaReport {
+    /// `sqrt(DetA AssA)`.
+    pub hota: PerAlpha,
+    /// Detection accuracy.
+    pub det_a: PerAlpha,
+    /// Detection recall.
+    pub det_re: PerAlpha,
+    /// Detection precision.
+    pub det_pr: PerAlpha,
+    /// Association accuracy.
+    pub ass_a: PerAlpha,
+    /// Association recall.
+    pub ass_re: PerAlpha,
+    /// Association precision.
+    pub ass_pr: PerAlpha,
+    /// Mean overlap of matches.
+    pub loc_a: PerAlpha,
+}
+
+impl Default for Hota {
+    fn default() -> Self {
+        let zero = [0.0; ALPHAS];
+        Self { tp: zero, fp: zero, fn_: zero, overlap: zero, association: [zero; 3] }
+    }
+}
+
+fn alpha(k: usize) -> f64 {
+    0.05 * (k + 1) as f64
+}
+
+impl Hota {
+    pub(super) fn new(sequence: &Sequence, frames: &[Frame]) -> Self {
+        let mut sums = Self::default();
+        let (object_frames, track_frames) = (sequence.object_frames(), sequence.track_frames());
+        let alignment = alignment(frames, &object_frames, &track_frames);
+        // Frames in which a pair of tracks is matched, at each threshold.
+        let mut together: BTreeMap<(usize, usize), [u32; ALPHAS]> = BTreeMap::new();
+        for frame in frames {
+            sums.add_frame(frame, &alignment, &mut together);
+        }
+        for ((object, track), counts) in together {
+            let (n, m) = (object_frames[object] as f64, track_frames[track] as f64);
+            for (k, count) in counts.into_iter().enumerate() {
+                let square = f64::from(count) * f64::from(count);
+                let denominators = [n + m - f64::from(count), n, m];
+                for (sum, denominator) in sums.association.iter_mut().zip(denominators) {
+                    sum[k] += square / denominator.max(1.0);
+                }
+            }
+        }
+        sums
+    }
+
+    fn add_frame(
+        &mut self,
+        frame: &Frame,
+        alignment: &BTreeMap<(usize, usize), f64>,
+        together: &mut BTreeMap<(usize, usize), [u32; ALPHAS]>,
+    ) {
+        let (rows, columns) = (frame.truth.len(), frame.pred.len());
+        let score = |row: usize, column: usize| {
+            let iou = frame.iou(row, column);
+            if iou == 0.0 {
+                return 0.0;
+            }
+            alignment.get(&(frame.truth[row], frame.pred[column])).copied().unwrap_or(0.0) * iou
+        };
+        let costs: Vec<f64> = (0..rows).flat_map(|r| (0..columns).map(move |c| -score(r, c))).collect();
+        let mut matched = [0u32; ALPHAS];
+        for (row, column) in least_cost(&costs, rows, columns) {
+            let iou = frame.iou(row, column);
+            if iou < alpha(0) - EPS {
+                continue;
+            }
+            let counts = together.entry((frame.truth[row], frame.pred[column])).or_default();
+            for k in (0..ALPHAS).take_while(|&k| iou >= alpha(k) - EPS) {
+                counts[k] += 1;
+                matched[k] += 1;
+                self.overlap[k] += iou;
+            }
+        }
+        for (k, matched) in matched.into_iter().enumerate() {
+            self.tp[k] += f64::from(matched);
+            self.fn_[k] += rows as f64 - f64::from(matched);
+            self.fp[k] += columns as f64 - f64::from(matched);
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        let mine = [&mut self.tp, &mut self.fp, &mut self.fn_, &mut self.overlap];
+        let theirs = [&other.tp, &other.fp, &other.fn_, &other.overlap];
+        let pairs = mine.into_iter().zip(theirs).chain(self.association.iter_mut().zip(&other.association));
+        for (mine, theirs) in pairs {
+            mine.iter_mut().zip(theirs).for_each(|(a, b)| *a += b);
+        }
+    }
+
+    /// The measures. Over several sequences, association is averaged by true positives.
+    pub fn report(&self) -> HotaReport {
+        let per = |of: &dyn Fn(usize) -> f64| std::array::from_fn::<f64, ALPHAS, _>(of);
+        let (tp, fp, fn_) = (&self.tp, &self.fp, &self.fn_);
+        let det_a = per(&|k| tp[k] / (tp[k] + fn_[k] + fp[k]).max(1.0));
+        let associated = |part: usize| per(&|k| self.association[part][k] / tp[k].max(1.0));
+        let ass_a = associated(0);
+        HotaReport {
+            hota: per(&|k| (det_a[k] * ass_a[k]).sqrt()),
+            det_a,
+            det_re: per(&|k| tp[k] / (tp[k] + fn_[k]).max(1.0)),
+            det_pr: per(&|k| tp[k] / (tp[k] + fp[k]).max(1.0)),
+            ass_a,
+            ass_re: associated(1),
+            ass_pr: associated(2),
+            loc_a: per(&|k| self.overlap[k].max(1e-10) / tp[k].max(1e-10)),
+        }
+    }
+}
+
+impl HotaReport {
+    /// The mean over thresholds of a measure.
+    pub fn mean(of: &PerAlpha) -> f64 {
+        of.iter().sum::<f64>() / ALPHAS as f64
+    }
+}
+
+/// How well each pair of tracks agrees over the whole sequence: overlap, shared among a frame's candidates, summed, over
+/// the frames of both.
+fn alignment(frames: &[Frame], objects: &[u64], tracks: &[u64]) -> BTreeMap<(usize, usize), f64> {
+    let mut sums: BTreeMap<(usize, usize), f64> = BTreeMap::new();
+    for frame in frames {
+        let columns = frame.pred.len();
+        let mut column_sums = vec![0.0; columns];
+        for row in 0..frame.truth.len() {
+            column_sums.iter_mut().enumerate().for_each(|(c, sum)| *sum += frame.iou(row, c));
+        }
+        for (row, &object) in frame.truth.iter().enumerate() {
+            let row_sum: f64 = (0..columns).map(|c| frame.iou(row, c)).sum();
+            for (column, &track) in frame.pred.iter().enumerate() {
+                let iou = frame.iou(row, column);
+                let denominator = column_sums[column] + row_sum - iou;
+                if iou > 0.0 && denominator > EPS {
+                    *sums.entry((object, track)).or_default() += iou / denominator;
+                }
+            }
+        }
+    }
+    for ((object, track), sum) in &mut sums {
+        *sum /= objects[*object] as f64 + tracks[*track] as f64 - *sum;
+    }
+    sums
+}
