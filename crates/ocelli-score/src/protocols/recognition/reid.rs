@@ -146,7 +146,7 @@ impl Evaluation for Queries {
         // The two areas differ by points; both are given so that numbers can be compared.
         let (other, name) = match self.ap {
             ApRule::Plain => (ApRule::Trapezoid, "map_trapezoid"),
-            ApRule::Trapezoid => (ApRule::Plain, "map_plain"),
+            _ => (ApRule::Plain, "map_plain"),
         };
         metrics.set(name, mean(other)?).set("valid_queries", valid.len() as f64);
         Ok(metrics)
