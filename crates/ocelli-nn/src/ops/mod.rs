@@ -9,6 +9,14 @@ pub fn normalize_rows(x: Tensor<2>) -> Tensor<2> {
     x / norm
 }
 
+/// Rows divided by their Euclidean norm, but by no less than 1e-12 (`torch.nn.functional.normalize`): a zero row stays
+/// zero, with a gradient that is finite. `[B, D]` to `[B, D]`.
+pub fn unit_rows(x: Tensor<2>) -> Tensor<2> {
+    // Held up before the root, whose slope at 0 is infinite.
+    let norm = x.clone().square().sum_dim(1).clamp_min(1e-24).sqrt();
+    x / norm
+}
+
 /// Columns divided by their Euclidean norm, without an epsilon. `[D, C]` to `[D, C]`.
 pub fn normalize_columns(x: Tensor<2>) -> Tensor<2> {
     let norm = x.clone().square().sum_dim(0).sqrt();
