@@ -15,9 +15,7 @@ mod queue;
 mod step;
 mod verify;
 
-pub use head::{
-    Enqueue, MarginType, PairFeatures, PrototypeConfig, PrototypeOutput, prototype_loss,
-};
+pub use head::{Enqueue, MarginType, PairFeatures, PrototypeConfig, PrototypeOutput, prototype_loss};
 pub use order::{EpochOrder, OrderError, ShallowOrder};
 pub use queue::{NEVER_WRITTEN, Queue, QueueError};
 pub use step::{Encoder, pair_features};

@@ -86,7 +86,7 @@ impl Queue {
 
     /// Where the next batch is written: its first column.
     pub fn index(&self) -> usize {
-        scalar(self.index.value::<1>()) as usize
+        scalar(self.index.entry().plain()) as usize
     }
 
     /// Puts the pointer to column `index`.
@@ -98,7 +98,8 @@ impl Queue {
         if index >= size {
             return Err(QueueError::Index { index, size });
         }
-        self.index.set(from_values::<1>(vec![index as f32], [1], self.columns.entry().plain().device()));
+        let counter = self.index.entry();
+        counter.set(from_values(vec![index as f32], [1], &counter.plain().device()));
         Ok(())
     }
 
@@ -138,7 +139,7 @@ impl Queue {
         let written: Vec<f32> = identities.iter().map(|&id| id as f32).collect();
         let slots = self.identities.value::<1>();
         let written = from_values::<1>(written, [batch], &slots.device());
-        self.identities.set(slots.slice_assign([start..start + batch], written));
+        self.identities.set(slots.slice_assign(start..start + batch, written));
         self.seek((start + batch) % size)
     }
 

@@ -6,6 +6,9 @@ use burn::tensor::Tensor;
 
 use super::{Entry, Role, Store, StoreError};
 
+/// A store's own entry and that of another store.
+type Pair = (Arc<Entry>, Arc<Entry>);
+
 impl Store {
     /// Moves every value towards that of the same place in `other`: `own <- momentum · own + (1 - momentum) · other`.
     ///
@@ -36,7 +39,7 @@ impl Store {
     }
 
     /// The entries of both stores, place by place.
-    fn paired(&self, other: &Store) -> Result<Vec<(Arc<Entry>, Arc<Entry>)>, StoreError> {
+    fn paired(&self, other: &Store) -> Result<Vec<Pair>, StoreError> {
         let theirs = other.entries();
         let pair = |(i, own): (usize, Arc<Entry>)| {
             let from = theirs.get(i).ok_or_else(|| StoreError::Missing(own.name.clone()))?;
