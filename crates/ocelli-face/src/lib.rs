@@ -4,8 +4,9 @@
 
 pub mod curricularface;
 pub mod recognition;
+pub mod search_softmax;
 
 use ocelli_method::Method;
 
 /// The methods of this field.
-pub const METHODS: &[&Method] = &[&curricularface::METHOD];
+pub const METHODS: &[&Method] = &[&curricularface::METHOD, &search_softmax::METHOD];

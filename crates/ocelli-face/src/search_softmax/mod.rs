@@ -13,7 +13,7 @@ mod agent;
 mod head;
 pub mod loss;
 pub mod modulating;
-mod reproduce;
+pub mod search;
 mod verify;
 
 pub use agent::{Agent, AgentConfig, AgentError, Judgement};
@@ -42,5 +42,5 @@ pub const METHOD: Method = Method {
         predicts: false,
     },
     components: verify::COMPONENTS,
-    claim: Some(&reproduce::CLAIM),
+    claim: None,
 };

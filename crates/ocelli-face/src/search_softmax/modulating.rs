@@ -129,8 +129,8 @@ mod tests {
 
     #[test]
     fn the_factor_of_a_margin_reproduces_its_probability() {
-        let s = 32.0;
-        let negatives = [0.31, -0.4, 0.05];
+        let s = 32f64;
+        let negatives: [f64; 3] = [0.31, -0.4, 0.05];
         for margin in [MarginFunction::None, MarginFunction::Am(0.35), MarginFunction::Arc(0.5), MarginFunction::Arc(1e-6)] {
             for step in 0..=200 {
                 let cosine = f64::from(step) / 100.0 - 1.0;

@@ -17,6 +17,12 @@ pub trait Head: std::fmt::Debug {
     fn forward(&self, embeddings: Tensor<2>, labels: Tensor<1, Int>, training: bool) -> HeadOutput;
 }
 
+impl<H: Head + ?Sized> Head for Box<H> {
+    fn forward(&self, embeddings: Tensor<2>, labels: Tensor<1, Int>, training: bool) -> HeadOutput {
+        (**self).forward(embeddings, labels, training)
+    }
+}
+
 /// What a head gives.
 #[derive(Clone, Debug)]
 pub struct HeadOutput {
