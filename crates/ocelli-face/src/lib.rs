@@ -4,9 +4,10 @@
 
 pub mod curricularface;
 pub mod recognition;
+pub mod search_softmax;
 pub mod semi_siamese;
 
 use ocelli_method::Method;
 
 /// The methods of this field.
-pub const METHODS: &[&Method] = &[&curricularface::METHOD, &semi_siamese::METHOD];
+pub const METHODS: &[&Method] = &[&curricularface::METHOD, &search_softmax::METHOD, &semi_siamese::METHOD];

@@ -1,6 +1,8 @@
 //! Trains a small network on look-alikes with any head: how recognition losses are compared in seconds.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
 
 use burn::tensor::{Int, Tensor};
 use ocelli_data::sample::{RandomSampler, Sampler};
@@ -121,53 +123,122 @@ pub fn train(
     build: impl FnOnce(&Path, usize) -> Box<dyn Head>,
     before_step: &dyn Fn(&Store),
 ) -> Result<Trial, TaskError> {
-    let device = ocelli_nn::device(&config.device)?;
-    let world = LookAlikes { seed: config.seed, ..LookAlikes::default() };
-    let (people, shots) = config.train;
-    let samples = world.samples(0..people, shots);
-    let network_store = Store::labelled(&device, config.seed, "network");
-    let head_store = Store::labelled(&device, config.seed, "head");
-    let network = Mlp::new(&network_store.root(), samples.dims);
-    let head = build(&head_store.root(), people as usize);
-    let rate = OptimizerConfig::default();
-    let mut optimizer = Optimizer::new(rate.clone(), decay_all_but_norms);
-    let schedule = ScheduleConfig {
-        epochs: config.epochs,
-        shape: Shape::Step,
-        milestones: vec![0.5 * config.epochs as f64, 0.75 * config.epochs as f64],
-        ..ScheduleConfig::default()
-    };
-    let sampler = RandomSampler::new(samples.labels.len(), config.seed);
-    let per_epoch = samples.labels.len() / config.batch_size;
+    let mut trainee = Trainee::new(config, Population::new(config), config.seed, build)?;
     let mut traces = BTreeMap::<String, Vec<f64>>::new();
-    let mut step = 0;
     for epoch in 0..config.epochs {
-        let mut last = Vec::new();
-        let order = sampler.order(epoch as u64);
-        for batch in order.chunks_exact(config.batch_size) {
-            let (x, labels) = select(&samples, batch, &device);
-            before_step(&head_store);
-            network_store.track();
-            head_store.track();
-            let pass = Pass::train(stream(config.seed, "dropout", step));
-            let output = head.forward(network.forward(x, &pass), labels.clone(), true);
-            last = output.numbers;
-            let mut tape = cross_entropy(output.logits, labels).backward();
-            let mut gradients = network_store.collect(&mut tape);
-            gradients.extend(head_store.collect(&mut tape));
-            optimizer.step(&gradients, rate.rate() * schedule.factor(step, per_epoch));
-            step += 1;
-        }
-        for (name, value) in last {
+        for (name, value) in trainee.epoch(epoch, before_step) {
             traces.entry(name.to_owned()).or_default().push(value);
         }
     }
-    let (unseen, shots) = config.test;
-    let test = world.samples(people..people + unseen, shots);
-    let all: Vec<usize> = (0..test.labels.len()).collect();
-    let (x, _) = select(&test, &all, &device);
-    let embedded = values(network.forward(x, &Pass::eval()));
-    Ok(Trial { numbers: measure(&Embeddings::unit(embedded, all.len())?, &test.labels)?, traces })
+    let (people, (unseen, shots)) = (config.train.0, config.test);
+    Ok(Trial { numbers: trainee.measure(people..people + unseen, shots)?, traces })
+}
+
+/// The people of a trial, with the samples that are trained on drawn.
+#[derive(Clone, Debug)]
+pub struct Population {
+    world: LookAlikes,
+    samples: Arc<Samples>,
+}
+
+impl Population {
+    /// The population that the trial's seed fixes.
+    pub fn new(config: &TrialConfig) -> Self {
+        let world = LookAlikes { seed: config.seed, ..LookAlikes::default() };
+        let (people, shots) = config.train;
+        Self { world, samples: Arc::new(world.samples(0..people, shots)) }
+    }
+}
+
+/// A network under training, with its head and its optimiser.
+#[derive(Debug)]
+pub struct Trainee<H> {
+    /// The head.
+    pub head: H,
+    network: Mlp,
+    network_store: Store,
+    head_store: Store,
+    optimizer: Optimizer,
+    sampler: RandomSampler,
+    population: Population,
+    config: TrialConfig,
+    step: u64,
+}
+
+impl<H: Head> Trainee<H> {
+    /// A network whose initial weights are fixed by the trial's seed, and whose samples come in the order that `order`
+    /// fixes, under the head that `build` makes from a path and the number of classes.
+    ///
+    /// # Errors
+    /// When the device is not to be had.
+    pub fn new(
+        config: &TrialConfig,
+        population: Population,
+        order: u64,
+        build: impl FnOnce(&Path, usize) -> H,
+    ) -> Result<Self, TaskError> {
+        let device = ocelli_nn::device(&config.device)?;
+        let network_store = Store::labelled(&device, config.seed, "network");
+        let head_store = Store::labelled(&device, config.seed, "head");
+        Ok(Self {
+            network: Mlp::new(&network_store.root(), population.samples.dims),
+            head: build(&head_store.root(), config.train.0 as usize),
+            optimizer: Optimizer::new(OptimizerConfig::default(), decay_all_but_norms),
+            sampler: RandomSampler::new(population.samples.labels.len(), order),
+            config: config.clone(),
+            step: 0,
+            network_store,
+            head_store,
+            population,
+        })
+    }
+
+    /// The stores of network and head.
+    pub fn stores(&self) -> [&Store; 2] {
+        [&self.network_store, &self.head_store]
+    }
+
+    /// Trains for an epoch and returns the head's numbers of its last step.
+    pub fn epoch(&mut self, epoch: usize, before_step: &dyn Fn(&Store)) -> Vec<(&'static str, f64)> {
+        let TrialConfig { seed, epochs, batch_size, .. } = self.config;
+        let schedule = ScheduleConfig {
+            epochs,
+            shape: Shape::Step,
+            milestones: vec![0.5 * epochs as f64, 0.75 * epochs as f64],
+            ..ScheduleConfig::default()
+        };
+        let samples = &self.population.samples;
+        let per_epoch = samples.labels.len() / batch_size;
+        let mut last = Vec::new();
+        for batch in self.sampler.order(epoch as u64).chunks_exact(batch_size) {
+            let (x, labels) = select(samples, batch, self.network_store.device());
+            before_step(&self.head_store);
+            self.network_store.track();
+            self.head_store.track();
+            let pass = Pass::train(stream(seed, "dropout", self.step));
+            let output = self.head.forward(self.network.forward(x, &pass), labels.clone(), true);
+            last = output.numbers;
+            let mut tape = cross_entropy(output.logits, labels).backward();
+            let mut gradients = self.network_store.collect(&mut tape);
+            gradients.extend(self.head_store.collect(&mut tape));
+            let rate = OptimizerConfig::default().rate() * schedule.factor(self.step, per_epoch);
+            self.optimizer.step(&gradients, rate);
+            self.step += 1;
+        }
+        last
+    }
+
+    /// True-accept rates on all pairs of `shots` samples of each of the `people`.
+    ///
+    /// # Errors
+    /// When the network gives no numbers.
+    pub fn measure(&self, people: Range<u64>, shots: u64) -> Result<Numbers, TaskError> {
+        let samples = self.population.world.samples(people, shots);
+        let all: Vec<usize> = (0..samples.labels.len()).collect();
+        let (x, _) = select(&samples, &all, self.network_store.device());
+        let embedded = values(self.network.forward(x, &Pass::eval()));
+        measure(&Embeddings::unit(embedded, all.len())?, &samples.labels)
+    }
 }
 
 fn select(samples: &Samples, rows: &[usize], device: &burn::tensor::Device) -> (Tensor<2>, Tensor<1, Int>) {

@@ -1,11 +1,11 @@
 //! The prototype head: features of the gallery network in place of learned prototypes, both ways round.
 
 use burn::tensor::{Bool, Int, Tensor};
-use ocelli_nn::ops::{cross_entropy, unit_rows};
+use ocelli_nn::ops::{cross_entropy, l2_normalize};
 use serde::{Deserialize, Serialize};
 
 use super::queue::{Queue, QueueError};
-use crate::recognition::margin::AngularMargin;
+use crate::recognition::margin::{AdditiveMargin, AngularMargin, Margin, Reach};
 
 /// What is done to the cosine of the true pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +43,15 @@ impl Default for PrototypeConfig {
 }
 
 impl PrototypeConfig {
+    /// The margin on the true pair; it holds for every pair.
+    pub fn margin(&self) -> Margin {
+        match self.margin_type {
+            MarginType::Softmax => Margin::None,
+            MarginType::Am => Margin::Additive(AdditiveMargin::new(self.m)),
+            MarginType::Arc => Margin::Angular(AngularMargin { m: self.m, reach: Reach::EVERYWHERE }),
+        }
+    }
+
     /// Says what is out of range, as `key: reason`.
     ///
     /// # Errors
@@ -104,7 +113,7 @@ impl PairFeatures {
     /// The features as the head uses them: unit rows where that is asked for, the gallery's without gradient.
     #[must_use]
     pub fn prepared(self, config: &PrototypeConfig) -> Self {
-        let unit = |x: Tensor<2>| if config.normalize { unit_rows(x) } else { x };
+        let unit = |x: Tensor<2>| if config.normalize { l2_normalize(x, 1) } else { x };
         Self { p1: unit(self.p1), g2: unit(self.g2).detach(), p2: unit(self.p2), g1: unit(self.g1).detach() }
     }
 
@@ -157,13 +166,12 @@ impl OwnColumns {
     }
 
     fn with_margin(&self, cosines: Tensor<2>, config: &PrototypeConfig) -> Tensor<2> {
-        let m = config.m;
+        let margin = config.margin();
+        if margin == Margin::None {
+            return cosines;
+        }
         let positive = cosines.clone().gather(1, self.labels.clone().unsqueeze_dim(1));
-        let margined = match config.margin_type {
-            MarginType::Softmax => return cosines,
-            MarginType::Am => positive.sub_scalar(m),
-            MarginType::Arc => AngularMargin { m }.apply(positive).shifted,
-        };
+        let margined = margin.apply(positive).logit;
         let place = [0..self.batch, self.start..self.start + self.batch];
         let own = cosines.clone().slice(place.clone());
         let own = own.mask_where(self.diagonal.clone(), margined.expand([self.batch; 2]));

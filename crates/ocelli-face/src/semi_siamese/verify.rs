@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use burn::tensor::{Device, Tensor};
 use ocelli_method::{Array, Component, Outputs, Replay, ReplayError};
 use ocelli_nn::layers::{BatchNorm, BatchNormConfig, Conv2d, Conv2dConfig, Linear, Prelu};
-use ocelli_nn::ops::unit_rows;
+use ocelli_nn::ops::l2_normalize;
 use ocelli_nn::replay::{Bench, replay};
 use ocelli_nn::tensor::to_array;
 use ocelli_nn::{Init, Pass, Path, Role, Store};
@@ -120,7 +120,7 @@ fn queue(case: &Replay<'_>) -> Result<Outputs, ReplayError> {
                 Enqueue::G1 => format!("g1.{k}"),
                 Enqueue::G2 => format!("g2.{k}"),
             };
-            let features = unit_rows(bench.input::<2>(&name)?);
+            let features = l2_normalize(bench.input::<2>(&name)?, 1);
             let numbers: Vec<i64> = ids.iter().map(number).collect();
             queue.write(features, &numbers).map_err(ReplayError::refused)?;
             bench.output(format!("queue.{k}"), queue.columns());

@@ -33,22 +33,33 @@ impl MobileFaceNetTail {
 
 /// Convolution, normalisation and, but for projections, PReLU.
 #[derive(Clone, Debug)]
-struct ConvBlock {
+pub(super) struct ConvBlock {
     conv: Conv2d,
     norm: BatchNorm,
     prelu: Option<Prelu>,
 }
 
 impl ConvBlock {
-    fn new(path: &Path, config: Conv2dConfig, channels: usize, activated: bool) -> Self {
+    pub(super) fn new(path: &Path, config: Conv2dConfig, channels: usize, activated: bool) -> Self {
+        Self::named(path, ["conv", "bn"], activated.then_some("prelu"), config, channels)
+    }
+
+    /// With its layers under names of one's own.
+    pub(super) fn named(
+        path: &Path,
+        [conv, norm]: [&str; 2],
+        prelu: Option<&str>,
+        config: Conv2dConfig,
+        channels: usize,
+    ) -> Self {
         Self {
-            conv: config.build(&path.at("conv")),
-            norm: BatchNormConfig::new(channels).build(&path.at("bn")),
-            prelu: activated.then(|| Prelu::new(&path.at("prelu"), channels)),
+            conv: config.build(&path.at(conv)),
+            norm: BatchNormConfig::new(channels).build(&path.at(norm)),
+            prelu: prelu.map(|prelu| Prelu::new(&path.at(prelu), channels)),
         }
     }
 
-    fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
+    pub(super) fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
         let x = self.norm.forward(self.conv.forward(x), pass);
         match &self.prelu {
             Some(prelu) => prelu.forward(x),
@@ -59,11 +70,11 @@ impl ConvBlock {
 
 /// 1x1 to `groups` channels, depthwise 3x3 with the stride, 1x1 projection; residual where the stride is 1.
 #[derive(Clone, Debug)]
-struct DepthUnit {
-    conv: ConvBlock,
-    depthwise: ConvBlock,
-    project: ConvBlock,
-    residual: bool,
+pub(super) struct DepthUnit {
+    pub(super) conv: ConvBlock,
+    pub(super) depthwise: ConvBlock,
+    pub(super) project: ConvBlock,
+    pub(super) residual: bool,
 }
 
 impl DepthUnit {
@@ -77,7 +88,7 @@ impl DepthUnit {
         }
     }
 
-    fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
+    pub(super) fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
         let y = self.conv.forward(x.clone(), pass);
         let y = self.project.forward(self.depthwise.forward(y, pass), pass);
         if self.residual { x + y } else { y }
