@@ -35,13 +35,29 @@ pub struct TrialConfig {
     pub epochs: usize,
     /// Samples a step.
     pub batch_size: usize,
+    /// Where in the training the rate drops to a tenth, as shares of the epochs.
+    pub drops: [f64; 2],
+    /// The people; its seed is that of the trial.
+    pub world: LookAlikes,
 }
 
 impl TrialConfig {
     /// 300 people of 20 samples, 250 unseen ones of 6; ten epochs.
     pub fn new(seed: u64, device: &str) -> Self {
         let device = device.to_owned();
-        Self { seed, device, train: (300, 20), test: (250, 6), epochs: 10, batch_size: 128 }
+        let world = LookAlikes::default();
+        let (train, test, drops) = ((300, 20), (250, 6), [0.5, 0.75]);
+        Self { seed, device, train, test, epochs: 10, batch_size: 128, drops, world }
+    }
+
+    /// The course of the rate: steps down at the drops.
+    pub fn schedule(&self) -> ScheduleConfig {
+        ScheduleConfig {
+            epochs: self.epochs,
+            shape: Shape::Step,
+            milestones: self.drops.iter().map(|share| share * self.epochs as f64).collect(),
+            ..ScheduleConfig::default()
+        }
     }
 }
 
@@ -78,8 +94,8 @@ impl Trial {
 pub const FARS: [f64; 3] = [1e-2, 1e-3, 1e-4];
 
 /// The network: 96-192-192-64 with BatchNorm and PReLU, the last normalisation without scale and shift.
-#[derive(Debug)]
-struct Mlp {
+#[derive(Clone, Debug)]
+pub struct Mlp {
     hidden: Vec<(Linear, BatchNorm, Prelu)>,
     output: (Linear, BatchNorm),
 }
@@ -89,7 +105,8 @@ pub const EMBEDDING: usize = 64;
 const WIDTH: usize = 192;
 
 impl Mlp {
-    fn new(path: &Path, input: usize) -> Self {
+    /// A network for samples of `input` values at `path`.
+    pub fn new(path: &Path, input: usize) -> Self {
         let linear = |at: &Path, i, o| Linear::new(at, i, o, true, Init::FanInUniform);
         let block = |k: usize, i: usize| {
             let at = path.at(k);
@@ -104,7 +121,8 @@ impl Mlp {
         }
     }
 
-    fn forward(&self, x: Tensor<2>, pass: &Pass) -> Tensor<2> {
+    /// Samples `[B, input]` to embeddings `[B, 64]`, not normalised.
+    pub fn forward(&self, x: Tensor<2>, pass: &Pass) -> Tensor<2> {
         let x = self
             .hidden
             .iter()
@@ -144,9 +162,32 @@ pub struct Population {
 impl Population {
     /// The population that the trial's seed fixes.
     pub fn new(config: &TrialConfig) -> Self {
-        let world = LookAlikes { seed: config.seed, ..LookAlikes::default() };
+        let world = LookAlikes { seed: config.seed, ..config.world };
         let (people, shots) = config.train;
         Self { world, samples: Arc::new(world.samples(0..people, shots)) }
+    }
+
+    /// The samples that are trained on.
+    pub fn samples(&self) -> &Samples {
+        &self.samples
+    }
+
+    /// True-accept rates of a network on all pairs of `shots` samples of each of the `people`.
+    ///
+    /// # Errors
+    /// When the network gives no numbers.
+    pub fn measure(
+        &self,
+        network: &Mlp,
+        people: Range<u64>,
+        shots: u64,
+        device: &burn::tensor::Device,
+    ) -> Result<Numbers, TaskError> {
+        let samples = self.world.samples(people, shots);
+        let all: Vec<usize> = (0..samples.labels.len()).collect();
+        let (x, _) = select(&samples, &all, device);
+        let embedded = values(network.forward(x, &Pass::eval()));
+        measure(&Embeddings::unit(embedded, all.len())?, &samples.labels)
     }
 }
 
@@ -200,13 +241,8 @@ impl<H: Head> Trainee<H> {
 
     /// Trains for an epoch and returns the head's numbers of its last step.
     pub fn epoch(&mut self, epoch: usize, before_step: &dyn Fn(&Store)) -> Vec<(&'static str, f64)> {
-        let TrialConfig { seed, epochs, batch_size, .. } = self.config;
-        let schedule = ScheduleConfig {
-            epochs,
-            shape: Shape::Step,
-            milestones: vec![0.5 * epochs as f64, 0.75 * epochs as f64],
-            ..ScheduleConfig::default()
-        };
+        let TrialConfig { seed, batch_size, .. } = self.config;
+        let schedule = self.config.schedule();
         let samples = &self.population.samples;
         let per_epoch = samples.labels.len() / batch_size;
         let mut last = Vec::new();
@@ -233,15 +269,16 @@ impl<H: Head> Trainee<H> {
     /// # Errors
     /// When the network gives no numbers.
     pub fn measure(&self, people: Range<u64>, shots: u64) -> Result<Numbers, TaskError> {
-        let samples = self.population.world.samples(people, shots);
-        let all: Vec<usize> = (0..samples.labels.len()).collect();
-        let (x, _) = select(&samples, &all, self.network_store.device());
-        let embedded = values(self.network.forward(x, &Pass::eval()));
-        measure(&Embeddings::unit(embedded, all.len())?, &samples.labels)
+        self.population.measure(&self.network, people, shots, self.network_store.device())
     }
 }
 
-fn select(samples: &Samples, rows: &[usize], device: &burn::tensor::Device) -> (Tensor<2>, Tensor<1, Int>) {
+/// Some samples `[B, dims]`, by number, and their labels `[B]`.
+pub fn select(
+    samples: &Samples,
+    rows: &[usize],
+    device: &burn::tensor::Device,
+) -> (Tensor<2>, Tensor<1, Int>) {
     let row = |&i: &usize| samples.features[i * samples.dims..(i + 1) * samples.dims].iter().copied();
     let features = rows.iter().flat_map(row).collect();
     let labels: Vec<i64> = rows.iter().map(|&i| samples.labels[i]).collect();

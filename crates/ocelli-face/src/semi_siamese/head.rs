@@ -1,7 +1,9 @@
 //! The prototype head: features of the gallery network in place of learned prototypes, both ways round.
 
 use burn::tensor::{Bool, Int, Tensor};
+use ocelli_method::random::Generator;
 use ocelli_nn::ops::{cross_entropy, l2_normalize};
+use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::queue::{Queue, QueueError};
@@ -94,6 +96,13 @@ pub enum Enqueue {
     G1,
     /// That of the second picture.
     G2,
+}
+
+impl Enqueue {
+    /// Either, with equal chances.
+    pub fn drawn(generator: &mut Generator) -> Self {
+        if generator.random::<bool>() { Self::G1 } else { Self::G2 }
+    }
 }
 
 /// Loss and what led to it.

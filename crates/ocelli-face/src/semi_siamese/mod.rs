@@ -12,6 +12,7 @@
 mod head;
 mod order;
 mod queue;
+mod reproduce;
 mod step;
 mod verify;
 
@@ -43,5 +44,5 @@ pub const METHOD: Method = Method {
         predicts: true,
     },
     components: verify::COMPONENTS,
-    claim: None,
+    claim: Some(&reproduce::CLAIM),
 };
