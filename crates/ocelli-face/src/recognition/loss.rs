@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::objective::{HeadObjective, Objective, Setup};
 use crate::curricularface::{ArcConfig, ArcHead, CurricularConfig, CurricularHead};
+use crate::semi_siamese::{SemiSiamese, SemiSiameseConfig};
 
 /// A recipe's section `loss`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,6 +15,9 @@ pub enum LossConfig {
     CurricularFace(CurricularConfig),
     /// The additive angular margin.
     ArcFace(ArcConfig),
+    /// Two pictures a person: features of a following network in place of prototypes.
+    #[serde(rename = "semi-siamese")]
+    SemiSiamese(SemiSiameseConfig),
     /// Normalised softmax without a margin.
     Softmax(SoftmaxConfig),
 }
@@ -44,6 +48,7 @@ impl LossConfig {
         match self {
             Self::CurricularFace(_) => "curricularface",
             Self::ArcFace(_) => "arcface",
+            Self::SemiSiamese(_) => "semi-siamese",
             Self::Softmax(_) => "softmax",
         }
     }
@@ -64,6 +69,7 @@ impl LossConfig {
                 (c.s, c.m)
             }
             Self::ArcFace(c) => (c.s, c.m),
+            Self::SemiSiamese(c) => return c.validate().map_err(|reason| format!("loss.{reason}")),
             Self::Softmax(c) => (c.s, 0.0),
         };
         if !s.is_finite() || s <= 0.0 {
@@ -88,6 +94,7 @@ impl LossConfig {
             Self::ArcFace(config) => HeadObjective::new(setup, |path, classes| {
                 Box::new(ArcHead::new(path, embedding, classes, config))
             }),
+            Self::SemiSiamese(config) => return Ok(Box::new(SemiSiamese::new(setup, config)?)),
             Self::Softmax(SoftmaxConfig { s }) => HeadObjective::new(setup, |path, classes| {
                 let config = ArcConfig { s, m: 0.0, easy_margin: false };
                 Box::new(ArcHead::new(path, embedding, classes, config))

@@ -114,6 +114,8 @@ pub struct PrototypeOutput {
     pub logits1: Tensor<2>,
     /// Logits of branch 2 (b against prototypes of a), `[B, K]`.
     pub logits2: Tensor<2>,
+    /// Cosines of branch 1 before margin and scale, `[B, K]`, detached.
+    pub cosines1: Tensor<2>,
     /// The column of each pair's own prototype, `[B]`.
     pub labels: Tensor<1, Int>,
 }
@@ -149,14 +151,15 @@ pub fn prototype_loss(
     let place = OwnColumns::new(queue.index(), batch, &queue.columns().device());
     let branch = |probe: &Tensor<2>, gallery: &Tensor<2>| {
         let cosines = probe.clone().matmul(queue.with(gallery.clone())?).clamp(-1.0, 1.0);
-        Ok::<_, QueueError>(place.with_margin(cosines, config).mul_scalar(config.s))
+        let plain = cosines.clone().detach();
+        Ok::<_, QueueError>((place.with_margin(cosines, config).mul_scalar(config.s), plain))
     };
-    let logits1 = branch(&features.p1, &features.g2)?;
-    let logits2 = branch(&features.p2, &features.g1)?;
+    let (logits1, cosines1) = branch(&features.p1, &features.g2)?;
+    let (logits2, _) = branch(&features.p2, &features.g1)?;
     let labels = place.labels.clone();
     let entropy = |logits: &Tensor<2>| cross_entropy(logits.clone(), labels.clone());
     let loss = (entropy(&logits1) + entropy(&logits2)).mul_scalar(config.loss_factor);
-    Ok(PrototypeOutput { loss, logits1, logits2, labels })
+    Ok(PrototypeOutput { loss, logits1, logits2, cosines1, labels })
 }
 
 /// The square of a batch's own columns in its `[B, K]` cosines; the true pairs stand on its diagonal.
@@ -185,5 +188,67 @@ impl OwnColumns {
         let own = cosines.clone().slice(place.clone());
         let own = own.mask_where(self.diagonal.clone(), margined.expand([self.batch; 2]));
         cosines.slice_assign(place, own)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ocelli_nn::tensor::{from_values, scalar, values};
+    use ocelli_nn::{Store, device};
+
+    const ARC: PrototypeConfig =
+        PrototypeConfig { margin_type: MarginType::Arc, s: 4.0, m: 0.5, normalize: true, loss_factor: 0.5 };
+
+    fn loss(probe: Vec<f32>, config: &PrototypeConfig) -> (f32, Vec<f32>) {
+        let device = device("cpu").unwrap();
+        let store = Store::labelled(&device, 5, "queue");
+        let queue = Queue::new(&store.root(), 2, 6);
+        let gallery = from_values(vec![2.0, 0.0, 0.0, 1.0], [2, 2], &device);
+        let probe = from_values::<2>(probe, [2, 2], &device).autodiff().require_grad();
+        let (p1, g2, p2, g1) = (probe.clone(), gallery.clone(), probe.clone(), gallery);
+        let features = PairFeatures { p1, g2, p2, g1 }.prepared(config);
+        let output = prototype_loss(&features, &queue, config).unwrap();
+        let gradient = probe.grad(&output.loss.backward()).unwrap();
+        (scalar(output.loss), values(gradient))
+    }
+
+    #[test]
+    fn equal_and_opposite_pairs_have_finite_gradients() {
+        // The first pair is one picture twice, the second points the other way; then a feature that is all zero.
+        for probe in [vec![2.0, 0.0, 0.0, -1.0], vec![0.0; 4]] {
+            let (loss, gradient) = loss(probe, &ARC);
+            assert!(loss.is_finite() && gradient.iter().all(|g| g.is_finite()), "{loss} {gradient:?}");
+        }
+    }
+
+    #[test]
+    fn margins_make_the_true_pair_harder() {
+        let of =
+            |margin_type, m| loss(vec![1.0, 0.5, 0.5, 1.0], &PrototypeConfig { margin_type, m, ..ARC }).0;
+        let plain = of(MarginType::Softmax, 0.5);
+        assert!(of(MarginType::Am, 0.2) > plain);
+        assert!(of(MarginType::Arc, 0.2) > plain);
+        assert_eq!(of(MarginType::Am, 0.0), plain);
+        let sum = PrototypeConfig { margin_type: MarginType::Softmax, loss_factor: 1.0, ..ARC };
+        assert_eq!(loss(vec![1.0, 0.5, 0.5, 1.0], &sum).0, 2.0 * plain);
+    }
+
+    #[test]
+    fn settings_out_of_range_are_named() {
+        let wrong = [
+            PrototypeConfig { s: 0.0, ..ARC },
+            PrototypeConfig { s: f64::NAN, ..ARC },
+            PrototypeConfig { loss_factor: -1.0, ..ARC },
+            PrototypeConfig { m: 1.6, ..ARC },
+            PrototypeConfig { m: 1.0, margin_type: MarginType::Am, ..ARC },
+            PrototypeConfig { m: -0.1, ..ARC },
+        ];
+        for (config, key) in wrong.iter().zip(["s", "s", "loss_factor", "m", "m", "m"]) {
+            let reason = config.validate().unwrap_err();
+            assert!(reason.starts_with(&format!("{key}: ")), "{reason}");
+        }
+        assert_eq!(ARC.validate(), Ok(()));
+        assert_eq!(PrototypeConfig::default().validate(), Ok(()));
     }
 }

@@ -10,6 +10,7 @@
 //! [`Queue::write`] the queue. [`ShallowOrder`] orders the identities so that none meets itself in the queue.
 
 mod head;
+mod objective;
 mod order;
 mod queue;
 mod reproduce;
@@ -17,6 +18,7 @@ mod step;
 mod verify;
 
 pub use head::{Enqueue, MarginType, PairFeatures, PrototypeConfig, PrototypeOutput, prototype_loss};
+pub use objective::{SemiSiamese, SemiSiameseConfig};
 pub use order::{EpochOrder, OrderError, ShallowOrder};
 pub use queue::{NEVER_WRITTEN, Queue, QueueError};
 pub use step::{Encoder, pair_features};
@@ -38,9 +40,10 @@ pub const METHOD: Method = Method {
             "Settings of the full release (FaceX-Zoo) by default; the first release sums the two branches instead of averaging them and expects a network that normalises its output.",
             "The gallery network's parameters are averaged, its running statistics are its own, as in both releases.",
             "The permutation of the gallery's batch is left out: on one device it changes nothing.",
+            "In a recipe train.batch_size counts pictures: a step has half as many identities, two pictures of each.",
             "An epoch's identities are ordered so that none meets itself in the queue, by the rule of either release.",
         ],
-        trains: false,
+        trains: true,
         predicts: true,
     },
     components: verify::COMPONENTS,

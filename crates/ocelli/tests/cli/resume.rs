@@ -11,6 +11,13 @@ const OPTIONS: &str = "--set data.world.pictures=40 --set schedule.epochs=6 --se
                        --set optimizer.momentum=0.9 --set schedule.warmup_epochs=0.5";
 const STEPS_PER_EPOCH: u64 = 30;
 
+/// Losses that remember more than prototypes, with the steps that their epochs have.
+const LOSSES: &[(&str, u64)] = &[(
+    "--set loss.name=semi-siamese --set loss.queue=8 --set loss.order=defer --set data.world.people=24 \
+     --set data.regime.pictures=2 --set schedule.epochs=24",
+    4,
+)];
+
 /// The step of the newest checkpoint, if there is one.
 fn newest(bench: &Bench, run: &str) -> Option<u64> {
     let entries = std::fs::read_dir(bench.path(run).join("checkpoint")).ok()?;
@@ -19,13 +26,13 @@ fn newest(bench: &Bench, run: &str) -> Option<u64> {
 }
 
 /// Starts or resumes a run and kills it without warning at the first sight of a checkpoint of `step` or later in the
-/// middle of an epoch.
-fn kill_at(bench: &Bench, arguments: &str, step: u64) {
+/// middle of an epoch of `per_epoch` steps.
+fn kill_at(bench: &Bench, arguments: &str, step: u64, per_epoch: u64) {
     let mut command = bench.command(arguments);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let start = Instant::now();
     loop {
-        if newest(bench, "run").is_some_and(|at| at >= step && at % STEPS_PER_EPOCH != 0) {
+        if newest(bench, "run").is_some_and(|at| at >= step && at % per_epoch != 0) {
             break;
         }
         assert!(start.elapsed() < Duration::from_secs(60), "no checkpoint of step {step} after a minute");
@@ -41,9 +48,9 @@ fn kill_at(bench: &Bench, arguments: &str, step: u64) {
 fn a_killed_training_ends_with_the_same_bytes() {
     let bench = Bench::new();
     let run = format!("train tiny.toml --out run {OPTIONS}");
-    kill_at(&bench, &run, 10);
-    kill_at(&bench, &format!("{run} --resume"), 40);
-    kill_at(&bench, &format!("{run} --resume"), 70);
+    kill_at(&bench, &run, 10, STEPS_PER_EPOCH);
+    kill_at(&bench, &format!("{run} --resume"), 40, STEPS_PER_EPOCH);
+    kill_at(&bench, &format!("{run} --resume"), 70, STEPS_PER_EPOCH);
     // What a writer killed in the middle leaves behind.
     bench.write("run/checkpoint/.step-0000000999.safetensors.part", "half");
     let mut log = bench.read("run/metrics.jsonl");
@@ -57,6 +64,31 @@ fn a_killed_training_ends_with_the_same_bytes() {
     let last = "checkpoint/step-0000000180.safetensors";
     for file in ["weights.safetensors", "metrics.jsonl", "recipe.toml", "report.html", last] {
         assert!(bench.read(&format!("run/{file}")) == bench.read(&format!("whole/{file}")), "{file} differs");
+    }
+}
+
+#[test]
+fn what_a_loss_remembers_survives() {
+    for (loss, per_epoch) in LOSSES {
+        let bench = Bench::new();
+        let options =
+            format!("{loss} --set train.checkpoint_every=1 --set train.log_every=3 --set augment.flip=0.5");
+        let run = format!("train tiny.toml --out run {options}");
+        kill_at(&bench, &run, per_epoch + 1, *per_epoch);
+        kill_at(&bench, &format!("{run} --resume"), 5 * per_epoch, *per_epoch);
+        bench.ocelli(&format!("{run} --resume")).succeeded();
+        bench.ocelli(&format!("train tiny.toml --out whole {options}")).succeeded();
+        for file in ["weights.safetensors", "metrics.jsonl", "report.html"] {
+            let same = bench.read(&format!("run/{file}")) == bench.read(&format!("whole/{file}"));
+            assert!(same, "{loss}: {file} differs");
+        }
+        let [run, whole] = ["run", "whole"].map(|run| newest(&bench, run).unwrap());
+        let checkpoint =
+            |name: &str, step: u64| bench.read(&format!("{name}/checkpoint/step-{step:010}.safetensors"));
+        assert!(
+            run == whole && checkpoint("run", run) == checkpoint("whole", whole),
+            "{loss}: state differs"
+        );
     }
 }
 
