@@ -167,6 +167,11 @@ impl Population {
         Self { world, samples: Arc::new(world.samples(0..people, shots)) }
     }
 
+    /// Where they come from.
+    pub fn world(&self) -> &LookAlikes {
+        &self.world
+    }
+
     /// The samples that are trained on.
     pub fn samples(&self) -> &Samples {
         &self.samples
@@ -285,8 +290,11 @@ pub fn select(
     (from_values(features, [rows.len(), samples.dims], device), integers(&labels, device))
 }
 
-/// All pairs of unseen people.
-fn measure(embeddings: &Embeddings, labels: &[i64]) -> Result<Numbers, TaskError> {
+/// True-accept rates on all pairs of the embeddings of people.
+///
+/// # Errors
+/// When there are no pairs of one kind.
+pub fn measure(embeddings: &Embeddings, labels: &[i64]) -> Result<Numbers, TaskError> {
     let pairs = (0..labels.len()).flat_map(|i| (i + 1..labels.len()).map(move |j| (i, j)));
     let (scores, same): (Vec<f64>, Vec<bool>) =
         pairs.map(|(i, j)| (embeddings.cosine(i, j), labels[i] == labels[j])).unzip();
