@@ -6,10 +6,11 @@
 //! same network in the same step, and pushes all positives above all negatives.
 //!
 //! [`ddl_loss`] takes the [`Branch`]es; their [`Distributions`] are soft [`Histogram`]s of [`positive_similarities`] and
-//! [`hard_negatives`]. [`BranchOrder`] composes the batches.
+//! [`hard_negatives`]. [`BranchOrder`] composes the batches, [`DdlObjective`] trains by recipe.
 
 mod histogram;
 mod loss;
+mod objective;
 mod order;
 mod reproduce;
 mod similarity;
@@ -17,6 +18,7 @@ mod verify;
 
 pub use histogram::{Histogram, divergence};
 pub use loss::{Branch, DdlConfig, DdlOutput, Distributions, ddl_loss};
+pub use objective::{Classifier, DdlObjective, DdlRecipe};
 pub use order::{BranchError, BranchOrder};
 pub use similarity::{hard_negatives, positive_similarities};
 
@@ -37,9 +39,10 @@ pub const METHOD: Method = Method {
             "Everything follows TFace's code: positives are kept above 0 whatever its positive threshold says, each pair of strangers counts once, and a negative similarity is never below 0.",
             "Gradients flow into the teacher's distributions too.",
             "A branch without a positive pair, where the released code gives NaN, leaves out the terms that need one.",
+            "By recipe, pictures as they are teach degraded ones, and both share a classifier; where the training starts from weights, which hold no classifier, its prototypes start at the mean embeddings of their people.",
             "The evaluation by distance of SCface is a reconstruction from the protocol.",
         ],
-        trains: false,
+        trains: true,
         predicts: true,
     },
     components: verify::COMPONENTS,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::objective::{HeadObjective, Objective, Setup};
 use crate::curricularface::{ArcConfig, ArcHead, CurricularConfig, CurricularHead};
+use crate::ddl::{DdlObjective, DdlRecipe};
 use crate::semi_siamese::{SemiSiamese, SemiSiameseConfig};
 
 /// A recipe's section `loss`.
@@ -15,6 +16,8 @@ pub enum LossConfig {
     CurricularFace(CurricularConfig),
     /// The additive angular margin.
     ArcFace(ArcConfig),
+    /// Hard faces learn the similarity distributions of easy ones.
+    Ddl(DdlRecipe),
     /// Two pictures a person: features of a following network in place of prototypes.
     #[serde(rename = "semi-siamese")]
     SemiSiamese(SemiSiameseConfig),
@@ -48,6 +51,7 @@ impl LossConfig {
         match self {
             Self::CurricularFace(_) => "curricularface",
             Self::ArcFace(_) => "arcface",
+            Self::Ddl(_) => "ddl",
             Self::SemiSiamese(_) => "semi-siamese",
             Self::Softmax(_) => "softmax",
         }
@@ -69,6 +73,7 @@ impl LossConfig {
                 (c.s, c.m)
             }
             Self::ArcFace(c) => (c.s, c.m),
+            Self::Ddl(c) => return c.validate().map_err(|reason| format!("loss.{reason}")),
             Self::SemiSiamese(c) => return c.validate().map_err(|reason| format!("loss.{reason}")),
             Self::Softmax(c) => (c.s, 0.0),
         };
@@ -94,6 +99,7 @@ impl LossConfig {
             Self::ArcFace(config) => HeadObjective::new(setup, |path, classes| {
                 Box::new(ArcHead::new(path, embedding, classes, config))
             }),
+            Self::Ddl(config) => return Ok(Box::new(DdlObjective::new(setup, config)?)),
             Self::SemiSiamese(config) => return Ok(Box::new(SemiSiamese::new(setup, config)?)),
             Self::Softmax(SoftmaxConfig { s }) => HeadObjective::new(setup, |path, classes| {
                 let config = ArcConfig { s, m: 0.0, easy_margin: false };

@@ -19,5 +19,7 @@ pub mod regime;
 pub mod report;
 pub mod run;
 pub mod task;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod trial;
 pub mod verification;

@@ -179,30 +179,21 @@ impl Objective for SemiSiamese {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recognition::data;
     use crate::recognition::loss::LossConfig;
-    use crate::recognition::recipe::FaceRecipe;
     use crate::recognition::task::RecognitionTask;
-    use ocelli_train::recipe::Recipe;
+    use crate::recognition::testing::recognition_task;
 
-    /// A training on procedural people, two pictures of each unless `overrides` say otherwise.
+    /// Two pictures of each of twenty procedural people, unless `overrides` say otherwise.
     fn task(overrides: &[&str]) -> Result<RecognitionTask, String> {
-        let text = r#"
-            task = "face-recognition"
-            data.held_out = 4
-            data.world = { people = 24, pictures = 4 }
-            data.regime.pictures = 2
-            backbone = { input_size = 16, embedding = 8, widths = [4, 4, 4, 4] }
-            loss = { name = "semi-siamese", queue = 8, order = "defer" }
-            train.batch_size = 8
-            evaluate.folds = 2
-        "#;
-        let mut recipe = Recipe::parse(text, std::path::Path::new("shallow.toml")).unwrap();
-        overrides.iter().for_each(|text| recipe.set(text).unwrap());
-        let recipe = FaceRecipe::new(&recipe).map_err(|e| e.to_string())?;
-        let preparation = recipe.passport().preparation();
-        let data = data::load(&recipe.data, &recipe.evaluate, &preparation, recipe.seed).unwrap();
-        RecognitionTask::new(&recipe, data, "cpu").map_err(|e| e.to_string())
+        let shallow = [
+            "data.world.people=24",
+            "data.held_out=4",
+            "data.regime.pictures=2",
+            "loss.name=semi-siamese",
+            "loss.queue=8",
+            "loss.order=defer",
+        ];
+        recognition_task(&[&shallow, overrides].concat())
     }
 
     #[test]

@@ -11,13 +11,6 @@ const OPTIONS: &str = "--set data.world.pictures=40 --set schedule.epochs=6 --se
                        --set optimizer.momentum=0.9 --set schedule.warmup_epochs=0.5";
 const STEPS_PER_EPOCH: u64 = 30;
 
-/// Losses that remember more than prototypes, with the steps that their epochs have.
-const LOSSES: &[(&str, u64)] = &[(
-    "--set loss.name=semi-siamese --set loss.queue=8 --set loss.order=defer --set data.world.people=24 \
-     --set data.regime.pictures=2 --set schedule.epochs=24",
-    4,
-)];
-
 /// The step of the newest checkpoint, if there is one.
 fn newest(bench: &Bench, run: &str) -> Option<u64> {
     let entries = std::fs::read_dir(bench.path(run).join("checkpoint")).ok()?;
@@ -26,13 +19,13 @@ fn newest(bench: &Bench, run: &str) -> Option<u64> {
 }
 
 /// Starts or resumes a run and kills it without warning at the first sight of a checkpoint of `step` or later in the
-/// middle of an epoch of `per_epoch` steps.
-fn kill_at(bench: &Bench, arguments: &str, step: u64, per_epoch: u64) {
+/// middle of an epoch.
+fn kill_at(bench: &Bench, arguments: &str, step: u64) {
     let mut command = bench.command(arguments);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let start = Instant::now();
     loop {
-        if newest(bench, "run").is_some_and(|at| at >= step && at % per_epoch != 0) {
+        if newest(bench, "run").is_some_and(|at| at >= step && at % STEPS_PER_EPOCH != 0) {
             break;
         }
         assert!(start.elapsed() < Duration::from_secs(60), "no checkpoint of step {step} after a minute");
@@ -44,13 +37,15 @@ fn kill_at(bench: &Bench, arguments: &str, step: u64, per_epoch: u64) {
     assert!(!bench.exists("run/weights.safetensors"));
 }
 
-#[test]
-fn a_killed_training_ends_with_the_same_bytes() {
+/// Kills a training with further options at these steps, one after the other, resumes it to its end, and fails unless it
+/// leaves the same bytes as an unbroken one.
+#[track_caller]
+fn survives(options: &str, kills: &[u64]) {
     let bench = Bench::new();
-    let run = format!("train tiny.toml --out run {OPTIONS}");
-    kill_at(&bench, &run, 10, STEPS_PER_EPOCH);
-    kill_at(&bench, &format!("{run} --resume"), 40, STEPS_PER_EPOCH);
-    kill_at(&bench, &format!("{run} --resume"), 70, STEPS_PER_EPOCH);
+    let run = format!("train tiny.toml --out run {OPTIONS} {options}");
+    for (k, &step) in kills.iter().enumerate() {
+        kill_at(&bench, &if k == 0 { run.clone() } else { format!("{run} --resume") }, step);
+    }
     // What a writer killed in the middle leaves behind.
     bench.write("run/checkpoint/.step-0000000999.safetensors.part", "half");
     let mut log = bench.read("run/metrics.jsonl");
@@ -59,37 +54,27 @@ fn a_killed_training_ends_with_the_same_bytes() {
     let resumed = bench.ocelli(&format!("{run} --resume")).succeeded();
     assert!(resumed.err.contains("resumed at step"), "{}", resumed.err);
 
-    let whole = bench.ocelli(&format!("train tiny.toml --out whole {OPTIONS}")).succeeded();
+    let whole = bench.ocelli(&format!("train tiny.toml --out whole {OPTIONS} {options}")).succeeded();
     assert_eq!(resumed.out.replace("run/", "whole/"), whole.out);
     let last = "checkpoint/step-0000000180.safetensors";
     for file in ["weights.safetensors", "metrics.jsonl", "recipe.toml", "report.html", last] {
-        assert!(bench.read(&format!("run/{file}")) == bench.read(&format!("whole/{file}")), "{file} differs");
+        let (broken, unbroken) = (format!("run/{file}"), format!("whole/{file}"));
+        assert!(bench.read(&broken) == bench.read(&unbroken), "{options}: {file} differs");
     }
 }
 
 #[test]
-fn what_a_loss_remembers_survives() {
-    for (loss, per_epoch) in LOSSES {
-        let bench = Bench::new();
-        let options =
-            format!("{loss} --set train.checkpoint_every=1 --set train.log_every=3 --set augment.flip=0.5");
-        let run = format!("train tiny.toml --out run {options}");
-        kill_at(&bench, &run, per_epoch + 1, *per_epoch);
-        kill_at(&bench, &format!("{run} --resume"), 5 * per_epoch, *per_epoch);
-        bench.ocelli(&format!("{run} --resume")).succeeded();
-        bench.ocelli(&format!("train tiny.toml --out whole {options}")).succeeded();
-        for file in ["weights.safetensors", "metrics.jsonl", "report.html"] {
-            let same = bench.read(&format!("run/{file}")) == bench.read(&format!("whole/{file}"));
-            assert!(same, "{loss}: {file} differs");
-        }
-        let [run, whole] = ["run", "whole"].map(|run| newest(&bench, run).unwrap());
-        let checkpoint =
-            |name: &str, step: u64| bench.read(&format!("{name}/checkpoint/step-{step:010}.safetensors"));
-        assert!(
-            run == whole && checkpoint("run", run) == checkpoint("whole", whole),
-            "{loss}: state differs"
-        );
-    }
+fn a_killed_training_ends_with_the_same_bytes() {
+    survives("", &[10, 40, 70]);
+}
+
+#[test]
+fn so_does_a_search() {
+    // Eight people to train on, two of them for the rewards; the search starts with the third epoch, at step 60.
+    let search = "--set loss.name=search-softmax --set loss.copies=2 --set train.average_decay=0.0 \
+                  --set data.world.people=10";
+    survives(search, &[10, 70, 100]);
+    survives(&format!("{search} --set loss.mode=local --set loss.reward=tar"), &[100]);
 }
 
 #[test]
