@@ -2,8 +2,13 @@
 //!
 //! One folder a method; what several share lies in the folder of their task, such as [`recognition`].
 
+pub mod aenet;
+pub mod aurora_guard;
 pub mod curricularface;
 pub mod ddl;
+pub mod dvg_face;
+pub mod eagrnet;
+pub mod m2fpa;
 pub mod recognition;
 pub mod search_softmax;
 pub mod semi_siamese;
@@ -11,5 +16,14 @@ pub mod semi_siamese;
 use ocelli_method::Method;
 
 /// The methods of this field.
-pub const METHODS: &[&Method] =
-    &[&curricularface::METHOD, &ddl::METHOD, &search_softmax::METHOD, &semi_siamese::METHOD];
+pub const METHODS: &[&Method] = &[
+    &aenet::METHOD,
+    &aurora_guard::METHOD,
+    &curricularface::METHOD,
+    &ddl::METHOD,
+    &dvg_face::METHOD,
+    &eagrnet::METHOD,
+    &m2fpa::METHOD,
+    &search_softmax::METHOD,
+    &semi_siamese::METHOD,
+];
