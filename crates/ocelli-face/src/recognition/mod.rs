@@ -11,6 +11,7 @@ pub mod loss;
 pub mod margin;
 pub mod objective;
 pub mod predict;
+pub(crate) mod protocols;
 pub mod recipe;
 pub mod recognizer;
 pub mod regime;

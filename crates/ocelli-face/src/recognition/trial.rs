@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use burn::tensor::{Int, Tensor};
 use ocelli_data::sample::{RandomSampler, Sampler};
 use ocelli_method::random::stream;
+use ocelli_method::{Arm, Experiment, ReproduceError, Role};
 use ocelli_metrics::roc::{FarRule, PairScores};
 use ocelli_nn::layers::{BatchNorm, BatchNormConfig, Linear, Prelu};
 use ocelli_nn::ops::cross_entropy;
@@ -69,6 +70,44 @@ impl Trial {
             numbers: first.numbers.keys().map(|name| (name.clone(), number(name))).collect(),
             traces: first.traces.iter().map(|(name, t)| (name.clone(), trace(name, t.len()))).collect(),
         }
+    }
+}
+
+/// Makes a head at a path for a number of classes.
+pub type BuildHead<'a> = &'a dyn Fn(&Path, usize) -> Box<dyn Head>;
+
+/// The trainings of a claim: every arm sees the same few populations, and is their mean.
+#[derive(Debug)]
+pub struct Populations<'a> {
+    /// What the claim is asked to run.
+    pub experiment: &'a Experiment<'a>,
+    /// Populations that a seed averages over.
+    pub count: u64,
+    /// How each is trained on, but for its seed.
+    pub config: TrialConfig,
+}
+
+impl Populations<'_> {
+    /// Trains an arm with the head that `build` makes; `before_step` may change the head's state.
+    ///
+    /// # Errors
+    /// When a training fails, naming the arm.
+    pub fn arm(
+        &self,
+        name: &str,
+        role: Role,
+        build: BuildHead<'_>,
+        before_step: &dyn Fn(&Store),
+    ) -> Result<Arm, ReproduceError> {
+        let mut trials = Vec::new();
+        for population in 0..self.count {
+            (self.experiment.progress)(&format!("{name}, population {}/{}", population + 1, self.count));
+            let seed = self.experiment.seed * self.count + population;
+            let trial = train(&TrialConfig { seed, ..self.config.clone() }, build, before_step);
+            trials.push(trial.map_err(|e| ReproduceError(format!("{name}: {e}")))?);
+        }
+        let Trial { numbers, traces } = Trial::mean(&trials);
+        Ok(Arm { name: name.to_owned(), role, values: numbers, traces })
     }
 }
 
@@ -170,15 +209,23 @@ pub fn train(
     Ok(Trial { numbers: measure(&Embeddings::unit(embedded, all.len())?, &test.labels)?, traces })
 }
 
-fn select(samples: &Samples, rows: &[usize], device: &burn::tensor::Device) -> (Tensor<2>, Tensor<1, Int>) {
+/// The given rows of samples `[B, dims]` with their labels `[B]`.
+pub(crate) fn select(
+    samples: &Samples,
+    rows: &[usize],
+    device: &burn::tensor::Device,
+) -> (Tensor<2>, Tensor<1, Int>) {
     let row = |&i: &usize| samples.features[i * samples.dims..(i + 1) * samples.dims].iter().copied();
     let features = rows.iter().flat_map(row).collect();
     let labels: Vec<i64> = rows.iter().map(|&i| samples.labels[i]).collect();
     (from_values(features, [rows.len(), samples.dims], device), integers(&labels, device))
 }
 
-/// All pairs of unseen people.
-fn measure(embeddings: &Embeddings, labels: &[i64]) -> Result<Numbers, TaskError> {
+/// True-accept rates over all pairs of unseen people.
+///
+/// # Errors
+/// When there is no pair of one person or none of two.
+pub(crate) fn measure(embeddings: &Embeddings, labels: &[i64]) -> Result<Numbers, TaskError> {
     let pairs = (0..labels.len()).flat_map(|i| (i + 1..labels.len()).map(move |j| (i, j)));
     let (scores, same): (Vec<f64>, Vec<bool>) =
         pairs.map(|(i, j)| (embeddings.cosine(i, j), labels[i] == labels[j])).unzip();

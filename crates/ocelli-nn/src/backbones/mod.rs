@@ -3,10 +3,12 @@
 mod ir;
 mod mobilefacenet;
 mod resnet;
+mod sphereface;
 
 pub use ir::{Ir, IrConfig, IrDepth, IrDialect, IrUnit, IrUnitKind};
 pub use mobilefacenet::{MobileFaceNet, MobileFaceNetTail};
 pub use resnet::{ResNet, ResNetConfig, ResNetDepth, ResNetFace};
+pub use sphereface::SphereFace;
 
 use burn::tensor::Tensor;
 
