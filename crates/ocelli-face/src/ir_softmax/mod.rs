@@ -7,12 +7,14 @@
 pub mod centers;
 mod deviation;
 mod losses;
+mod objective;
 mod reproduce;
 mod trial;
 mod verify;
 
 pub use deviation::{SizeBin, by_size, deviation};
 pub use losses::Variant;
+pub use objective::{CenterRule, IrConfig, IrObjective, VariantName, class_centers, diagnose};
 
 use ocelli_method::{Basis, Card, Method};
 
@@ -33,8 +35,8 @@ pub const METHOD: Method = Method {
             "Centres start as means of the untrained network's features; there is no classifier parameter.",
             "With few classes the deviation falls as well, but accuracy does too: features are pulled to their own mean alone.",
         ],
-        trains: false,
-        predicts: false,
+        trains: true,
+        predicts: true,
     },
     components: verify::COMPONENTS,
     claim: Some(&reproduce::CLAIM),

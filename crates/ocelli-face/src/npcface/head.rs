@@ -5,6 +5,7 @@ use ocelli_nn::tensor::values;
 use ocelli_nn::{Param, Path};
 use serde::{Deserialize, Serialize};
 
+use crate::recognition::baselines::{check_angle, check_scale};
 use crate::recognition::margin::{
     AngularMargin, CosineRule, Emphasis, Head, HeadOutput, Reach, shift_angle, unit_prototypes,
 };
@@ -40,12 +41,8 @@ impl NpcConfig {
     /// The first setting that no training could run with.
     pub fn validate(&self) -> Result<(), String> {
         let right = std::f64::consts::FRAC_PI_2;
-        if !self.s.is_finite() || self.s <= 0.0 {
-            return Err(format!("s: {} is not above 0", self.s));
-        }
-        if !(0.0..right).contains(&self.m) {
-            return Err(format!("m: {} radians is outside 0 to pi/2", self.m));
-        }
+        check_scale(self.s)?;
+        check_angle(self.m)?;
         if !(0.0..right).contains(&self.m0) {
             return Err(format!("m0: {} radians is outside 0 to pi/2", self.m0));
         }

@@ -4,9 +4,8 @@ use ocelli_method::{Arm, Check, Claim, Direction, Experiment, ReproduceError, Ro
 use ocelli_nn::Path;
 
 use super::{NpcConfig, NpcHead};
-use crate::recognition::margin::{
-    AngularMargin, Emphasis, Head, Margin, MarginHead, MarginRule, Reach, unit_prototypes,
-};
+use crate::recognition::baselines::MvConfig;
+use crate::recognition::margin::{AngularMargin, Head, Margin, MarginHead, MarginRule, unit_prototypes};
 use crate::recognition::trial::{BuildHead, EMBEDDING, Populations, TrialConfig, name};
 
 const METHOD: &str = "NPCFace";
@@ -29,9 +28,6 @@ pub(super) const CLAIM: Claim = Claim {
 /// Populations that a seed averages over: the expected gap is about the spread of one training.
 const POPULATIONS: u64 = 4;
 
-/// The emphasis that MV-Softmax gives hard negatives in the released comparison.
-const MV_WEIGHT: f64 = 1.12;
-
 fn run(experiment: &Experiment<'_>) -> Result<Vec<Arm>, ReproduceError> {
     let config = TrialConfig {
         train: (400, 20),
@@ -48,8 +44,7 @@ fn run(experiment: &Experiment<'_>) -> Result<Vec<Arm>, ReproduceError> {
         }
     };
     let arcface = |m: f64| ruled(MarginRule::new(Margin::Angular(AngularMargin::new(m)), s));
-    let easy = Margin::Angular(AngularMargin { m, reach: Reach::EASY });
-    let mv_softmax = MarginRule::new(easy, s).emphasis(Emphasis::mv_softmax(MV_WEIGHT));
+    let mv_softmax = MvConfig { s, m, ..MvConfig::default() }.rule();
     let npcface = |path: &Path, classes: usize| -> Box<dyn Head> {
         Box::new(NpcHead::new(path, EMBEDDING, classes, NpcConfig::default()))
     };

@@ -10,8 +10,9 @@ use ocelli_train::optim::{Optimizer, OptimizerConfig, decay_all};
 use serde::Deserialize;
 
 use super::head::{NpcConfig, NpcHead};
+use crate::recognition::baselines::{MvConfig, MvKind};
 use crate::recognition::margin::{
-    AdditiveMargin, AngularMargin, Emphasis, Head, Margin, MarginHead, MarginRule, Reach, unit_prototypes,
+    AdditiveMargin, AngularMargin, Head, Margin, MarginHead, MarginRule, unit_prototypes,
 };
 use crate::recognition::protocols;
 
@@ -81,14 +82,8 @@ impl Baseline {
             Self::ArcFace { s, m, m_am } => {
                 MarginRule::new(Margin::Angular(AngularMargin::continued_by(m, m_am)), s)
             }
-            Self::MvArc { s, m, mv_weight } => {
-                let margin = Margin::Angular(AngularMargin { m, reach: Reach::EASY });
-                MarginRule::new(margin, s).emphasis(Emphasis::mv_softmax(mv_weight))
-            }
-            Self::MvAm { s, m, mv_weight } => {
-                let margin = Margin::Additive(AdditiveMargin { m, reach: Reach::above(m) });
-                MarginRule::new(margin, s).emphasis(Emphasis::mv_softmax(mv_weight))
-            }
+            Self::MvArc { s, m, mv_weight: weight } => MvConfig { kind: MvKind::Arc, s, m, weight }.rule(),
+            Self::MvAm { s, m, mv_weight: weight } => MvConfig { kind: MvKind::Am, s, m, weight }.rule(),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! Official checkpoints become recognisers by [`import`](mod@import).
 
 pub mod backbone;
+pub mod baselines;
 pub mod compare;
 pub mod data;
 pub mod import;
