@@ -173,3 +173,35 @@ impl MvConfig {
         MarginHead::new(unit_prototypes(path, "kernel", embedding, classes), self.rule())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_out_of_range_are_named() {
+        let a = ASoftmaxConfig::default();
+        let cos = CosConfig::default();
+        let mv = MvConfig::default();
+        let reasons = [
+            ("m", ASoftmaxConfig { m: 0, ..a }.validate()),
+            ("m", ASoftmaxConfig { m: 99, ..a }.validate()),
+            ("lambda.power", {
+                let lambda = LambdaSchedule { power: f64::INFINITY, ..a.lambda };
+                ASoftmaxConfig { lambda, ..a }.validate()
+            }),
+            ("s", CosConfig { s: f64::NAN, ..cos }.validate()),
+            ("m", CosConfig { m: -0.1, ..cos }.validate()),
+            ("m", MvConfig { m: 1.2, kind: MvKind::Am, ..mv }.validate()),
+            ("m", MvConfig { m: 1.6, ..mv }.validate()),
+            ("weight", MvConfig { weight: 0.5, ..mv }.validate()),
+        ];
+        for (key, reason) in reasons {
+            let reason = reason.unwrap_err();
+            assert!(reason.starts_with(&format!("{key}: ")), "{reason}");
+        }
+        // An angle may be larger than a cosine's margin.
+        assert_eq!(MvConfig { m: 1.2, ..mv }.validate(), Ok(()));
+        assert_eq!([a.validate(), cos.validate(), mv.validate()], [Ok(()), Ok(()), Ok(())]);
+    }
+}
