@@ -8,8 +8,8 @@ use crate::bench::{Bench, assert_fields};
 #[track_caller]
 fn last(bench: &Bench, run: &str, kind: &str) -> Value {
     let lines = bench.text(&format!("{run}/metrics.jsonl"));
-    let lines = lines.lines().map(|l| serde_json::from_str::<Value>(l).unwrap());
-    let line = lines.filter(|l| l["kind"] == kind).last();
+    let mut lines = lines.lines().rev().map(|l| serde_json::from_str::<Value>(l).unwrap());
+    let line = lines.find(|l| l["kind"] == kind);
     line.unwrap_or_else(|| panic!("{run} logged no `{kind}`"))["values"].take()
 }
 
@@ -49,7 +49,7 @@ fn centres_are_kept_in_the_checkpoint_and_diagnosed() {
             let deviation = values["deviation_tail"].as_f64().unwrap();
             assert!((0.0..=180.0).contains(&deviation), "{settings}: {values}");
             let checkpoint = bench.safetensors("ir-softmax/checkpoint/step-0000000006.safetensors");
-            let named = checkpoint.tensors.iter().find(|(name, _)| name.contains("centers/centers"));
+            let named = checkpoint.state.iter().find(|(name, _)| name.contains("centers/centers"));
             let (_, centers) = named.expect("the centres are part of the checkpoint");
             assert_eq!(centers.shape(), [6, 16]);
             assert!(centers.to_f32().iter().any(|v| *v != 0.0), "{settings}: centres at their start");
