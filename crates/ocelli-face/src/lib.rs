@@ -2,12 +2,26 @@
 //!
 //! One folder a method; what several share lies in the folder of their task, such as [`recognition`].
 
+pub mod aenet;
+pub mod aurora_guard;
 pub mod curricularface;
+pub mod dvg_face;
+pub mod eagrnet;
 pub mod ir_softmax;
+pub mod m2fpa;
 pub mod npcface;
 pub mod recognition;
 
 use ocelli_method::Method;
 
 /// The methods of this field.
-pub const METHODS: &[&Method] = &[&curricularface::METHOD, &ir_softmax::METHOD, &npcface::METHOD];
+pub const METHODS: &[&Method] = &[
+    &aenet::METHOD,
+    &aurora_guard::METHOD,
+    &curricularface::METHOD,
+    &dvg_face::METHOD,
+    &eagrnet::METHOD,
+    &ir_softmax::METHOD,
+    &m2fpa::METHOD,
+    &npcface::METHOD,
+];

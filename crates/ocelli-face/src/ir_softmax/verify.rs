@@ -16,7 +16,7 @@ use serde::Deserialize;
 use super::centers::{recompute, running};
 use super::{Variant, deviation};
 use crate::recognition::margin::LambdaSchedule;
-use crate::recognition::protocols::{Table, booleans, floats, refused, tars};
+use crate::recognition::protocols::{Table, floats, refused, tars};
 
 /// The components.
 pub(super) const COMPONENTS: &[Component] = &[
@@ -190,7 +190,7 @@ struct VerificationConfig {
 
 fn verification(case: &Replay<'_>) -> Result<Outputs, ReplayError> {
     let VerificationConfig { folds, fars } = case.config()?;
-    let (scores, same) = (case.doubles("score")?, booleans(case, "same")?);
+    let (scores, same) = (case.doubles("score")?, case.booleans("same")?);
     let options = KFoldOptions { folds, ..KFoldOptions::default() };
     let report = k_fold(LfwVariant::IrSoftmax, &scores, &same, &options).map_err(refused)?;
     let pairs = PairScores::new(&scores, &same).map_err(refused)?;

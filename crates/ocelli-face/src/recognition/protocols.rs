@@ -28,10 +28,6 @@ pub(crate) fn refused(error: MetricError) -> ReplayError {
     ReplayError::refused(error)
 }
 
-pub(crate) fn booleans(case: &Replay<'_>, name: &str) -> Result<Vec<bool>, ReplayError> {
-    Ok(case.doubles(name)?.iter().map(|v| *v != 0.0).collect())
-}
-
 pub(crate) fn floats(values: impl IntoIterator<Item = f64>) -> Array {
     Array::vector_f64(values)
 }
@@ -55,7 +51,7 @@ struct EvenFolds {
 /// Ten-fold accuracy of given scores over evenly spaced thresholds: `mean` and `std_err`.
 pub(crate) fn lfw(case: &Replay<'_>) -> Result<Outputs, ReplayError> {
     let EvenFolds { folds, pairs_per_fold, num_thresholds } = case.config()?;
-    let (scores, same) = (case.doubles("scores")?, booleans(case, "labels")?);
+    let (scores, same) = (case.doubles("scores")?, case.booleans("labels")?);
     if folds.checked_mul(pairs_per_fold) != Some(scores.len()) {
         let n = scores.len();
         return Err(ReplayError::refused(format!("{n} scores are not {folds} folds of {pairs_per_fold}")));
