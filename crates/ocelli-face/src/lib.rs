@@ -8,7 +8,9 @@ pub mod curricularface;
 pub mod ddl;
 pub mod dvg_face;
 pub mod eagrnet;
+pub mod ir_softmax;
 pub mod m2fpa;
+pub mod npcface;
 pub mod recognition;
 pub mod search_softmax;
 pub mod semi_siamese;
@@ -23,7 +25,9 @@ pub const METHODS: &[&Method] = &[
     &ddl::METHOD,
     &dvg_face::METHOD,
     &eagrnet::METHOD,
+    &ir_softmax::METHOD,
     &m2fpa::METHOD,
+    &npcface::METHOD,
     &search_softmax::METHOD,
     &semi_siamese::METHOD,
 ];

@@ -147,7 +147,7 @@ impl Rendering {
 }
 
 /// Standard normal values by the Box-Muller transform.
-fn normals(n: usize, g: &mut Generator) -> impl Iterator<Item = f32> {
+pub(crate) fn normals(n: usize, g: &mut Generator) -> impl Iterator<Item = f32> {
     (0..n).map(move |_| {
         let radius = (-2.0 * (1.0 - g.random::<f64>()).ln()).sqrt();
         (radius * (std::f64::consts::TAU * g.random::<f64>()).cos()) as f32

@@ -4,6 +4,7 @@ use burn::tensor::{Int, Tensor};
 use ocelli_nn::{Init, Param, Path, Role};
 use serde::{Deserialize, Serialize};
 
+use crate::recognition::baselines::{check_angle, check_scale};
 use crate::recognition::margin::{AngularMargin, Cosines, Head, HeadOutput};
 
 /// Settings of the head; the published ones by default.
@@ -23,6 +24,23 @@ pub struct CurricularConfig {
 impl Default for CurricularConfig {
     fn default() -> Self {
         Self { s: 64.0, m: 0.5, alpha: 0.01, t0: 0.0 }
+    }
+}
+
+impl CurricularConfig {
+    /// Says what is out of range, as `key: reason`.
+    ///
+    /// # Errors
+    /// The first setting that no training could run with.
+    pub fn validate(&self) -> Result<(), String> {
+        if !(0.0..=1.0).contains(&self.alpha) {
+            return Err(format!("alpha: {} is outside 0 to 1", self.alpha));
+        }
+        if !self.t0.is_finite() {
+            return Err(format!("t0: {} is no number", self.t0));
+        }
+        check_scale(self.s)?;
+        check_angle(self.m)
     }
 }
 

@@ -5,6 +5,7 @@
 //! Official checkpoints become recognisers by [`import`](mod@import).
 
 pub mod backbone;
+pub mod baselines;
 pub mod compare;
 pub(crate) mod components;
 pub mod data;
@@ -13,6 +14,7 @@ pub mod loss;
 pub mod margin;
 pub mod objective;
 pub mod predict;
+pub(crate) mod protocols;
 pub mod recipe;
 pub mod recognizer;
 pub mod regime;

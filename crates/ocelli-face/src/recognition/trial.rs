@@ -7,6 +7,7 @@ use std::sync::Arc;
 use burn::tensor::{Int, Tensor};
 use ocelli_data::sample::{RandomSampler, Sampler};
 use ocelli_method::random::stream;
+use ocelli_method::{Arm, Experiment, ReproduceError, Role};
 use ocelli_metrics::roc::{FarRule, PairScores};
 use ocelli_nn::layers::{BatchNorm, BatchNormConfig, Linear, Prelu};
 use ocelli_nn::ops::cross_entropy;
@@ -87,6 +88,44 @@ impl Trial {
             numbers: first.numbers.keys().map(|name| (name.clone(), number(name))).collect(),
             traces: first.traces.iter().map(|(name, t)| (name.clone(), trace(name, t.len()))).collect(),
         }
+    }
+}
+
+/// Makes a head at a path for a number of classes.
+pub type BuildHead<'a> = &'a dyn Fn(&Path, usize) -> Box<dyn Head>;
+
+/// The trainings of a claim: every arm sees the same few populations, and is their mean.
+#[derive(Debug)]
+pub struct Populations<'a> {
+    /// What the claim is asked to run.
+    pub experiment: &'a Experiment<'a>,
+    /// Populations that a seed averages over.
+    pub count: u64,
+    /// How each is trained on, but for its seed.
+    pub config: TrialConfig,
+}
+
+impl Populations<'_> {
+    /// Trains an arm with the head that `build` makes; `before_step` may change the head's state.
+    ///
+    /// # Errors
+    /// When a training fails, naming the arm.
+    pub fn arm(
+        &self,
+        name: &str,
+        role: Role,
+        build: BuildHead<'_>,
+        before_step: &dyn Fn(&Store),
+    ) -> Result<Arm, ReproduceError> {
+        let mut trials = Vec::new();
+        for population in 0..self.count {
+            (self.experiment.progress)(&format!("{name}, population {}/{}", population + 1, self.count));
+            let seed = self.experiment.seed * self.count + population;
+            let trial = train(&TrialConfig { seed, ..self.config.clone() }, build, before_step);
+            trials.push(trial.map_err(|e| ReproduceError(format!("{name}: {e}")))?);
+        }
+        let Trial { numbers, traces } = Trial::mean(&trials);
+        Ok(Arm { name: name.to_owned(), role, values: numbers, traces })
     }
 }
 

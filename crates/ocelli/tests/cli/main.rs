@@ -5,6 +5,7 @@
 
 mod bench;
 mod commands;
+mod losses;
 mod refusals;
 mod resume;
 mod run;

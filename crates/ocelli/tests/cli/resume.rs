@@ -78,6 +78,18 @@ fn so_does_a_search() {
 }
 
 #[test]
+fn so_does_one_with_centres() {
+    let centers = "--set loss.name=ir-softmax --set loss.diagnose=true";
+    survives(&format!("{centers} --set loss.centers=running"), &[10, 40]);
+    survives(&format!("{centers} --set loss.centers=recompute --set loss.every=2"), &[40]);
+}
+
+#[test]
+fn so_does_one_with_a_falling_lambda() {
+    survives("--set loss.name=a-softmax", &[40]);
+}
+
+#[test]
 fn a_finished_training_resumed_stays_as_it_is() {
     let bench = Bench::trained();
     let files = ["weights.safetensors", "metrics.jsonl", "recipe.toml", "report.html"];
