@@ -13,11 +13,12 @@ mod agent;
 mod head;
 pub mod loss;
 pub mod modulating;
+mod reproduce;
 pub mod search;
 mod verify;
 
 pub use agent::{Agent, AgentConfig, AgentError, Judgement};
-pub use head::{FcConfig, FcHead, FcKind};
+pub use head::{FcConfig, FcHead, FcKind, ModulatedHead};
 
 use ocelli_method::{Basis, Card, Method};
 
@@ -42,5 +43,5 @@ pub const METHOD: Method = Method {
         predicts: false,
     },
     components: verify::COMPONENTS,
-    claim: None,
+    claim: Some(&reproduce::CLAIM),
 };
