@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::objective::{HeadObjective, Objective, Setup};
 use crate::curricularface::{ArcConfig, ArcHead, CurricularConfig, CurricularHead};
+use crate::search_softmax::{ModulatedConfig, RandomConfig, RandomObjective, SearchConfig, SearchObjective};
 
 /// A recipe's section `loss`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,6 +15,15 @@ pub enum LossConfig {
     CurricularFace(CurricularConfig),
     /// The additive angular margin.
     ArcFace(ArcConfig),
+    /// Softmax under a fixed modulating factor.
+    #[serde(rename = "modulated-softmax")]
+    ModulatedSoftmax(ModulatedConfig),
+    /// Softmax under a modulating factor that is drawn each epoch.
+    #[serde(rename = "random-softmax")]
+    RandomSoftmax(RandomConfig),
+    /// Softmax under a modulating factor that is searched.
+    #[serde(rename = "search-softmax")]
+    SearchSoftmax(SearchConfig),
     /// Normalised softmax without a margin.
     Softmax(SoftmaxConfig),
 }
@@ -44,6 +54,9 @@ impl LossConfig {
         match self {
             Self::CurricularFace(_) => "curricularface",
             Self::ArcFace(_) => "arcface",
+            Self::ModulatedSoftmax(_) => "modulated-softmax",
+            Self::RandomSoftmax(_) => "random-softmax",
+            Self::SearchSoftmax(_) => "search-softmax",
             Self::Softmax(_) => "softmax",
         }
     }
@@ -64,6 +77,9 @@ impl LossConfig {
                 (c.s, c.m)
             }
             Self::ArcFace(c) => (c.s, c.m),
+            Self::ModulatedSoftmax(c) => return c.validate().map_err(|e| format!("loss.{e}")),
+            Self::RandomSoftmax(c) => return c.validate().map_err(|e| format!("loss.{e}")),
+            Self::SearchSoftmax(c) => return c.validate().map_err(|e| format!("loss.{e}")),
             Self::Softmax(c) => (c.s, 0.0),
         };
         if !s.is_finite() || s <= 0.0 {
@@ -88,6 +104,9 @@ impl LossConfig {
             Self::ArcFace(config) => HeadObjective::new(setup, |path, classes| {
                 Box::new(ArcHead::new(path, embedding, classes, config))
             }),
+            Self::ModulatedSoftmax(config) => config.objective(setup),
+            Self::RandomSoftmax(config) => return Ok(Box::new(RandomObjective::new(setup, config)?)),
+            Self::SearchSoftmax(config) => return Ok(Box::new(SearchObjective::new(setup, config)?)),
             Self::Softmax(SoftmaxConfig { s }) => HeadObjective::new(setup, |path, classes| {
                 let config = ArcConfig { s, m: 0.0, easy_margin: false };
                 Box::new(ArcHead::new(path, embedding, classes, config))

@@ -35,13 +35,16 @@ pub struct TrialConfig {
     pub epochs: usize,
     /// Samples a step.
     pub batch_size: usize,
+    /// Shares of the training at which the learning rate drops to a tenth.
+    pub drops: Vec<f64>,
 }
 
 impl TrialConfig {
     /// 300 people of 20 samples, 250 unseen ones of 6; ten epochs.
     pub fn new(seed: u64, device: &str) -> Self {
         let device = device.to_owned();
-        Self { seed, device, train: (300, 20), test: (250, 6), epochs: 10, batch_size: 128 }
+        let drops = vec![0.5, 0.75];
+        Self { seed, device, train: (300, 20), test: (250, 6), epochs: 10, batch_size: 128, drops }
     }
 }
 
@@ -200,11 +203,11 @@ impl<H: Head> Trainee<H> {
 
     /// Trains for an epoch and returns the head's numbers of its last step.
     pub fn epoch(&mut self, epoch: usize, before_step: &dyn Fn(&Store)) -> Vec<(&'static str, f64)> {
-        let TrialConfig { seed, epochs, batch_size, .. } = self.config;
+        let TrialConfig { seed, epochs, batch_size, ref drops, .. } = self.config;
         let schedule = ScheduleConfig {
             epochs,
             shape: Shape::Step,
-            milestones: vec![0.5 * epochs as f64, 0.75 * epochs as f64],
+            milestones: drops.iter().map(|share| share * epochs as f64).collect(),
             ..ScheduleConfig::default()
         };
         let samples = &self.population.samples;

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::loss::Factors;
 use crate::recognition::margin::{
-    AdditiveMargin, AngularMargin, CosineRule, Emphasis, Head, HeadOutput, LambdaSchedule, Margin, MarginHead,
-    MarginRule, MultiplicativeMargin, Normalization, Reach, unit_prototypes,
+    AdditiveMargin, AngularMargin, CosineRule, Emphasis, Head, HeadOutput, LambdaSchedule, Margin,
+    MarginHead, MarginRule, MultiplicativeMargin, Normalization, Reach, unit_prototypes,
 };
 
 /// Which layer, under the names of the release.
@@ -95,7 +95,9 @@ impl FcConfig {
             FcKind::Plain => Margin::None,
             FcKind::Am | FcKind::MvAm => Margin::Additive(AdditiveMargin { m, reach }),
             FcKind::Arc | FcKind::MvArc => Margin::Angular(AngularMargin { m, reach }),
-            FcKind::SphereFace => Margin::Multiplicative(MultiplicativeMargin { m: m as u32, lambda: LAMBDA.at(0) }),
+            FcKind::SphereFace => {
+                Margin::Multiplicative(MultiplicativeMargin { m: m as u32, lambda: LAMBDA.at(0) })
+            }
         };
         let embeddings = if normalized { Normalization::None } else { Normalization::Floored };
         let cosines = CosineRule { embeddings, prototypes: Normalization::Floored, clamped: false };

@@ -84,9 +84,10 @@ impl Factors {
         let p = log_p.clone().exp();
         let above = factors.iter().skip(1).chain([&Factor::NONE]);
         let first = p.full_like(of(factors[0]));
-        edges.iter().zip(above).fold(first, |values, (&edge, &next)| {
-            values.mask_fill(p.clone().greater_elem(edge), of(next))
-        })
+        edges
+            .iter()
+            .zip(above)
+            .fold(first, |values, (&edge, &next)| values.mask_fill(p.clone().greater_elem(edge), of(next)))
     }
 }
 

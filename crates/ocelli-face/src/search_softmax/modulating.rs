@@ -131,7 +131,12 @@ mod tests {
     fn the_factor_of_a_margin_reproduces_its_probability() {
         let s = 32f64;
         let negatives: [f64; 3] = [0.31, -0.4, 0.05];
-        for margin in [MarginFunction::None, MarginFunction::Am(0.35), MarginFunction::Arc(0.5), MarginFunction::Arc(1e-6)] {
+        for margin in [
+            MarginFunction::None,
+            MarginFunction::Am(0.35),
+            MarginFunction::Arc(0.5),
+            MarginFunction::Arc(1e-6),
+        ] {
             for step in 0..=200 {
                 let cosine = f64::from(step) / 100.0 - 1.0;
                 let others: f64 = negatives.iter().map(|c| (s * c).exp()).sum();

@@ -3,16 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use ocelli_method::random::stream;
 use ocelli_method::{Arm, Check, Claim, Direction, Experiment, ReproduceError, Role, Tally};
 use ocelli_nn::Store;
 use ocelli_train::trainer::TaskError;
-use rand::RngExt;
 
 use super::agent::Judgement;
 use super::head::ModulatedHead;
 use super::loss::Factors;
 use super::modulating::Factor;
+use super::objective::RandomConfig;
 use super::search::{Search, SearchConfig, broadcast};
 use crate::recognition::trial::{EMBEDDING, Population, Trainee, Trial, TrialConfig, name};
 
@@ -76,13 +75,13 @@ fn run(experiment: &Experiment<'_>) -> Result<Vec<Arm>, ReproduceError> {
 
 /// Trains the copies of an arm and measures the one that is left.
 fn train(config: &TrialConfig, population: &Population, policy: Policy) -> Result<Trial, TaskError> {
-    let settings = SearchConfig::default();
+    let settings = SearchConfig { s: S, ..SearchConfig::default() };
     let copies = match policy {
         Policy::Fixed(_) | Policy::Random => 1,
         Policy::BestOf(_) | Policy::Search => settings.copies,
     };
     let agent = Store::labelled(&ocelli_nn::device(&config.device)?, config.seed, "search");
-    let search = Search::new(&agent.root(), settings, S, config.seed);
+    let search = Search::new(&agent.root(), settings, config.seed);
     let mut trainees = Vec::new();
     for copy in 0..copies {
         // The order of samples is a copy's own, as in the release: without it, copies under one factor would be one.
@@ -97,7 +96,7 @@ fn train(config: &TrialConfig, population: &Population, policy: Policy) -> Resul
     for epoch in 0..config.epochs {
         let factors = match policy {
             Policy::Fixed(a) | Policy::BestOf(a) => vec![Factors::Global(Factor::new(a)?); copies],
-            Policy::Random => vec![Factors::Global(Factor::new(drawn(config.seed, epoch))?)],
+            Policy::Random => vec![Factors::Global(RandomConfig::default().draw(config.seed, epoch as u64)?)],
             Policy::Search => search.factors(epoch)?,
         };
         for (trainee, factors) in trainees.iter_mut().zip(factors) {
@@ -117,7 +116,8 @@ fn train(config: &TrialConfig, population: &Population, policy: Policy) -> Resul
             _ => Judgement::of(&rewards)?,
         };
         best = judgement.best;
-        let stores: Vec<Vec<Store>> = trainees.iter().map(|t| t.stores().map(Store::clone).to_vec()).collect();
+        let stores: Vec<Vec<Store>> =
+            trainees.iter().map(|t| t.stores().map(Store::clone).to_vec()).collect();
         broadcast(&stores, best)?;
         if matches!(policy, Policy::Search) {
             traces.entry("mu".to_owned()).or_default().push(search.agent().mu()[0]);
@@ -126,12 +126,6 @@ fn train(config: &TrialConfig, population: &Population, policy: Policy) -> Resul
     let unseen = first + HELD_OUT.0;
     let (people, shots) = config.test;
     Ok(Trial { numbers: trainees[best].measure(unseen..unseen + people, shots)?, traces })
-}
-
-/// Random-Softmax's factor of an epoch.
-fn drawn(seed: u64, epoch: usize) -> f64 {
-    let exponent: f64 = stream(seed, "random-softmax", epoch as u64).random();
-    -(10f64.powf(4.0 * exponent))
 }
 
 fn checks(tally: &Tally) -> Vec<Check> {

@@ -4,10 +4,10 @@ use burn::tensor::Tensor;
 use ocelli_method::{Array, Component, Outputs, Replay, ReplayError};
 use ocelli_metrics::lfw::{KFoldOptions, LfwVariant, k_fold};
 use ocelli_metrics::roc::PairScores;
+use ocelli_nn::Store;
 use ocelli_nn::backbones::{ResNetDepth, ResNetFace, ResNetFaceDialect, SequentialMobileFaceNet};
 use ocelli_nn::ops::{cross_entropy, l2_normalize};
 use ocelli_nn::replay::replay;
-use ocelli_nn::Store;
 use serde::Deserialize;
 
 use super::agent::{Agent, AgentConfig};
@@ -57,7 +57,9 @@ impl LossConfig {
                 let action = a.first().ok_or_else(|| ReplayError::refused("config: no action in `a`"))?;
                 Factor::of_action(*action, (s / divisor).exp()).map(Factors::Global)
             }
-            Self::Local(SearchedConfig { a, s, divisor, bins }) => Factors::local(a, bins, (s / divisor).exp()),
+            Self::Local(SearchedConfig { a, s, divisor, bins }) => {
+                Factors::local(a, bins, (s / divisor).exp())
+            }
         }
         .map_err(ReplayError::refused)
     }
@@ -196,8 +198,7 @@ fn backbone(case: &Replay<'_>) -> Result<Outputs, ReplayError> {
         let image = bench.input::<4>("image")?;
         let [_, _, size, _] = image.dims();
         let root = bench.root();
-        let resnet =
-            |depth| ResNetFace::of(ResNetFaceDialect::LossSearch, &root, depth, size, feat_dim);
+        let resnet = |depth| ResNetFace::of(ResNetFaceDialect::LossSearch, &root, depth, size, feat_dim);
         let embedding: Tensor<2> = match arch.as_str() {
             "mobile" => {
                 let network = SequentialMobileFaceNet::new(&root, feat_dim);

@@ -8,4 +8,5 @@ mod commands;
 mod refusals;
 mod resume;
 mod run;
+mod search;
 mod verify;
