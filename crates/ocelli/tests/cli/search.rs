@@ -55,17 +55,25 @@ fn factors_fixed_and_drawn_train() {
 #[test]
 fn settings_that_no_search_can_run_with_are_named() {
     let bench = Bench::new();
-    let refused = |settings: &str, parts: &[&str]| {
-        bench.ocelli(&format!("train tiny.toml --out run --set loss.name={settings}")).refused(parts);
-        assert!(!bench.exists("run"));
-    };
-    refused("search-softmax --set loss.s=0", &["loss.s"]);
-    refused("search-softmax --set loss.copies=1", &["loss.copies"]);
-    refused("search-softmax --set loss.agent.sigma=-1.0", &["loss.agent.sigma"]);
-    refused("search-softmax --set loss.held_out=6", &["loss.held_out"]);
-    refused("search-softmax --set loss.held_out=1", &["loss.held_out"]);
-    refused("search-softmax --set train.average_decay=0.9", &["train.average_decay"]);
-    refused("search-softmax --set train.batch_size=20", &["train.batch_size"]);
-    refused("random-softmax --set loss.magnitudes=[2.0,1.0]", &["loss.magnitudes"]);
-    refused("modulated-softmax --set loss.a=0.5", &["loss.a"]);
+    let train =
+        |settings: &str| bench.ocelli(&format!("train tiny.toml --out run --set loss.name={settings}"));
+    for (settings, key) in [
+        ("search-softmax --set loss.s=0", "loss.s"),
+        ("search-softmax --set loss.copies=1", "loss.copies"),
+        ("search-softmax --set loss.agent.sigma=-1.0", "loss.agent.sigma"),
+        ("random-softmax --set loss.magnitudes=[2.0,1.0]", "loss.magnitudes"),
+        ("modulated-softmax --set loss.a=0.5", "loss.a"),
+    ] {
+        train(settings).refused(&[key]);
+    }
+    // What the pictures must be looked at for.
+    for (settings, key) in [
+        ("search-softmax --set loss.held_out=6", "loss.held_out"),
+        ("search-softmax --set loss.held_out=1", "loss.held_out"),
+        ("search-softmax --set train.average_decay=0.9", "train.average_decay"),
+        ("search-softmax --set train.batch_size=20", "train.batch_size"),
+    ] {
+        train(settings).stopped(&[key]);
+    }
+    assert!(!bench.exists("run"));
 }
