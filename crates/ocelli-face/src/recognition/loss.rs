@@ -9,6 +9,7 @@ use crate::curricularface::{ArcConfig, ArcHead, CurricularConfig, CurricularHead
 use crate::ddl::{DdlObjective, DdlRecipe};
 use crate::ir_softmax::{IrConfig, IrObjective};
 use crate::npcface::{NpcConfig, NpcHead};
+use crate::search_softmax::{ModulatedConfig, RandomConfig, RandomObjective, SearchConfig, SearchObjective};
 use crate::semi_siamese::{SemiSiamese, SemiSiameseConfig};
 
 /// A recipe's section `loss`.
@@ -29,11 +30,20 @@ pub enum LossConfig {
     /// Class centres in place of weights.
     #[serde(rename = "ir-softmax")]
     IrSoftmax(IrConfig),
+    /// Softmax under a fixed modulating factor.
+    #[serde(rename = "modulated-softmax")]
+    ModulatedSoftmax(ModulatedConfig),
     /// A margin with emphasis on hard negatives.
     #[serde(rename = "mv-softmax")]
     MvSoftmax(MvConfig),
     /// Margins tied to hard negatives.
     NpcFace(NpcConfig),
+    /// Softmax under a modulating factor that is drawn each epoch.
+    #[serde(rename = "random-softmax")]
+    RandomSoftmax(RandomConfig),
+    /// Softmax under a modulating factor that is searched.
+    #[serde(rename = "search-softmax")]
+    SearchSoftmax(SearchConfig),
     /// Two pictures a person: features of a following network in place of prototypes.
     #[serde(rename = "semi-siamese")]
     SemiSiamese(SemiSiameseConfig),
@@ -71,8 +81,11 @@ impl LossConfig {
             Self::CurricularFace(_) => "curricularface",
             Self::Ddl(_) => "ddl",
             Self::IrSoftmax(_) => "ir-softmax",
+            Self::ModulatedSoftmax(_) => "modulated-softmax",
             Self::MvSoftmax(_) => "mv-softmax",
             Self::NpcFace(_) => "npcface",
+            Self::RandomSoftmax(_) => "random-softmax",
+            Self::SearchSoftmax(_) => "search-softmax",
             Self::SemiSiamese(_) => "semi-siamese",
             Self::Softmax(_) => "softmax",
         }
@@ -90,8 +103,11 @@ impl LossConfig {
             Self::CurricularFace(c) => c.validate(),
             Self::Ddl(c) => c.validate(),
             Self::IrSoftmax(c) => c.validate(),
+            Self::ModulatedSoftmax(c) => c.validate(),
             Self::MvSoftmax(c) => c.validate(),
             Self::NpcFace(c) => c.validate(),
+            Self::RandomSoftmax(c) => c.validate(),
+            Self::SearchSoftmax(c) => c.validate(),
             Self::SemiSiamese(c) => c.validate(),
             Self::Softmax(c) => check_scale(c.s),
         };
@@ -119,12 +135,15 @@ impl LossConfig {
             }),
             Self::Ddl(config) => return Ok(Box::new(DdlObjective::new(setup, config)?)),
             Self::IrSoftmax(config) => return Ok(Box::new(IrObjective::new(config, setup)?)),
+            Self::ModulatedSoftmax(config) => config.objective(setup),
             Self::MvSoftmax(config) => {
                 HeadObjective::new(setup, |path, classes| Box::new(config.head(path, embedding, classes)))
             }
             Self::NpcFace(config) => HeadObjective::new(setup, |path, classes| {
                 Box::new(NpcHead::new(path, embedding, classes, config))
             }),
+            Self::RandomSoftmax(config) => return Ok(Box::new(RandomObjective::new(setup, config)?)),
+            Self::SearchSoftmax(config) => return Ok(Box::new(SearchObjective::new(setup, config)?)),
             Self::SemiSiamese(config) => return Ok(Box::new(SemiSiamese::new(setup, config)?)),
             Self::Softmax(SoftmaxConfig { s }) => HeadObjective::new(setup, |path, classes| {
                 let config = ArcConfig { s, m: 0.0, easy_margin: false };

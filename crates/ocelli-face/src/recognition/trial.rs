@@ -37,7 +37,7 @@ pub struct TrialConfig {
     /// Samples a step.
     pub batch_size: usize,
     /// Where in the training the rate drops to a tenth, as shares of the epochs.
-    pub drops: [f64; 2],
+    pub drops: Vec<f64>,
     /// The people; its seed is that of the trial.
     pub world: LookAlikes,
 }
@@ -47,7 +47,7 @@ impl TrialConfig {
     pub fn new(seed: u64, device: &str) -> Self {
         let device = device.to_owned();
         let world = LookAlikes::default();
-        let (train, test, drops) = ((300, 20), (250, 6), [0.5, 0.75]);
+        let (train, test, drops) = ((300, 20), (250, 6), vec![0.5, 0.75]);
         Self { seed, device, train, test, epochs: 10, batch_size: 128, drops, world }
     }
 

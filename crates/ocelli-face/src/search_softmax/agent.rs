@@ -112,12 +112,17 @@ impl Judgement {
         }
         let best = (0..rewards.len()).reduce(|best, i| if rewards[i] > rewards[best] { i } else { best });
         let best = best.ok_or(AgentError::NoModels)?;
-        let lowest = rewards.iter().copied().fold(f64::INFINITY, f64::min);
+        // In single precision, as the release does: accuracies that differ in the fourth place lose digits here.
+        let rewards: Vec<f32> = rewards.iter().map(|&r| r as f32).collect();
+        let lowest = rewards.iter().copied().fold(f32::INFINITY, f32::min);
         let spread = rewards[best] - lowest;
-        // Differences to the lowest: equal rewards shall give exactly 0, which Adam would not leave small otherwise.
-        let raised: Vec<f64> = rewards.iter().map(|r| r - lowest).collect();
-        let mean = raised.iter().sum::<f64>() / raised.len() as f64;
-        let advantages = raised.iter().map(|r| 2.0 * (r - mean) / (spread + 1e-6)).collect();
+        let mean = rewards.iter().sum::<f32>() / rewards.len() as f32;
+        let advantage = |r: &f32| match spread {
+            // A mean that is rounded would make all of them better or worse than itself.
+            0.0 => 0.0,
+            spread => f64::from((r - mean) / (spread + 1e-6) * 2.0),
+        };
+        let advantages = rewards.iter().map(advantage).collect();
         Ok(Self { advantages, best })
     }
 }

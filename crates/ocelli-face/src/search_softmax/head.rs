@@ -4,6 +4,7 @@ use burn::tensor::{Int, Tensor};
 use ocelli_nn::Path;
 use serde::{Deserialize, Serialize};
 
+use super::loss::Factors;
 use crate::recognition::margin::{
     AdditiveMargin, AngularMargin, CosineRule, Emphasis, Head, HeadOutput, LambdaSchedule, Margin,
     MarginHead, MarginRule, MultiplicativeMargin, Normalization, Reach, unit_prototypes,
@@ -136,5 +137,101 @@ impl FcHead {
 impl Head for FcHead {
     fn forward(&self, embeddings: Tensor<2>, labels: Tensor<1, Int>, training: bool) -> HeadOutput {
         self.0.forward(embeddings, labels, training)
+    }
+}
+
+/// The plain layer under a modulating factor: cross entropy on its logits is the unified loss.
+#[derive(Clone, Debug)]
+pub struct ModulatedHead {
+    fc: FcHead,
+    /// The factor, or one a bin.
+    pub factors: Factors,
+}
+
+impl ModulatedHead {
+    /// A layer from `embedding` dimensions to `classes` at `path`, with scale `s` of the logits; it normalises the
+    /// embeddings itself.
+    pub fn new(path: &Path, embedding: usize, classes: usize, s: f64, factors: Factors) -> Self {
+        let config = FcConfig { s, ..FcConfig::default() };
+        Self { fc: FcHead::normalizing(path, embedding, classes, config), factors }
+    }
+}
+
+impl Head for ModulatedHead {
+    fn forward(&self, embeddings: Tensor<2>, labels: Tensor<1, Int>, training: bool) -> HeadOutput {
+        let output = self.fc.forward(embeddings, labels.clone(), training);
+        HeadOutput { logits: self.factors.shift(output.logits, labels), ..output }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ocelli_nn::Store;
+    use ocelli_nn::ops::cross_entropy;
+    use ocelli_nn::tensor::{from_values, integers, scalar, values};
+
+    const KINDS: [FcKind; 6] =
+        [FcKind::Plain, FcKind::Am, FcKind::Arc, FcKind::SphereFace, FcKind::MvAm, FcKind::MvArc];
+
+    fn config(kind: FcKind) -> FcConfig {
+        let margin = if kind == FcKind::SphereFace { 4.0 } else { 0.35 };
+        FcConfig { kind, margin, ..FcConfig::default() }
+    }
+
+    #[test]
+    fn embeddings_on_a_prototype_have_finite_gradients() {
+        let device = ocelli_nn::device("cpu").unwrap();
+        for easy_margin in [true, false] {
+            for kind in KINDS {
+                let store = Store::new(&device, 0);
+                let head = FcHead::new(&store.root(), 2, 2, FcConfig { easy_margin, ..config(kind) });
+                let weight = store.find("weight").unwrap();
+                weight.set(from_values(vec![1.0, 0.0, 0.0, 1.0], [4], &device));
+                // Cosines 1 and -1 with their own class.
+                let x = from_values(vec![1.0, 0.0, 0.0, -1.0], [2, 2], &device).autodiff().require_grad();
+                let labels = integers(&[0, 1], &device);
+                let logits = head.forward(x.clone(), labels.clone(), true).logits;
+                let gradients = cross_entropy(logits, labels).backward();
+                let gradient = values(x.grad(&gradients).unwrap());
+                assert!(gradient.iter().all(|g| g.is_finite()), "{kind:?}: {gradient:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_factor_in_place_of_a_margin_is_the_same_loss() {
+        let device = ocelli_nn::device("cpu").unwrap();
+        let x = || from_values(vec![0.3, -1.0, 2.0, 0.5, 0.1, 0.2, -0.4, 1.5], [2, 4], &device);
+        let labels = integers(&[2, 0], &device);
+        let (m, s) = (0.2f64, 16.0);
+        let am = FcConfig { kind: FcKind::Am, margin: m, s, easy_margin: false, ..FcConfig::default() };
+        let am = FcHead::normalizing(&Store::new(&device, 3).root(), 4, 3, am);
+        let factor = super::super::modulating::Factor::new(-(s * m).exp_m1()).unwrap();
+        let path = Store::new(&device, 3).root();
+        let modulated = ModulatedHead::new(&path, 4, 3, s, Factors::Global(factor));
+        let loss = |head: &dyn Head| {
+            scalar(cross_entropy(head.forward(x(), labels.clone(), true).logits, labels.clone()))
+        };
+        assert!((loss(&am) - loss(&modulated)).abs() < 1e-5);
+    }
+
+    #[test]
+    fn settings_out_of_range_are_named() {
+        let wrong = |config: FcConfig| config.validate().unwrap_err();
+        for s in [0.0, -1.0, f64::NAN] {
+            assert!(wrong(FcConfig { s, ..FcConfig::default() }).starts_with("s: "));
+        }
+        for (kind, margin) in [
+            (FcKind::Am, -0.1),
+            (FcKind::Arc, 1.6),
+            (FcKind::MvArc, f64::NAN),
+            (FcKind::SphereFace, 2.5),
+            (FcKind::SphereFace, 6.0),
+        ] {
+            assert!(wrong(FcConfig { margin, ..config(kind) }).starts_with("margin: "), "{kind:?}");
+        }
+        assert!(wrong(FcConfig { t: -1.0, ..config(FcKind::MvAm) }).starts_with("t: "));
+        assert!(KINDS.into_iter().all(|kind| config(kind).validate().is_ok()));
     }
 }

@@ -13,11 +13,15 @@ mod agent;
 mod head;
 pub mod loss;
 pub mod modulating;
+mod objective;
+mod reproduce;
 pub mod search;
 mod verify;
 
 pub use agent::{Agent, AgentConfig, AgentError, Judgement};
-pub use head::{FcConfig, FcHead, FcKind};
+pub use head::{FcConfig, FcHead, FcKind, ModulatedHead};
+pub use objective::{ModulatedConfig, RandomConfig, RandomObjective, SearchObjective};
+pub use search::{Reward, Search, SearchConfig, SearchMode};
 
 use ocelli_method::{Basis, Card, Method};
 
@@ -38,9 +42,9 @@ pub const METHOD: Method = Method {
             "rectify_first = true is the released agent, whose mean never moves; the default follows the paper.",
             "Most of the search's gain is the selection of the best of B copies each epoch: compare with that control.",
         ],
-        trains: false,
-        predicts: false,
+        trains: true,
+        predicts: true,
     },
     components: verify::COMPONENTS,
-    claim: None,
+    claim: Some(&reproduce::CLAIM),
 };

@@ -39,6 +39,14 @@ impl SearchMode {
         }
     }
 
+    /// What an action of a bin is called in logs.
+    pub fn name(self, what: &str, bin: usize) -> String {
+        match self {
+            Self::Global => what.to_owned(),
+            Self::Local => format!("{what}.{bin}"),
+        }
+    }
+
     /// What the `actions` of one model stand for at scale `s` of the logits.
     ///
     /// # Errors
@@ -53,23 +61,49 @@ impl SearchMode {
     }
 }
 
+/// By what the copies are compared, on people that are not trained on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reward {
+    /// Verification accuracy in the protocol of LFW, as published.
+    #[default]
+    Accuracy,
+    /// The sum of the true-accept rates at false-accept rates 1e-2 and 1e-3 on all pairs: finer where there are few
+    /// people.
+    Tar,
+}
+
 /// Settings of the search; the released ones by default.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SearchConfig {
+    /// Scale of the logits.
+    pub s: f64,
     /// What is searched.
     pub mode: SearchMode,
     /// Copies of the network that are trained side by side.
     pub copies: usize,
     /// Epochs at the start that all copies train with the action -1, unrewarded.
     pub warm_up: usize,
+    /// People of the training set that rewards are measured on instead; 0 holds out a tenth.
+    pub held_out: usize,
+    /// By what the copies are compared.
+    pub reward: Reward,
     /// The agent.
     pub agent: AgentConfig,
 }
 
 impl Default for SearchConfig {
     fn default() -> Self {
-        Self { mode: SearchMode::Global, copies: 4, warm_up: 2, agent: AgentConfig::default() }
+        Self {
+            s: 32.0,
+            mode: SearchMode::Global,
+            copies: 4,
+            warm_up: 2,
+            held_out: 0,
+            reward: Reward::Accuracy,
+            agent: AgentConfig::default(),
+        }
     }
 }
 
@@ -79,12 +113,18 @@ impl SearchConfig {
     /// # Errors
     /// The first setting that no search could run with.
     pub fn validate(&self) -> Result<(), String> {
+        // Beyond it e^{s/2} is no number in single precision.
+        if !(self.s > 0.0 && self.s <= LARGEST_SCALE) {
+            return Err(format!("s: {} is not above 0 and at most {LARGEST_SCALE}", self.s));
+        }
         if !(2..=MOST_COPIES).contains(&self.copies) {
             return Err(format!("copies: {} is outside 2 to {MOST_COPIES}", self.copies));
         }
         self.agent.validate().map_err(|e| format!("agent.{e}"))
     }
 }
+
+const LARGEST_SCALE: f64 = 160.0;
 
 /// Copies beyond which a search is a mistake rather than a wish.
 const MOST_COPIES: usize = 64;
@@ -107,15 +147,14 @@ pub enum SearchError {
 #[derive(Clone, Debug)]
 pub struct Search {
     config: SearchConfig,
-    s: f64,
     seed: u64,
     agent: Agent,
 }
 
 impl Search {
-    /// A search at scale `s` of the logits, whose agent lives at `path`, in a store of its own.
-    pub fn new(path: &Path, config: SearchConfig, s: f64, seed: u64) -> Self {
-        Self { agent: Agent::new(path, config.mode.actions(), config.agent), config, s, seed }
+    /// A search whose agent lives at `path`, in a store of its own.
+    pub fn new(path: &Path, config: SearchConfig, seed: u64) -> Self {
+        Self { agent: Agent::new(path, config.mode.actions(), config.agent), config, seed }
     }
 
     /// The agent.
@@ -143,7 +182,7 @@ impl Search {
     /// # Errors
     /// [`SearchError::Factor`] when the agent's mean is no number.
     pub fn factors(&self, epoch: usize) -> Result<Vec<Factors>, SearchError> {
-        let of = |actions: &Vec<f64>| self.config.mode.factors(actions, self.s);
+        let of = |actions: &Vec<f64>| self.config.mode.factors(actions, self.config.s);
         Ok(self.actions(epoch).iter().map(of).collect::<Result<_, _>>()?)
     }
 
@@ -176,7 +215,7 @@ mod tests {
 
     fn search(config: SearchConfig) -> Search {
         let store = Store::labelled(&ocelli_nn::device("cpu").unwrap(), 0, "search");
-        Search::new(&store.root(), config, 32.0, 0)
+        Search::new(&store.root(), config, 0)
     }
 
     #[test]
@@ -221,6 +260,9 @@ mod tests {
     fn settings_out_of_range_are_named() {
         let wrong = |config: SearchConfig| config.validate().unwrap_err();
         assert!(wrong(SearchConfig { copies: 1, ..SearchConfig::default() }).starts_with("copies"));
+        for s in [0.0, f64::NAN, 1e3] {
+            assert!(wrong(SearchConfig { s, ..SearchConfig::default() }).starts_with("s: "));
+        }
         let agent = AgentConfig { eta: f64::NAN, ..AgentConfig::default() };
         assert!(wrong(SearchConfig { agent, ..SearchConfig::default() }).starts_with("agent.eta"));
     }

@@ -56,7 +56,7 @@ fn shallow(experiment: &Experiment<'_>) -> TrialConfig {
         test: (300, 6),
         epochs: 20,
         batch_size: 128,
-        drops: [0.6, 0.85],
+        drops: vec![0.6, 0.85],
         // Everybody is a family of his own.
         world: LookAlikes { families: 1 << 20, spread: 0.0, ..LookAlikes::default() },
         ..TrialConfig::new(experiment.seed, experiment.device)

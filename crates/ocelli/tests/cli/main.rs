@@ -9,4 +9,5 @@ mod losses;
 mod refusals;
 mod resume;
 mod run;
+mod search;
 mod verify;

@@ -56,8 +56,9 @@ fn survives(options: &str, kills: &[u64]) {
 
     let whole = bench.ocelli(&format!("train tiny.toml --out whole {OPTIONS} {options}")).succeeded();
     assert_eq!(resumed.out.replace("run/", "whole/"), whole.out);
-    let last = "checkpoint/step-0000000180.safetensors";
-    for file in ["weights.safetensors", "metrics.jsonl", "recipe.toml", "report.html", last] {
+    let step = newest(&bench, "whole").unwrap();
+    let last = format!("checkpoint/step-{step:010}.safetensors");
+    for file in ["weights.safetensors", "metrics.jsonl", "recipe.toml", "report.html", &last] {
         let (broken, unbroken) = (format!("run/{file}"), format!("whole/{file}"));
         assert!(bench.read(&broken) == bench.read(&unbroken), "{options}: {file} differs");
     }
@@ -87,6 +88,21 @@ fn so_does_one_with_centres() {
 #[test]
 fn so_does_one_with_a_falling_lambda() {
     survives("--set loss.name=a-softmax", &[40]);
+}
+
+#[test]
+fn so_does_one_with_a_queue() {
+    // 120 people of two pictures, four a step.
+    let shallow = "--set loss.name=semi-siamese --set loss.queue=16 --set loss.order=defer \
+                   --set data.world.people=160 --set data.world.pictures=2 --set data.regime.pictures=2";
+    survives(shallow, &[10, 40, 70]);
+    survives(&format!("{shallow} --set loss.order=leave-out --set schedule.epochs=4"), &[40]);
+}
+
+#[test]
+fn so_does_one_with_easy_and_hard_pictures() {
+    let ddl = "--set loss.name=ddl --set data.regime.degraded=0.5 --set data.world.pictures=20 --set train.batch_size=12";
+    survives(ddl, &[10, 40, 70]);
 }
 
 #[test]
