@@ -2,7 +2,6 @@
 
 use ocelli_method::{Component, Outputs, Replay, ReplayError};
 use ocelli_nn::Init;
-use ocelli_nn::backbones::{MobileFaceNet, MobileFaceNetTail};
 use ocelli_nn::layers::Linear;
 use ocelli_nn::ops::cross_entropy;
 use ocelli_nn::replay::replay;
@@ -11,6 +10,7 @@ use serde::Deserialize;
 
 use super::head::{NpcConfig, NpcHead};
 use crate::recognition::baselines::{MvConfig, MvKind};
+use crate::recognition::components::facex_backbone;
 use crate::recognition::margin::{
     AdditiveMargin, AngularMargin, Head, Margin, MarginHead, MarginRule, unit_prototypes,
 };
@@ -21,7 +21,7 @@ pub(super) const COMPONENTS: &[Component] = &[
     Component { name: "head", run: head },
     Component { name: "baseline", run: baseline },
     Component { name: "train", run: train },
-    Component { name: "backbone", run: backbone },
+    Component { name: "backbone", run: facex_backbone },
     Component { name: "metric.lfw", run: protocols::lfw },
 ];
 
@@ -142,30 +142,6 @@ fn train(case: &Replay<'_>) -> Result<Outputs, ReplayError> {
                 bench.array(format!("{name}.{k}"), value);
             }
         }
-        Ok(())
-    })
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BackboneConfig {
-    arch: String,
-    feat_dim: usize,
-    out_h: usize,
-    out_w: usize,
-}
-
-fn backbone(case: &Replay<'_>) -> Result<Outputs, ReplayError> {
-    let BackboneConfig { arch, feat_dim, out_h, out_w } = case.config()?;
-    if arch != "mobilefacenet" {
-        return Err(ReplayError::Unsupported(format!("architecture `{arch}`")));
-    }
-    replay(case, |bench| {
-        let tail = MobileFaceNetTail::FaceX { embedding: feat_dim, map: [out_h, out_w] };
-        let network = MobileFaceNet::new(&bench.root(), tail);
-        bench.load_parameters()?;
-        let x = bench.input::<4>("image")?;
-        bench.output("embedding", network.forward(x, &bench.pass()).embedding);
         Ok(())
     })
 }

@@ -71,6 +71,54 @@ fn a_recogniser_of_any_loss_predicts() {
 }
 
 #[test]
+fn losses_that_compose_their_own_batches_train_and_predict() {
+    let bench = Bench::new();
+    bench.people("people", 2, 2);
+    for (loss, data, fields) in [
+        (
+            "semi-siamese",
+            "--set loss.queue=8 --set loss.order=defer --set data.world.people=24 --set data.regime.pictures=2",
+            &["loss", "train_accuracy"][..],
+        ),
+        (
+            "ddl",
+            "--set data.regime.degraded=0.5 --set data.world.pictures=16 --set train.batch_size=24",
+            &["loss", "train_accuracy", "pos_kl", "neg_kl", "order", "easy_positive", "hard_negative"],
+        ),
+    ] {
+        let command =
+            format!("train tiny.toml --out {loss} --set loss.name={loss} --set train.log_every=1 {data}");
+        bench.ocelli(&command).succeeded();
+        assert_fields(&last(&bench, loss, "train"), fields);
+        let pictures = "people/p0/0.png people/p1/0.png";
+        let said = bench.ocelli(&format!("predict {loss} --weights {loss}/weights.safetensors {pictures}"));
+        assert_fields(&said.succeeded().json(), &["cosine", "same"]);
+    }
+    // The distributions of similarities are told epoch by epoch.
+    assert_fields(&last(&bench, "ddl", "epoch"), &["easy.positive.0", "hard.negative.9"]);
+}
+
+#[test]
+fn pictures_that_do_not_suit_a_loss_are_said() {
+    let bench = Bench::new();
+    for (options, said) in [
+        ("--set loss.name=semi-siamese", "loss.queue: 16384 wants at least"),
+        (
+            "--set loss.name=semi-siamese --set loss.queue=6",
+            "loss.queue: 6 is no multiple of the 4 identities",
+        ),
+        (
+            "--set loss.name=semi-siamese --set loss.queue=8 --set data.world.people=24 --set data.regime.pictures=1",
+            "has 1 picture of the two that make a pair",
+        ),
+        ("--set loss.name=ddl --set train.batch_size=24", "data.regime.degraded: all pictures are easy"),
+        ("--set loss.name=ddl", "train.batch_size: 8 is no multiple of 6"),
+    ] {
+        bench.ocelli(&format!("train tiny.toml --out run {options}")).stopped(&[said]);
+    }
+}
+
+#[test]
 fn settings_of_losses_are_checked_by_name() {
     let bench = Bench::new();
     for (loss, setting) in [
@@ -78,6 +126,8 @@ fn settings_of_losses_are_checked_by_name() {
         ("a-softmax", "lambda.gamma=-1.0"),
         ("cosface", "s=0.0"),
         ("cosface", "m=1.5"),
+        ("ddl", "order_loss_weight=-1.0"),
+        ("ddl", "s=0.0"),
         ("ir-softmax", "s=0.0"),
         ("ir-softmax", "m=-0.1"),
         ("ir-softmax", "factor=0"),
@@ -90,6 +140,10 @@ fn settings_of_losses_are_checked_by_name() {
         ("npcface", "m0=1.6"),
         ("npcface", "m1=0.5"),
         ("npcface", "t=0.0"),
+        ("semi-siamese", "alpha=1.0"),
+        ("semi-siamese", "m=1.5"),
+        ("semi-siamese", "queue=0"),
+        ("semi-siamese", "s=0.0"),
     ] {
         let (key, _) = setting.split_once('=').unwrap();
         let command = format!("train tiny.toml --out run --set loss.name={loss} --set loss.{setting}");
