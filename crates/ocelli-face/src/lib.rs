@@ -5,10 +5,15 @@
 pub mod aenet;
 pub mod aurora_guard;
 pub mod curricularface;
+pub mod ddl;
 pub mod dvg_face;
 pub mod eagrnet;
+pub mod ir_softmax;
 pub mod m2fpa;
+pub mod npcface;
 pub mod recognition;
+pub mod search_softmax;
+pub mod semi_siamese;
 
 use ocelli_method::Method;
 
@@ -17,7 +22,12 @@ pub const METHODS: &[&Method] = &[
     &aenet::METHOD,
     &aurora_guard::METHOD,
     &curricularface::METHOD,
+    &ddl::METHOD,
     &dvg_face::METHOD,
     &eagrnet::METHOD,
+    &ir_softmax::METHOD,
     &m2fpa::METHOD,
+    &npcface::METHOD,
+    &search_softmax::METHOD,
+    &semi_siamese::METHOD,
 ];

@@ -16,6 +16,8 @@
 //! # Ok::<(), ocelli_nn::DeviceError>(())
 //! ```
 
+mod average;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -246,29 +248,6 @@ impl Store {
             }
         }
         Gradients { list }
-    }
-
-    /// Moves every value towards that of the same place in `other`: `own <- momentum · own + (1 - momentum) · other`.
-    ///
-    /// Buffers are copied: an average of running statistics is none. Both stores must hold the same network.
-    ///
-    /// # Errors
-    /// [`StoreError::Missing`] or [`StoreError::Shape`] when the networks differ.
-    pub fn average_from(&self, other: &Store, momentum: f64) -> Result<(), StoreError> {
-        let (own, theirs) = (self.entries(), other.entries());
-        for (i, entry) in own.iter().enumerate() {
-            let from = theirs.get(i).ok_or_else(|| StoreError::Missing(entry.name.clone()))?;
-            if from.shape != entry.shape {
-                let (expected, found) = (entry.shape.clone(), from.shape.clone());
-                return Err(StoreError::Shape { name: entry.name.clone(), expected, found });
-            }
-            let new = match entry.role {
-                Role::Buffer => from.plain(),
-                _ => entry.plain().mul_scalar(momentum).add(from.plain().mul_scalar(1.0 - momentum)),
-            };
-            entry.set(new);
-        }
-        Ok(())
     }
 }
 
@@ -559,17 +538,5 @@ mod tests {
         let mut g = s.backward(&(a.value::<1>().mul_scalar(3.0) + b.value::<1>().mul_scalar(4.0)).sum());
         assert!((g.clip(1.0) - 5.0).abs() < 1e-6);
         assert!((g.norm() - 1.0).abs() < 1e-5);
-    }
-
-    #[test]
-    fn averaging_moves_parameters_and_copies_buffers() {
-        let (a, b) = (store(), store());
-        for (s, init) in [(&a, Init::Zeros), (&b, Init::Ones)] {
-            s.root().param("w", &[1], init, Role::Kernel);
-            s.root().buffer("mean", &[1], init);
-        }
-        a.average_from(&b, 0.75).unwrap();
-        assert_eq!(a.find("w").unwrap().to_array().to_f32(), [0.25]);
-        assert_eq!(a.find("mean").unwrap().to_array().to_f32(), [1.0]);
     }
 }

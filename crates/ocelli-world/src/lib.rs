@@ -19,5 +19,6 @@
 //! ```
 
 pub mod faces;
+pub mod longtail;
 pub mod lookalikes;
 pub mod render;

@@ -59,6 +59,35 @@ pub struct Samples {
     pub dims: usize,
 }
 
+impl Samples {
+    /// The samples in some rows, in this order.
+    #[must_use]
+    pub fn pick(&self, rows: impl IntoIterator<Item = usize>) -> Self {
+        let mut picked = Self { features: Vec::new(), labels: Vec::new(), dims: self.dims };
+        for row in rows {
+            picked.features.extend_from_slice(&self.features[row * self.dims..(row + 1) * self.dims]);
+            picked.labels.push(self.labels[row]);
+        }
+        picked
+    }
+
+    /// The samples as a poor camera has them: every `group` neighbouring values give way to their mean, and normal noise
+    /// of standard deviation `noise` is added to all.
+    #[must_use]
+    pub fn coarse(&self, group: usize, noise: f32, seed: u64) -> Self {
+        let mut coarse = self.clone();
+        for (row, features) in coarse.features.chunks_mut(self.dims.max(1)).enumerate() {
+            for values in features.chunks_mut(group.max(1)) {
+                let mean = values.iter().sum::<f32>() / values.len() as f32;
+                values.fill(mean);
+            }
+            let g = &mut stream(seed, "lookalikes.coarse", row as u64);
+            features.iter_mut().zip(normals(self.dims, g)).for_each(|(v, n)| *v += noise * n);
+        }
+        coarse
+    }
+}
+
 impl LookAlikes {
     /// `shots` samples of each of the identities in `people`, labelled from 0.
     pub fn samples(&self, people: std::ops::Range<u64>, shots: u64) -> Samples {
@@ -118,7 +147,7 @@ impl Rendering {
 }
 
 /// Standard normal values by the Box-Muller transform.
-fn normals(n: usize, g: &mut Generator) -> impl Iterator<Item = f32> {
+pub(crate) fn normals(n: usize, g: &mut Generator) -> impl Iterator<Item = f32> {
     (0..n).map(move |_| {
         let radius = (-2.0 * (1.0 - g.random::<f64>()).ln()).sqrt();
         (radius * (std::f64::consts::TAU * g.random::<f64>()).cos()) as f32
@@ -137,6 +166,24 @@ mod tests {
         assert_eq!(few.labels, [0, 0, 1, 1]);
         assert_eq!(few.features[..96], many.features[3 * 4 * 96..][..96]);
         assert!(few.features.iter().all(|v| v.abs() < 1.0));
+    }
+
+    #[test]
+    fn coarse_samples_keep_their_means() {
+        let samples = LookAlikes::default().samples(0..2, 3);
+        let rows = samples.pick([5, 0]);
+        assert_eq!(rows.labels, [1, 0]);
+        assert_eq!(rows.features[96..], samples.features[..96]);
+        let coarse = rows.coarse(4, 0.0, 1);
+        for (fine, coarse) in rows.features.chunks(4).zip(coarse.features.chunks(4)) {
+            assert!((fine.iter().sum::<f32>() / 4.0 - coarse[0]).abs() < 1e-6);
+            assert!(coarse.iter().all(|v| *v == coarse[0]));
+        }
+        let noisy = rows.coarse(4, 0.1, 1);
+        assert_eq!(noisy, rows.coarse(4, 0.1, 1));
+        let noise: Vec<f32> = noisy.features.iter().zip(&coarse.features).map(|(a, b)| a - b).collect();
+        let deviation = (noise.iter().map(|n| n * n).sum::<f32>() / noise.len() as f32).sqrt();
+        assert!((0.08..0.12).contains(&deviation), "{deviation}");
     }
 
     #[test]

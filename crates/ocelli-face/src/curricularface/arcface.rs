@@ -1,10 +1,12 @@
 //! The ArcFace baseline, and the normalised softmax below it, in the same interface.
 
 use burn::tensor::{Int, Tensor};
-use ocelli_nn::{Init, Param, Path, Role};
+use ocelli_nn::{Init, Path, Role};
 use serde::{Deserialize, Serialize};
 
-use crate::recognition::margin::{AngularMargin, Cosines, Head, HeadOutput};
+use crate::recognition::margin::{
+    AngularMargin, CosineRule, Head, HeadOutput, Margin, MarginHead, MarginRule, Reach,
+};
 
 /// Settings of the head; the published ones by default.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,35 +28,26 @@ impl Default for ArcConfig {
 
 /// The ArcFace head: prototypes `kernel [D, C]`.
 #[derive(Clone, Debug)]
-pub struct ArcHead {
-    kernel: Param,
-    config: ArcConfig,
-}
+pub struct ArcHead(MarginHead);
 
 impl ArcHead {
     /// A head from `embedding` dimensions to `classes` at `path`.
     pub fn new(path: &Path, embedding: usize, classes: usize, config: ArcConfig) -> Self {
+        let ArcConfig { s, m, easy_margin } = config;
+        let published = AngularMargin::new(m);
+        let reach = if easy_margin { Reach::EASY } else { published.reach };
+        let margin = match m {
+            0.0 => Margin::None,
+            _ => Margin::Angular(AngularMargin { reach, ..published }),
+        };
+        let rule = MarginRule { cosines: CosineRule::STRICT, ..MarginRule::new(margin, s) };
         let init = Init::Normal { std: 0.01 };
-        Self { kernel: path.param("kernel", &[embedding, classes], init, Role::Kernel), config }
+        Self(MarginHead::new(path.param("kernel", &[embedding, classes], init, Role::Kernel), rule))
     }
 }
 
 impl Head for ArcHead {
-    fn forward(&self, embeddings: Tensor<2>, labels: Tensor<1, Int>, _: bool) -> HeadOutput {
-        let ArcConfig { s, m, easy_margin } = self.config;
-        let cosines = Cosines::new(embeddings, self.kernel.value(), labels);
-        let g = cosines.positive.clone();
-        let positive = match easy_margin {
-            true => {
-                let shifted = AngularMargin { m }.apply(g.clone()).shifted;
-                g.clone().mask_where(g.greater_elem(0.0), shifted)
-            }
-            false => AngularMargin { m }.apply(g).logit,
-        };
-        HeadOutput {
-            logits: cosines.compose(cosines.all.clone(), positive, s),
-            origin_logits: cosines.origin_logits(s),
-            numbers: Vec::new(),
-        }
+    fn forward(&self, embeddings: Tensor<2>, labels: Tensor<1, Int>, training: bool) -> HeadOutput {
+        self.0.forward(embeddings, labels, training)
     }
 }

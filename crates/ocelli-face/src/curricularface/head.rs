@@ -4,6 +4,7 @@ use burn::tensor::{Int, Tensor};
 use ocelli_nn::{Init, Param, Path, Role};
 use serde::{Deserialize, Serialize};
 
+use crate::recognition::baselines::{check_angle, check_scale};
 use crate::recognition::margin::{AngularMargin, Cosines, Head, HeadOutput};
 
 /// Settings of the head; the published ones by default.
@@ -23,6 +24,23 @@ pub struct CurricularConfig {
 impl Default for CurricularConfig {
     fn default() -> Self {
         Self { s: 64.0, m: 0.5, alpha: 0.01, t0: 0.0 }
+    }
+}
+
+impl CurricularConfig {
+    /// Says what is out of range, as `key: reason`.
+    ///
+    /// # Errors
+    /// The first setting that no training could run with.
+    pub fn validate(&self) -> Result<(), String> {
+        if !(0.0..=1.0).contains(&self.alpha) {
+            return Err(format!("alpha: {} is outside 0 to 1", self.alpha));
+        }
+        if !self.t0.is_finite() {
+            return Err(format!("t0: {} is no number", self.t0));
+        }
+        check_scale(self.s)?;
+        check_angle(self.m)
     }
 }
 
@@ -63,11 +81,10 @@ impl CurricularHead {
     pub fn curriculum(&self, x: Tensor<2>, labels: Tensor<1, Int>, update: bool) -> CurricularOutput {
         let CurricularConfig { s, m, alpha, .. } = self.config;
         let cosines = Cosines::new(x, self.kernel.value(), labels);
-        let positive = AngularMargin { m }.apply(cosines.positive.clone());
+        let positive = AngularMargin::new(m).apply(cosines.positive.clone());
 
-        let shape = cosines.all.dims();
-        // Strict, against cos(theta + m) itself and not its continuation; no gradient flows through the comparison.
-        let hard = cosines.all.clone().detach().greater(positive.shifted.detach().expand(shape));
+        // Against cos(theta + m) itself and not its continuation.
+        let hard = cosines.above(&positive.shifted);
         if update {
             let mean = cosines.positive.clone().without_autodiff().mean();
             self.t.set(mean.mul_scalar(alpha).add(self.t.value::<1>().mul_scalar(1.0 - alpha)));
@@ -77,8 +94,7 @@ impl CurricularHead {
         let c = cosines.all.clone();
         let raised = c.clone() * c.clone().add(t.clone().reshape([1, 1]));
         let negatives = c.mask_where(hard.clone(), raised);
-        let others = cosines.label_mask.clone().bool_not();
-        let hard_count = hard.bool_and(others).float().sum_dim(1).reshape([shape[0]]);
+        let hard_count = hard.float().sum_dim(1).squeeze_dim(1);
         CurricularOutput {
             logits: cosines.compose(negatives, positive.logit, s),
             origin_logits: cosines.origin_logits(s),

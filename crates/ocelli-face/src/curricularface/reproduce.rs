@@ -6,7 +6,7 @@ use ocelli_nn::tensor::from_values;
 
 use super::{ArcConfig, ArcHead, CurricularConfig, CurricularHead};
 use crate::recognition::margin::Head;
-use crate::recognition::trial::{EMBEDDING, Trial, TrialConfig, name, train};
+use crate::recognition::trial::{BuildHead, EMBEDDING, Populations, TrialConfig, name};
 
 const METHOD: &str = "CurricularFace";
 const ARCFACE: &str = "ArcFace";
@@ -28,21 +28,11 @@ pub(super) const CLAIM: Claim = Claim {
 /// Populations that a seed averages over: the expected gap is half the spread of one training.
 const POPULATIONS: u64 = 4;
 
-/// Makes a head at a path for a number of classes.
-type Build<'a> = &'a dyn Fn(&ocelli_nn::Path, usize) -> Box<dyn Head>;
-
 fn run(experiment: &Experiment<'_>) -> Result<Vec<Arm>, ReproduceError> {
-    let arm = |arm: &str, role: Role, head: Build<'_>, state: Option<f32>| {
-        let hold = |store: &Store| hold(store, state);
-        let mut trials = Vec::new();
-        for population in 0..POPULATIONS {
-            (experiment.progress)(&format!("{arm}, population {}/{POPULATIONS}", population + 1));
-            let seed = experiment.seed * POPULATIONS + population;
-            let trial = train(&TrialConfig::new(seed, experiment.device), head, &hold);
-            trials.push(trial.map_err(|e| ReproduceError(format!("{arm}: {e}")))?);
-        }
-        let Trial { numbers, traces } = Trial::mean(&trials);
-        Ok(Arm { name: arm.to_owned(), role, values: numbers, traces })
+    let config = TrialConfig::new(experiment.seed, experiment.device);
+    let populations = Populations { experiment, count: POPULATIONS, config };
+    let arm = |arm: &str, role: Role, head: BuildHead<'_>, state: Option<f32>| {
+        populations.arm(arm, role, head, &|store| hold(store, state))
     };
     let arc = |m: f64| {
         move |path: &ocelli_nn::Path, classes: usize| -> Box<dyn Head> {

@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 pub struct BackboneConfig {
     /// Which network; see [`BackboneName`].
     pub name: BackboneName,
-    /// Side of the square input pictures in pixels. MobileFaceNet takes 112 only.
+    /// Side of the square input pictures in pixels. MobileFaceNet takes 112 only, but for FaceX-Zoo's.
     pub input_size: usize,
-    /// Length of the embedding; the published networks give 512.
+    /// Length of the embedding; the published networks give 512, FaceX-Zoo's MobileFaceNet what is asked for.
     pub embedding: usize,
     /// For `ir-tiny`: channels of the four stages.
     pub widths: [usize; 4],
@@ -92,6 +92,9 @@ pub enum BackboneName {
     /// MobileFaceNet with global norm-aware pooling.
     #[serde(rename = "mobilefacenet-gnap")]
     MobileFaceNetGnap,
+    /// MobileFaceNet of FaceX-Zoo: input size, in sixteens of pixels, and embedding are free.
+    #[serde(rename = "mobilefacenet-facex")]
+    MobileFaceNetFaceX,
     /// ResNet-50 with the face head.
     #[serde(rename = "resnet-50")]
     ResNet50,
@@ -105,7 +108,7 @@ pub enum BackboneName {
 
 impl BackboneName {
     /// All networks.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::IrTiny,
         Self::Ir50,
         Self::Ir101,
@@ -122,6 +125,7 @@ impl BackboneName {
         Self::TfaceIrSe50,
         Self::MobileFaceNetGdc,
         Self::MobileFaceNetGnap,
+        Self::MobileFaceNetFaceX,
         Self::ResNet50,
         Self::ResNet101,
         Self::ResNet152,
@@ -172,6 +176,9 @@ pub enum Backbone {
 /// Length of the embedding of all published networks.
 const PUBLISHED_EMBEDDING: usize = 512;
 
+/// Pixels of the picture for one of MobileFaceNet's last map.
+const MOBILE_STRIDE: usize = 16;
+
 impl BackboneConfig {
     /// A published network on 112-pixel pictures.
     pub fn published(name: BackboneName) -> Self {
@@ -183,14 +190,22 @@ impl BackboneConfig {
     /// # Errors
     /// The first setting that no network could be built with.
     pub fn validate(&self) -> Result<(), String> {
-        use BackboneName::{IrTiny, MobileFaceNetGdc, MobileFaceNetGnap};
+        use BackboneName::{IrTiny, MobileFaceNetFaceX, MobileFaceNetGdc, MobileFaceNetGnap};
         if !(16..=512).contains(&self.input_size) {
             return Err(format!("backbone.input_size: {} is outside 16 to 512", self.input_size));
         }
         if matches!(self.name, MobileFaceNetGdc | MobileFaceNetGnap) && self.input_size != 112 {
             return Err(format!("backbone.input_size: MobileFaceNet takes 112, not {}", self.input_size));
         }
-        if self.name != IrTiny && self.embedding != PUBLISHED_EMBEDDING {
+        if self.name == MobileFaceNetFaceX && !self.input_size.is_multiple_of(MOBILE_STRIDE) {
+            let size = self.input_size;
+            return Err(format!(
+                "backbone.input_size: {} takes multiples of {MOBILE_STRIDE}, not {size}",
+                self.name
+            ));
+        }
+        let free = [IrTiny, MobileFaceNetFaceX].contains(&self.name);
+        if !free && self.embedding != PUBLISHED_EMBEDDING {
             return Err(format!(
                 "backbone.embedding: published networks give {PUBLISHED_EMBEDDING}, not {}",
                 self.embedding
@@ -209,6 +224,10 @@ impl BackboneConfig {
         match self.name {
             N::MobileFaceNetGdc => mobile(path, MobileFaceNetTail::Gdc),
             N::MobileFaceNetGnap => mobile(path, MobileFaceNetTail::Gnap),
+            N::MobileFaceNetFaceX => {
+                let map = [input_size / MOBILE_STRIDE; 2];
+                mobile(path, MobileFaceNetTail::FaceX { embedding: self.embedding, map })
+            }
             N::ResNet50 => Backbone::ResNet(Box::new(ResNetFace::new(path, ResNetDepth::D50, input_size))),
             N::ResNet101 => Backbone::ResNet(Box::new(ResNetFace::new(path, ResNetDepth::D101, input_size))),
             N::ResNet152 => Backbone::ResNet(Box::new(ResNetFace::new(path, ResNetDepth::D152, input_size))),

@@ -5,18 +5,23 @@
 //! Official checkpoints become recognisers by [`import`](mod@import).
 
 pub mod backbone;
+pub mod baselines;
 pub mod compare;
+pub(crate) mod components;
 pub mod data;
 pub mod import;
 pub mod loss;
 pub mod margin;
 pub mod objective;
 pub mod predict;
+pub(crate) mod protocols;
 pub mod recipe;
 pub mod recognizer;
 pub mod regime;
 pub mod report;
 pub mod run;
 pub mod task;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod trial;
 pub mod verification;

@@ -1,4 +1,4 @@
-//! MobileFaceNet (Chen et al. 2018): depthwise residual units, 112-pixel pictures, 512-d embeddings.
+//! MobileFaceNet (Chen et al. 2018): depthwise residual units, under the names of two releases.
 
 use burn::tensor::Tensor;
 
@@ -16,26 +16,50 @@ pub enum MobileFaceNetTail {
     /// Global norm-aware pooling. It weighs positions by norms averaged over the whole batch, so an embedding
     /// depends on its companions, also at test time.
     Gnap,
+    /// As `Gdc`, in FaceX-Zoo's dialect: its layers stand at the top of the state dict, and size of map and embedding
+    /// are free.
+    FaceX {
+        /// Length of the embedding.
+        embedding: usize,
+        /// Height and width of the last map: a sixteenth of those of the pictures.
+        map: [usize; 2],
+    },
+}
+
+impl MobileFaceNetTail {
+    /// FaceX-Zoo's tail for the usual pictures of 112 pixels and embeddings of 512 values.
+    pub const FACEX: Self = Self::FaceX { embedding: EMBEDDING, map: [7; 2] };
 }
 
 /// Convolution, normalisation and, but for projections, PReLU.
 #[derive(Clone, Debug)]
-struct ConvBlock {
+pub(super) struct ConvBlock {
     conv: Conv2d,
     norm: BatchNorm,
     prelu: Option<Prelu>,
 }
 
 impl ConvBlock {
-    fn new(path: &Path, config: Conv2dConfig, channels: usize, activated: bool) -> Self {
+    pub(super) fn new(path: &Path, config: Conv2dConfig, channels: usize, activated: bool) -> Self {
+        Self::named(path, ["conv", "bn"], activated.then_some("prelu"), config, channels)
+    }
+
+    /// With its layers under names of one's own.
+    pub(super) fn named(
+        path: &Path,
+        [conv, norm]: [&str; 2],
+        prelu: Option<&str>,
+        config: Conv2dConfig,
+        channels: usize,
+    ) -> Self {
         Self {
-            conv: config.build(&path.at("conv")),
-            norm: BatchNormConfig::new(channels).build(&path.at("bn")),
-            prelu: activated.then(|| Prelu::new(&path.at("prelu"), channels)),
+            conv: config.build(&path.at(conv)),
+            norm: BatchNormConfig::new(channels).build(&path.at(norm)),
+            prelu: prelu.map(|prelu| Prelu::new(&path.at(prelu), channels)),
         }
     }
 
-    fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
+    pub(super) fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
         let x = self.norm.forward(self.conv.forward(x), pass);
         match &self.prelu {
             Some(prelu) => prelu.forward(x),
@@ -46,11 +70,11 @@ impl ConvBlock {
 
 /// 1x1 to `groups` channels, depthwise 3x3 with the stride, 1x1 projection; residual where the stride is 1.
 #[derive(Clone, Debug)]
-struct DepthUnit {
-    conv: ConvBlock,
-    depthwise: ConvBlock,
-    project: ConvBlock,
-    residual: bool,
+pub(super) struct DepthUnit {
+    pub(super) conv: ConvBlock,
+    pub(super) depthwise: ConvBlock,
+    pub(super) project: ConvBlock,
+    pub(super) residual: bool,
 }
 
 impl DepthUnit {
@@ -64,7 +88,7 @@ impl DepthUnit {
         }
     }
 
-    fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
+    pub(super) fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
         let y = self.conv.forward(x.clone(), pass);
         let y = self.project.forward(self.depthwise.forward(y, pass), pass);
         if self.residual { x + y } else { y }
@@ -73,7 +97,7 @@ impl DepthUnit {
 
 #[derive(Clone, Debug)]
 enum Tail {
-    Gdc { depthwise: ConvBlock, linear: Linear, norm: BatchNorm },
+    Depthwise { depthwise: ConvBlock, linear: Linear, norm: BatchNorm },
     Gnap { map_norm: BatchNorm, norm: BatchNorm },
 }
 
@@ -88,6 +112,9 @@ pub struct MobileFaceNet {
 }
 
 const EMBEDDING: usize = 512;
+
+/// Channels of the last map.
+const WIDTH: usize = 512;
 
 impl MobileFaceNet {
     /// Builds the network at `path`.
@@ -108,36 +135,41 @@ impl MobileFaceNet {
         residual(&mut units, "conv_4", 128, 256, 6);
         units.push(DepthUnit::new(&path.at("conv_45"), 128, 128, 512, 2, false));
         residual(&mut units, "conv_5", 128, 256, 2);
-        let separate = Conv2dConfig::new(128, EMBEDDING, 1);
-        let separate = ConvBlock::new(&path.at("conv_6_sep"), separate, EMBEDDING, true);
-        let tail = Self::build_tail(&path.at("output_layer"), tail);
+        let separate = Conv2dConfig::new(128, WIDTH, 1);
+        let separate = ConvBlock::new(&path.at("conv_6_sep"), separate, WIDTH, true);
+        let tail = Self::build_tail(path, tail);
         Self { stem, stem_depthwise, units, separate, tail }
     }
 
     fn build_tail(path: &Path, tail: MobileFaceNetTail) -> Tail {
-        let plain = |name: &str| BatchNormConfig::new(EMBEDDING).without_affine().build(&path.at(name));
+        let at = path.at("output_layer");
+        let plain = |name: &str| BatchNormConfig::new(WIDTH).without_affine().build(&at.at(name));
         match tail {
-            MobileFaceNetTail::Gdc => {
-                let depthwise = Conv2dConfig::new(EMBEDDING, EMBEDDING, 7).groups(EMBEDDING);
-                let init = Init::KaimingNormalFanOut;
-                Tail::Gdc {
-                    depthwise: ConvBlock::new(&path.at("conv_6_dw"), depthwise, EMBEDDING, false),
-                    linear: Linear::new(&path.at("linear"), EMBEDDING, EMBEDDING, false, init),
-                    norm: BatchNormConfig::new(EMBEDDING).build(&path.at("bn")),
-                }
-            }
+            MobileFaceNetTail::Gdc => Self::depthwise_tail(&at, EMBEDDING, [7; 2]),
+            MobileFaceNetTail::FaceX { embedding, map } => Self::depthwise_tail(path, embedding, map),
             MobileFaceNetTail::Gnap => Tail::Gnap { map_norm: plain("bn1"), norm: plain("bn2") },
         }
     }
 
-    /// Pictures `[B, 3, 112, 112]` in [-1, 1] to embeddings `[B, 512]`; the features are the output of `conv_6_sep`.
+    fn depthwise_tail(path: &Path, embedding: usize, [height, width]: [usize; 2]) -> Tail {
+        let depthwise = Conv2dConfig::new(WIDTH, WIDTH, 1).kernel(height, width).groups(WIDTH);
+        Tail::Depthwise {
+            depthwise: ConvBlock::new(&path.at("conv_6_dw"), depthwise, WIDTH, false),
+            linear: Linear::new(&path.at("linear"), WIDTH, embedding, false, Init::KaimingNormalFanOut),
+            norm: BatchNormConfig::new(embedding).build(&path.at("bn")),
+        }
+    }
+
+    /// Pictures `[B, 3, H, W]` in [-1, 1] to embeddings `[B, D]`; the features are the output of `conv_6_sep`.
+    ///
+    /// H and W are 112 and D is 512 unless the tail says otherwise.
     pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Embedded {
         let x = self.stem_depthwise.forward(self.stem.forward(x, pass), pass);
         let x = self.units.iter().fold(x, |x, unit| unit.forward(x, pass));
         let map = self.separate.forward(x, pass);
         let features = map.clone().flatten(1, 3);
         let embedding = match &self.tail {
-            Tail::Gdc { depthwise, linear, norm } => {
+            Tail::Depthwise { depthwise, linear, norm } => {
                 let x = depthwise.forward(map, pass).flatten(1, 3);
                 norm.forward(linear.forward(x), pass)
             }

@@ -3,10 +3,14 @@
 mod ir;
 mod mobilefacenet;
 mod resnet;
+mod sequential_mobilefacenet;
+mod sphereface;
 
 pub use ir::{Ir, IrConfig, IrDepth, IrDialect, IrUnit, IrUnitKind};
 pub use mobilefacenet::{MobileFaceNet, MobileFaceNetTail};
-pub use resnet::{ResNet, ResNetConfig, ResNetDepth, ResNetFace};
+pub use resnet::{ResNet, ResNetConfig, ResNetDepth, ResNetFace, ResNetFaceDialect, ResNetStem};
+pub use sequential_mobilefacenet::SequentialMobileFaceNet;
+pub use sphereface::SphereFace;
 
 use burn::tensor::Tensor;
 

@@ -46,12 +46,40 @@ pub struct ResNetConfig {
     pub depth: ResNetDepth,
     /// Scale that the last normalisation of every block starts with; zero makes each block the identity at first.
     pub last_norm: Init,
+    /// What comes before the stages.
+    pub stem: ResNetStem,
+}
+
+/// The first convolution, which a pooling by 2 follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResNetStem {
+    /// 7x7 with stride 2.
+    Wide,
+    /// 3x3 with stride 1, for small pictures.
+    Narrow,
+}
+
+impl ResNetStem {
+    fn conv(self) -> Conv2dConfig {
+        match self {
+            Self::Wide => Conv2dConfig::new(3, 64, 7).stride(2).padding(3),
+            Self::Narrow => Conv2dConfig::new(3, 64, 3).padding(1),
+        }
+    }
+
+    /// Pixels of a picture to one of the last map, along a side.
+    fn stride(self) -> usize {
+        match self {
+            Self::Wide => 32,
+            Self::Narrow => 16,
+        }
+    }
 }
 
 impl ResNetConfig {
     /// torchvision's network of that depth.
     pub fn new(depth: ResNetDepth) -> Self {
-        Self { depth, last_norm: Init::Ones }
+        Self { depth, last_norm: Init::Ones, stem: ResNetStem::Wide }
     }
 
     /// Channels of the four stages' outputs.
@@ -61,7 +89,7 @@ impl ResNetConfig {
 
     /// Builds the network, without a classifier, at `path`.
     pub fn build(&self, path: &Path) -> ResNet {
-        let stem = Conv2dConfig::new(3, 64, 7).stride(2).padding(3).build(&path.at("conv1"));
+        let stem = self.stem.conv().build(&path.at("conv1"));
         let norm = BatchNormConfig::new(64).build(&path.at("bn1"));
         let mut channels = 64;
         let stages = std::array::from_fn(|stage| {
@@ -134,7 +162,8 @@ pub struct ResNet {
 }
 
 impl ResNet {
-    /// Pictures `[B, 3, H, W]` to the outputs of the four stages, at strides 4, 8, 16 and 32.
+    /// Pictures `[B, 3, H, W]` to the outputs of the four stages, at strides 4, 8, 16 and 32, or half of them after
+    /// [`ResNetStem::Narrow`].
     pub fn stages(&self, x: Tensor<4>, pass: &Pass) -> [Tensor<4>; 4] {
         let x = relu(self.norm.forward(self.stem.forward(x), pass));
         let mut x = max_pool2d(x, 3, 2, 1);
@@ -144,15 +173,14 @@ impl ResNet {
         })
     }
 
-    /// Pictures `[B, 3, H, W]` to the last map `[B, C, H / 32, W / 32]`.
+    /// Pictures `[B, 3, H, W]` to the last map `[B, C, H / 32, W / 32]`, twice that size after [`ResNetStem::Narrow`].
     pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
         let [.., last] = self.stages(x, pass);
         last
     }
 }
 
-/// A ResNet whose last map is normalised, flattened and projected to a 512-d embedding, for 112-pixel faces:
-/// `bn_o1`, dropout, `fc`, `bn_o2`.
+/// A ResNet whose last map is normalised, flattened and projected to an embedding, in one of two dialects.
 #[derive(Clone, Debug)]
 pub struct ResNetFace {
     resnet: ResNet,
@@ -162,24 +190,64 @@ pub struct ResNetFace {
     norm: BatchNorm,
 }
 
-impl ResNetFace {
-    /// Builds the network for square pictures of `input_size` pixels at `path`.
-    pub fn new(path: &Path, depth: ResNetDepth, input_size: usize) -> Self {
-        let config = ResNetConfig { depth, last_norm: Init::Zeros };
-        let resnet = config.build(path);
-        let channels = config.widths()[3];
-        let side = input_size.div_ceil(32);
-        let features = channels * side * side;
-        Self {
-            resnet,
-            map_norm: BatchNormConfig::new(channels).build(&path.at("bn_o1")),
-            dropout: Dropout { p: 0.5 },
-            linear: Linear::new(&path.at("fc"), features, 512, true, Init::KaimingNormalFanOut),
-            norm: BatchNormConfig::new(512).build(&path.at("bn_o2")),
+/// What differs between the code bases that put an embedding on a ResNet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResNetFaceDialect {
+    /// CurricularFace: a wide stem, `bn_o1`, dropout, `fc` and `bn_o2`, blocks that start as the identity.
+    CurricularFace,
+    /// Loss Function Search: a narrow stem, and `output_layer` with no dropout.
+    LossSearch,
+}
+
+impl ResNetFaceDialect {
+    fn network(self, depth: ResNetDepth) -> ResNetConfig {
+        match self {
+            Self::CurricularFace => ResNetConfig { last_norm: Init::Zeros, ..ResNetConfig::new(depth) },
+            Self::LossSearch => ResNetConfig { stem: ResNetStem::Narrow, ..ResNetConfig::new(depth) },
         }
     }
 
-    /// Pictures `[B, 3, S, S]` in [-1, 1] to embeddings `[B, 512]`.
+    /// Names of the three layers of the embedding, share of dropout, and how the linear layer starts.
+    fn tail(self) -> ([&'static str; 3], f64, Init) {
+        match self {
+            Self::CurricularFace => (["bn_o1", "fc", "bn_o2"], 0.5, Init::KaimingNormalFanOut),
+            Self::LossSearch => {
+                (["output_layer.0", "output_layer.2", "output_layer.3"], 0.0, Init::FanInUniform)
+            }
+        }
+    }
+}
+
+impl ResNetFace {
+    /// Builds CurricularFace's network for square pictures of `input_size` pixels at `path`.
+    pub fn new(path: &Path, depth: ResNetDepth, input_size: usize) -> Self {
+        Self::of(ResNetFaceDialect::CurricularFace, path, depth, input_size, 512)
+    }
+
+    /// Builds a dialect's network from square pictures of `input_size` pixels to embeddings of `embedding` values at
+    /// `path`.
+    pub fn of(
+        dialect: ResNetFaceDialect,
+        path: &Path,
+        depth: ResNetDepth,
+        input_size: usize,
+        embedding: usize,
+    ) -> Self {
+        let config = dialect.network(depth);
+        let resnet = config.build(path);
+        let channels = config.widths()[3];
+        let side = input_size.div_ceil(config.stem.stride());
+        let ([map_norm, linear, norm], p, init) = dialect.tail();
+        Self {
+            resnet,
+            map_norm: BatchNormConfig::new(channels).build(&path.at(map_norm)),
+            dropout: Dropout { p },
+            linear: Linear::new(&path.at(linear), channels * side * side, embedding, true, init),
+            norm: BatchNormConfig::new(embedding).build(&path.at(norm)),
+        }
+    }
+
+    /// Pictures `[B, 3, S, S]` in [-1, 1] to embeddings `[B, D]`, not normalised.
     pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Embedded {
         let map = self.resnet.forward(x, pass);
         let features = map.clone().flatten(1, 3);

@@ -44,6 +44,13 @@ impl Conv2dConfig {
         }
     }
 
+    /// A kernel of another height and width.
+    #[must_use]
+    pub fn kernel(mut self, height: usize, width: usize) -> Self {
+        self.kernel = [height, width];
+        self
+    }
+
     /// Steps of `stride` pixels.
     #[must_use]
     pub fn stride(mut self, stride: usize) -> Self {

@@ -1,7 +1,7 @@
 //! Operations without weights that several methods share.
 
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Bool, Int, Tensor};
 
 /// Rows divided by their Euclidean norm, without an epsilon: a zero row becomes NaN. `[B, D]` to `[B, D]`.
 pub fn normalize_rows(x: Tensor<2>) -> Tensor<2> {
@@ -15,6 +15,19 @@ pub fn normalize_columns(x: Tensor<2>) -> Tensor<2> {
     x / norm
 }
 
+/// Divided by the Euclidean norm along `dim`, which counts as at least 1e-12 (`torch.nn.functional.normalize`): a zero
+/// row stays zero, with finite gradients. Any shape to the same.
+pub fn l2_normalize<const D: usize>(x: Tensor<D>, dim: usize) -> Tensor<D> {
+    let norm = l2_norm(x.clone(), dim);
+    x / norm
+}
+
+/// Euclidean norm along `dim`, which becomes 1; at least 1e-12.
+pub fn l2_norm<const D: usize>(x: Tensor<D>, dim: usize) -> Tensor<D> {
+    // Held up under the root, whose derivative is infinite at 0.
+    x.square().sum_dim(dim).clamp_min(1e-24).sqrt()
+}
+
 /// Mean softmax cross entropy of `logits [B, C]` against `labels [B]`, as a tensor `[1]`.
 pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
     let log_probabilities = log_softmax(logits, 1);
@@ -23,8 +36,13 @@ pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
 
 /// 1 in each row at the label's column, else 0: labels `[B]` to `[B, classes]`.
 pub fn one_hot(labels: Tensor<1, Int>, classes: usize) -> Tensor<2> {
+    label_mask(labels, classes).float()
+}
+
+/// True in each row at the label's column: labels `[B]` to `[B, classes]`.
+pub fn label_mask(labels: Tensor<1, Int>, classes: usize) -> Tensor<2, Bool> {
     let [b] = labels.dims();
     let device = labels.device();
     let columns = Tensor::<1, Int>::arange(0..classes as i64, &device).unsqueeze_dim::<2>(0);
-    columns.expand([b, classes]).equal(labels.unsqueeze_dim::<2>(1).expand([b, classes])).float()
+    columns.expand([b, classes]).equal(labels.unsqueeze_dim::<2>(1).expand([b, classes]))
 }

@@ -5,7 +5,9 @@
 
 mod bench;
 mod commands;
+mod losses;
 mod refusals;
 mod resume;
 mod run;
+mod search;
 mod verify;

@@ -37,13 +37,15 @@ fn kill_at(bench: &Bench, arguments: &str, step: u64) {
     assert!(!bench.exists("run/weights.safetensors"));
 }
 
-#[test]
-fn a_killed_training_ends_with_the_same_bytes() {
+/// Kills a training with further options at these steps, one after the other, resumes it to its end, and fails unless it
+/// leaves the same bytes as an unbroken one.
+#[track_caller]
+fn survives(options: &str, kills: &[u64]) {
     let bench = Bench::new();
-    let run = format!("train tiny.toml --out run {OPTIONS}");
-    kill_at(&bench, &run, 10);
-    kill_at(&bench, &format!("{run} --resume"), 40);
-    kill_at(&bench, &format!("{run} --resume"), 70);
+    let run = format!("train tiny.toml --out run {OPTIONS} {options}");
+    for (k, &step) in kills.iter().enumerate() {
+        kill_at(&bench, &if k == 0 { run.clone() } else { format!("{run} --resume") }, step);
+    }
     // What a writer killed in the middle leaves behind.
     bench.write("run/checkpoint/.step-0000000999.safetensors.part", "half");
     let mut log = bench.read("run/metrics.jsonl");
@@ -52,12 +54,55 @@ fn a_killed_training_ends_with_the_same_bytes() {
     let resumed = bench.ocelli(&format!("{run} --resume")).succeeded();
     assert!(resumed.err.contains("resumed at step"), "{}", resumed.err);
 
-    let whole = bench.ocelli(&format!("train tiny.toml --out whole {OPTIONS}")).succeeded();
+    let whole = bench.ocelli(&format!("train tiny.toml --out whole {OPTIONS} {options}")).succeeded();
     assert_eq!(resumed.out.replace("run/", "whole/"), whole.out);
-    let last = "checkpoint/step-0000000180.safetensors";
-    for file in ["weights.safetensors", "metrics.jsonl", "recipe.toml", "report.html", last] {
-        assert!(bench.read(&format!("run/{file}")) == bench.read(&format!("whole/{file}")), "{file} differs");
+    let step = newest(&bench, "whole").unwrap();
+    let last = format!("checkpoint/step-{step:010}.safetensors");
+    for file in ["weights.safetensors", "metrics.jsonl", "recipe.toml", "report.html", &last] {
+        let (broken, unbroken) = (format!("run/{file}"), format!("whole/{file}"));
+        assert!(bench.read(&broken) == bench.read(&unbroken), "{options}: {file} differs");
     }
+}
+
+#[test]
+fn a_killed_training_ends_with_the_same_bytes() {
+    survives("", &[10, 40, 70]);
+}
+
+#[test]
+fn so_does_a_search() {
+    // Eight people to train on, two of them for the rewards; the search starts with the third epoch, at step 60.
+    let search = "--set loss.name=search-softmax --set loss.copies=2 --set train.average_decay=0.0 \
+                  --set data.world.people=10";
+    survives(search, &[10, 70, 100]);
+    survives(&format!("{search} --set loss.mode=local --set loss.reward=tar"), &[100]);
+}
+
+#[test]
+fn so_does_one_with_centres() {
+    let centers = "--set loss.name=ir-softmax --set loss.diagnose=true";
+    survives(&format!("{centers} --set loss.centers=running"), &[10, 40]);
+    survives(&format!("{centers} --set loss.centers=recompute --set loss.every=2"), &[40]);
+}
+
+#[test]
+fn so_does_one_with_a_falling_lambda() {
+    survives("--set loss.name=a-softmax", &[40]);
+}
+
+#[test]
+fn so_does_one_with_a_queue() {
+    // 120 people of two pictures, four a step.
+    let shallow = "--set loss.name=semi-siamese --set loss.queue=16 --set loss.order=defer \
+                   --set data.world.people=160 --set data.world.pictures=2 --set data.regime.pictures=2";
+    survives(shallow, &[10, 40, 70]);
+    survives(&format!("{shallow} --set loss.order=leave-out --set schedule.epochs=4"), &[40]);
+}
+
+#[test]
+fn so_does_one_with_easy_and_hard_pictures() {
+    let ddl = "--set loss.name=ddl --set data.regime.degraded=0.5 --set data.world.pictures=20 --set train.batch_size=12";
+    survives(ddl, &[10, 40, 70]);
 }
 
 #[test]

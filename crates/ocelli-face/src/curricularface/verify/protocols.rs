@@ -4,42 +4,10 @@ use ocelli_method::{Array, Outputs, Replay, ReplayError};
 use ocelli_metrics::identification::{IdentificationTask, mates_from_labels, rank_k};
 use ocelli_metrics::ijb::{self, TemplateOptions, TemplatePairs, TemplatePictures};
 use ocelli_metrics::lfw::{KFoldOptions, LfwVariant, ThresholdGrid, k_fold_distances};
-use ocelli_metrics::roc::{FarRule, OperatingPoint, PairScores};
-use ocelli_metrics::{Matrix, MetricError};
+use ocelli_metrics::roc::{FarRule, PairScores};
 use serde::Deserialize;
 
-/// An input in double precision with its shape.
-struct Table {
-    name: &'static str,
-    values: Vec<f64>,
-    shape: [usize; 2],
-}
-
-impl Table {
-    fn new(case: &Replay<'_>, name: &'static str) -> Result<Self, ReplayError> {
-        Ok(Self { name, values: case.doubles(name)?, shape: case.dims(name)? })
-    }
-
-    fn matrix(&self) -> Result<Matrix<'_>, ReplayError> {
-        Matrix::new(self.name, &self.values, self.shape).map_err(refused)
-    }
-}
-
-fn refused(error: MetricError) -> ReplayError {
-    ReplayError::refused(error)
-}
-
-fn floats(values: impl IntoIterator<Item = f64>) -> Array {
-    Array::vector_f64(values)
-}
-
-fn indices(values: impl IntoIterator<Item = usize>) -> Array {
-    Array::integers(values.into_iter().map(|i| i as i64))
-}
-
-fn tars(points: &[OperatingPoint]) -> Array {
-    floats(points.iter().map(|p| p.tar))
-}
+use crate::recognition::protocols::{Table, floats, indices, refused, tars};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -31,6 +31,10 @@ pub(super) fn recognise(state: &StateDict) -> Result<Recognised, String> {
     if has("body.") {
         return ir(state);
     }
+    if has("conv_6_dw.") {
+        let config = named(BackboneName::MobileFaceNetFaceX, state)?;
+        return Ok(Recognised { config, remark: None });
+    }
     if ["conv2_dw.", "conv_23.", "conv_6_sep."].into_iter().any(has) {
         // The last part of the network tells the two apart; only one of them has a linear layer.
         let gnap = has("output_layer.bn1.") || has("output_layer.bn2.");
@@ -62,6 +66,7 @@ pub(super) fn named(name: BackboneName, state: &StateDict) -> Result<BackboneCon
     let input_size = match name {
         N::IrTiny => return IrTraits::read(state).tiny(state),
         N::MobileFaceNetGdc | N::MobileFaceNetGnap => USUAL_SIZE,
+        N::MobileFaceNetFaceX => return Ok(facex(state)),
         N::ResNet50 | N::ResNet101 | N::ResNet152 => input_size(state, "fc.weight", 2048, 32),
         name => {
             let channels = name.ir().map_or(512, |config| config.widths[3]);
@@ -108,6 +113,20 @@ fn input_size(state: &StateDict, linear: &str, channels: usize, stride: usize) -
         Some(size) if size != USUAL_SIZE.next_multiple_of(stride) => size,
         _ => USUAL_SIZE,
     }
+}
+
+/// FaceX-Zoo's MobileFaceNet: its depthwise kernel covers the last map, its linear layer ends in the embedding. Sizes
+/// that no picture has come from damage.
+fn facex(state: &StateDict) -> BackboneConfig {
+    let published = BackboneConfig::published(BackboneName::MobileFaceNetFaceX);
+    let side = |shape: &[usize]| match *shape {
+        [_, 1, height, width] if height == width && (1..=32).contains(&width) => Some(16 * width),
+        _ => None,
+    };
+    let shape = |name: &str| state.get(name).map(|array| array.shape());
+    let input_size = shape("conv_6_dw.conv.weight").and_then(side).unwrap_or(published.input_size);
+    let embedding = shape("linear.weight").and_then(|shape| shape.first().copied());
+    BackboneConfig { input_size, embedding: embedding.unwrap_or(published.embedding), ..published }
 }
 
 fn ir(state: &StateDict) -> Result<Recognised, String> {
@@ -325,10 +344,16 @@ mod tests {
     #[test]
     fn published_networks_are_told_apart() {
         use BackboneName as N;
-        for name in [N::TfaceIr18, N::MobileFaceNetGdc, N::MobileFaceNetGnap] {
+        for name in [N::TfaceIr18, N::MobileFaceNetGdc, N::MobileFaceNetGnap, N::MobileFaceNetFaceX] {
             let config = BackboneConfig::published(name);
             assert_eq!(recognise(&state(&config)).unwrap(), Recognised { config, remark: None }, "{name}");
         }
+        let small = BackboneConfig {
+            input_size: 64,
+            embedding: 96,
+            ..BackboneConfig::published(N::MobileFaceNetFaceX)
+        };
+        assert_eq!(recognise(&state(&small)).unwrap().config, small);
     }
 
     /// Names and shapes of the units alone: enough to tell the depths, without building the networks.

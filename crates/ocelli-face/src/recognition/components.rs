@@ -1,0 +1,37 @@
+//! Components of reference cases that several recognition methods share.
+
+use ocelli_method::{Outputs, Replay, ReplayError};
+use ocelli_nn::backbones::{MobileFaceNet, MobileFaceNetTail};
+use ocelli_nn::replay::replay;
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FaceXConfig {
+    arch: String,
+    feat_dim: usize,
+    out_h: usize,
+    out_w: usize,
+}
+
+/// FaceX-Zoo's backbone: input `image [B, 3, H, W]`, output `embedding`; and, where the case wants them, running
+/// statistics after the pass by their state-dict names.
+pub(crate) fn facex_backbone(case: &Replay<'_>) -> Result<Outputs, ReplayError> {
+    let FaceXConfig { arch, feat_dim, out_h, out_w } = case.config()?;
+    if arch != "mobilefacenet" {
+        return Err(ReplayError::Unsupported(format!("architecture `{arch}`")));
+    }
+    replay(case, |bench| {
+        let tail = MobileFaceNetTail::FaceX { embedding: feat_dim, map: [out_h, out_w] };
+        let network = MobileFaceNet::new(&bench.root(), tail);
+        bench.load_parameters()?;
+        let image = bench.input::<4>("image")?;
+        let embedding = network.forward(image, &bench.pass()).embedding;
+        bench.output("embedding", embedding);
+        let buffers = bench.store().entries();
+        for entry in buffers.iter().filter(|e| case.case.expected.contains_key(e.name())) {
+            bench.array(entry.name(), entry.to_array());
+        }
+        Ok(())
+    })
+}
