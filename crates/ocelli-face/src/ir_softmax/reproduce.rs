@@ -27,7 +27,7 @@ pub(super) const CLAIM: Claim = Claim {
 };
 
 /// Worlds that a seed averages over.
-const WORLDS: u64 = 4;
+const WORLDS: u64 = 8;
 
 /// Many classes with a long tail, as claimed; and few, where separation has few negatives to come from.
 const MANY: (u64, usize) = (300, 500);

@@ -99,9 +99,9 @@ impl NpcHead {
         // Hard negatives lie above cos(theta + m). Neither this comparison nor what is made of it passes gradients on.
         let gate = AngularMargin::new(m).apply(g.clone().detach()).shifted;
         let hard = cosines.above(&gate);
-        let mask = hard.clone().float();
-        let hard_count = mask.clone().sum_dim(1);
-        let hardness = (cosines.all.clone().detach() * mask).sum_dim(1) / hard_count.clone().clamp_min(1.0);
+        let hard_count = hard.clone().float().sum_dim(1);
+        let hard_sum = cosines.all.clone().detach().mask_fill(hard.clone().bool_not(), 0.0).sum_dim(1);
+        let hardness = hard_sum / hard_count.clone().clamp_min(1.0);
         let margin = hardness.mul_scalar(m1).add_scalar(m0);
 
         let shifted = shift_angle(g.clone(), margin.clone());

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use burn::tensor::Tensor;
 use ocelli_nn::backbones::{
-    Ir, IrConfig, IrDepth, IrDialect, MobileFaceNet, MobileFaceNetTail, ResNetDepth, ResNetFace,
+    Ir, IrConfig, IrDepth, IrDialect, MobileFaceNet, MobileFaceNetTail, ResNetDepth, ResNetFace, SphereFace,
 };
 use ocelli_nn::{Pass, Path};
 use serde::{Deserialize, Serialize};
@@ -104,11 +104,14 @@ pub enum BackboneName {
     /// ResNet-152 with the face head.
     #[serde(rename = "resnet-152")]
     ResNet152,
+    /// SphereFace-20, free of normalisation layers: input size and embedding are free.
+    #[serde(rename = "sphereface-20")]
+    SphereFace20,
 }
 
 impl BackboneName {
     /// All networks.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::IrTiny,
         Self::Ir50,
         Self::Ir101,
@@ -129,6 +132,7 @@ impl BackboneName {
         Self::ResNet50,
         Self::ResNet101,
         Self::ResNet152,
+        Self::SphereFace20,
     ];
 
     /// The network's configuration for 112-pixel pictures, if it is a published one of the IR family.
@@ -171,6 +175,8 @@ pub enum Backbone {
     Mobile(Box<MobileFaceNet>),
     /// ResNet with the face head.
     ResNet(Box<ResNetFace>),
+    /// SphereFace.
+    Sphere(Box<SphereFace>),
 }
 
 /// Length of the embedding of all published networks.
@@ -190,7 +196,7 @@ impl BackboneConfig {
     /// # Errors
     /// The first setting that no network could be built with.
     pub fn validate(&self) -> Result<(), String> {
-        use BackboneName::{IrTiny, MobileFaceNetFaceX, MobileFaceNetGdc, MobileFaceNetGnap};
+        use BackboneName::{IrTiny, MobileFaceNetFaceX, MobileFaceNetGdc, MobileFaceNetGnap, SphereFace20};
         if !(16..=512).contains(&self.input_size) {
             return Err(format!("backbone.input_size: {} is outside 16 to 512", self.input_size));
         }
@@ -204,7 +210,7 @@ impl BackboneConfig {
                 self.name
             ));
         }
-        let free = [IrTiny, MobileFaceNetFaceX].contains(&self.name);
+        let free = [IrTiny, MobileFaceNetFaceX, SphereFace20].contains(&self.name);
         if !free && self.embedding != PUBLISHED_EMBEDDING {
             return Err(format!(
                 "backbone.embedding: published networks give {PUBLISHED_EMBEDDING}, not {}",
@@ -231,6 +237,9 @@ impl BackboneConfig {
             N::ResNet50 => Backbone::ResNet(Box::new(ResNetFace::new(path, ResNetDepth::D50, input_size))),
             N::ResNet101 => Backbone::ResNet(Box::new(ResNetFace::new(path, ResNetDepth::D101, input_size))),
             N::ResNet152 => Backbone::ResNet(Box::new(ResNetFace::new(path, ResNetDepth::D152, input_size))),
+            N::SphereFace20 => {
+                Backbone::Sphere(Box::new(SphereFace::sphere20(path, [input_size; 2], self.embedding)))
+            }
             name => {
                 let config = match name.ir() {
                     Some(published) => IrConfig { input_size, ..published },
@@ -257,6 +266,7 @@ impl Backbone {
             Self::Ir(network) => network.forward(x, pass).embedding,
             Self::Mobile(network) => network.forward(x, pass).embedding,
             Self::ResNet(network) => network.forward(x, pass).embedding,
+            Self::Sphere(network) => network.forward(x).embedding,
         }
     }
 }

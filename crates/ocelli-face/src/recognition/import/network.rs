@@ -44,13 +44,16 @@ pub(super) fn recognise(state: &StateDict) -> Result<Recognised, String> {
     if has("layer1.") && has("layer3.") {
         return resnet(state);
     }
+    if ["conv1_1.", "conv4_3.", "fc5."].into_iter().any(has) {
+        return Ok(Recognised { config: named(BackboneName::SphereFace20, state)?, remark: None });
+    }
     let roots: BTreeSet<&str> = state.names().map(|name| name.split('.').next().unwrap_or(name)).collect();
     let shown: Vec<&str> = roots.iter().copied().take(8).collect();
     let more = if roots.len() > shown.len() { ", …" } else { "" };
     Err(format!(
         "its names start with {}{more}, as those of no face recognition network known here: those of IR start with \
          input_layer, body, output_layer, those of MobileFaceNet with conv1, conv2_dw, conv_23, those of ResNet with \
-         conv1, layer1, fc",
+         conv1, layer1, fc, those of SphereFace with conv1_1, relu1_1, fc5",
         shown.join(", ")
     ))
 }
@@ -68,6 +71,7 @@ pub(super) fn named(name: BackboneName, state: &StateDict) -> Result<BackboneCon
         N::MobileFaceNetGdc | N::MobileFaceNetGnap => USUAL_SIZE,
         N::MobileFaceNetFaceX => return Ok(facex(state)),
         N::ResNet50 | N::ResNet101 | N::ResNet152 => input_size(state, "fc.weight", 2048, 32),
+        N::SphereFace20 => return sphereface(state),
         name => {
             let channels = name.ir().map_or(512, |config| config.widths[3]);
             input_size(state, "output_layer.3.weight", channels, 16)
@@ -127,6 +131,25 @@ fn facex(state: &StateDict) -> BackboneConfig {
     let input_size = shape("conv_6_dw.conv.weight").and_then(side).unwrap_or(published.input_size);
     let embedding = shape("linear.weight").and_then(|shape| shape.first().copied());
     BackboneConfig { input_size, embedding: embedding.unwrap_or(published.embedding), ..published }
+}
+
+/// SphereFace-20: its linear layer covers the last map, a sixteenth of the pictures on either side, and ends in the
+/// embedding. A layer of any other shape comes from damage, and tells nothing.
+fn sphereface(state: &StateDict) -> Result<BackboneConfig, String> {
+    let published = BackboneConfig::published(BackboneName::SphereFace20);
+    let Some(&[embedding, inputs]) = state.get("fc5.weight").map(|array| array.shape()) else {
+        return Ok(published);
+    };
+    if inputs == 512 * 7 * 6 {
+        let reason =
+            "it is of SphereFace-20 for pictures of 112 x 96 pixels; recognisers here take square ones";
+        return Err(reason.to_owned());
+    }
+    let side = (inputs / 512).isqrt();
+    match embedding > 0 && (1..=32).contains(&side) && side * side * 512 == inputs {
+        true => Ok(BackboneConfig { input_size: 16 * side, embedding, ..published }),
+        false => Ok(published),
+    }
 }
 
 fn ir(state: &StateDict) -> Result<Recognised, String> {
@@ -354,6 +377,15 @@ mod tests {
             ..BackboneConfig::published(N::MobileFaceNetFaceX)
         };
         assert_eq!(recognise(&state(&small)).unwrap().config, small);
+        let sphere =
+            BackboneConfig { input_size: 32, embedding: 24, ..BackboneConfig::published(N::SphereFace20) };
+        assert_eq!(recognise(&state(&sphere)).unwrap(), Recognised { config: sphere, remark: None });
+        let official = Array::f32([1, 512 * 42], vec![0.0; 512 * 42]).unwrap();
+        let official = StateDict::from_pairs([("fc5.weight", official)]).unwrap();
+        assert!(recognise(&official).unwrap_err().contains("112 x 96"));
+        let forged = Array::f32([1 << 40, 0], Vec::new()).unwrap();
+        let forged = StateDict::from_pairs([("fc5.weight", forged)]).unwrap();
+        assert_eq!(recognise(&forged).unwrap().config, BackboneConfig::published(N::SphereFace20));
     }
 
     /// Names and shapes of the units alone: enough to tell the depths, without building the networks.
