@@ -4,7 +4,7 @@ mod ir;
 mod mobilefacenet;
 mod resnet;
 
-pub use ir::{Ir, IrConfig, IrDepth, IrDialect, IrUnit, IrUnitKind};
+pub use ir::{Ir, IrConfig, IrDepth, IrDialect, IrHead, IrTrunk, IrUnit, IrUnitKind};
 pub use mobilefacenet::{MobileFaceNet, MobileFaceNetTail};
 pub use resnet::{ResNet, ResNetConfig, ResNetDepth, ResNetFace};
 
