@@ -1,6 +1,7 @@
 //! Numbered items that a loader can fetch: pictures in memory, pictures in files, pictures changed at random.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ::image::RgbImage;
@@ -223,6 +224,23 @@ impl Dataset for PictureFiles {
 
     fn name(&self, index: usize) -> String {
         self.files.get(index).map_or_else(|| format!("item {index}"), |file| file.display().to_string())
+    }
+}
+
+/// A shared data set is one too.
+impl<D: Dataset> Dataset for Arc<D> {
+    type Item = D::Item;
+
+    fn len(&self) -> usize {
+        self.as_ref().len()
+    }
+
+    fn get(&self, index: usize, rng: &mut Generator) -> Result<Self::Item, DataError> {
+        self.as_ref().get(index, rng)
+    }
+
+    fn name(&self, index: usize) -> String {
+        self.as_ref().name(index)
     }
 }
 

@@ -25,10 +25,12 @@
 //! | `part.rs` | the parts and how each is written |
 //! | `page.rs`, `style.css` | the page around them |
 //! | `markup.rs` | escaped, balanced HTML |
+//! | `bars.rs` | numbers by name, as bars |
 //! | `chart/` | axes, ticks, series and the drawing |
 //! | `picture.rs` | PNG or JPEG data URIs |
 //! | `save.rs` | the atomic write |
 
+mod bars;
 mod chart;
 mod error;
 mod markup;
@@ -96,6 +98,16 @@ impl Report {
             header,
             rows.iter().map(|row| row.as_ref().iter().map(owned).collect()).collect(),
         ))
+    }
+
+    /// Appends a table of numbers with a bar for the first of each row: (name, values), such as the classes of a
+    /// detector. Bars are drawn to the scale of the largest; what is not finite or not above 0 has none, and what is not
+    /// finite is a dash.
+    #[must_use]
+    pub fn bars<H: AsRef<str>, N: AsRef<str>, V: AsRef<[f64]>>(self, header: &[H], rows: &[(N, V)]) -> Self {
+        let header = header.iter().map(owned).collect();
+        let rows = rows.iter().map(|(name, values)| (owned(name), values.as_ref().to_vec())).collect();
+        self.with(Part::Bars { header, rows })
     }
 
     /// Appends a chart. Charts that follow each other share rows where the screen is wide enough.

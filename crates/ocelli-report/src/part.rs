@@ -2,6 +2,7 @@
 
 use image::RgbImage;
 
+use super::bars;
 use super::chart::Chart;
 use super::markup::Markup;
 use super::picture::Embedded;
@@ -25,6 +26,11 @@ pub(super) enum Part {
     Table {
         header: Vec<String>,
         rows: Vec<Vec<String>>,
+    },
+    /// Name and values of each row; the first value is drawn as a bar.
+    Bars {
+        header: Vec<String>,
+        rows: Vec<(String, Vec<f64>)>,
     },
     Chart(Box<Chart>),
     Pictures {
@@ -96,6 +102,7 @@ impl Part {
             Part::Facts(facts) => write_facts(facts, out),
             Part::Numbers(numbers) => write_numbers(numbers, out),
             Part::Table { header, rows } => write_table(header, rows, out),
+            Part::Bars { header, rows } => bars::write(header, rows, out),
             Part::Chart(chart) => {
                 chart.write(numbering.charts, out);
                 numbering.charts += 1;
@@ -177,6 +184,24 @@ fn write_numbers(numbers: &[[String; 3]], out: &mut Markup) {
 fn write_table(header: &[String], rows: &[Vec<String>], out: &mut Markup) {
     let numeric: Vec<bool> = (0..header.len()).map(|column| is_numeric(rows, column)).collect();
     let class = |column: usize| if numeric[column] { "number" } else { "text" };
+    table_frame(header, class, out, |out| {
+        for row in rows {
+            out.element("tr", &[], |out| {
+                for (column, cell) in row.iter().enumerate() {
+                    out.leaf("td", &[("class", class(column))], cell);
+                }
+            });
+        }
+    });
+}
+
+/// A table with this header and the class of each column; `rows` writes its rows.
+pub(super) fn table_frame(
+    header: &[String],
+    class: impl Fn(usize) -> &'static str,
+    out: &mut Markup,
+    rows: impl FnOnce(&mut Markup),
+) {
     // A wide table scrolls within its own box, by key too, instead of widening the page.
     out.element("div", &[("class", "scroll"), ("tabindex", "0")], |out| {
         out.element("table", &[], |out| {
@@ -187,15 +212,7 @@ fn write_table(header: &[String], rows: &[Vec<String>], out: &mut Markup) {
                     }
                 });
             });
-            out.element("tbody", &[], |out| {
-                for row in rows {
-                    out.element("tr", &[], |out| {
-                        for (column, cell) in row.iter().enumerate() {
-                            out.leaf("td", &[("class", class(column))], cell);
-                        }
-                    });
-                }
-            });
+            out.element("tbody", &[], rows);
         });
     });
 }

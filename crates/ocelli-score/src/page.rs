@@ -73,12 +73,6 @@ fn chart(curve: Curve) -> Chart {
 }
 
 fn with_group(report: Report, group: Group) -> Report {
-    let Group { title, columns, rows } = group;
-    let report = report.heading(1, &title);
-    let header: Vec<String> = std::iter::once(String::new()).chain(columns).collect();
-    let table: Vec<Vec<String>> = rows
-        .into_iter()
-        .map(|(name, values)| std::iter::once(name).chain(values.into_iter().map(number)).collect())
-        .collect();
-    report.table(&header, &table)
+    let header: Vec<String> = std::iter::once(String::new()).chain(group.columns).collect();
+    report.heading(1, &group.title).bars(&header, &group.rows)
 }

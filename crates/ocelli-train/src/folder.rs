@@ -81,6 +81,8 @@ pub struct LogLine {
 pub enum LogKind {
     /// A step of training.
     Train,
+    /// The end of an epoch, where the task has something to tell of it.
+    Epoch,
     /// An evaluation on held-out data.
     Eval,
 }

@@ -115,6 +115,23 @@ impl Recipe {
         Ok(())
     }
 
+    /// Takes a section out of the recipe, if it has it.
+    pub fn take_section(&mut self, section: &str) -> Option<Table> {
+        match self.table.remove(section) {
+            Some(Value::Table(table)) => Some(table),
+            Some(other) => {
+                self.table.insert(section.to_owned(), other);
+                None
+            }
+            None => None,
+        }
+    }
+
+    /// Puts a section in the place of the one of that name.
+    pub fn put_section(&mut self, section: &str, table: Table) {
+        self.table.insert(section.to_owned(), Value::Table(table));
+    }
+
     /// Gives a key of a section its default; for sections whose other keys depend on this one.
     pub fn default_key(&mut self, section: &str, key: &str, value: &str) {
         let section = self.table.entry(section.to_owned()).or_insert_with(|| Value::Table(Table::new()));

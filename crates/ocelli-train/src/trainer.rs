@@ -43,11 +43,37 @@ pub trait Task {
     /// When the data cannot be read.
     fn batches(&self, epoch: usize, start: usize) -> Result<Batches<'_, Self::Batch>, TaskError>;
 
+    /// Prepares what an epoch needs; called before its first step, and not again when it is taken up in its middle.
+    /// What it changes must lie in the stores.
+    ///
+    /// # Errors
+    /// When the data cannot be read.
+    fn begin_epoch(&self, _epoch: usize) -> Result<(), TaskError> {
+        Ok(())
+    }
+
     /// Loss and gradients of a batch.
     ///
     /// # Errors
     /// When the batch does not fit the network.
     fn step(&self, batch: Self::Batch, pass: &Pass) -> Result<Step, TaskError>;
+
+    /// Follows an update of the weights, such as a moving average that steps are made of.
+    ///
+    /// # Errors
+    /// When the stores do not fit together.
+    fn updated(&self) -> Result<(), TaskError> {
+        Ok(())
+    }
+
+    /// Closes an epoch, after its last update and before it is checkpointed and measured; gives numbers worth logging.
+    /// What it changes must lie in the stores.
+    ///
+    /// # Errors
+    /// When the data cannot be read.
+    fn end_epoch(&self, _epoch: usize) -> Result<Numbers, TaskError> {
+        Ok(Numbers::new())
+    }
 
     /// Measures the network on held-out data.
     ///
@@ -221,6 +247,9 @@ pub fn train<T: Task>(
     let mut evaluation = Numbers::new();
     let (first_epoch, mut skip) = (run.step as usize / per_epoch, run.step as usize % per_epoch);
     for epoch in first_epoch..plan.schedule.epochs {
+        if skip == 0 {
+            task.begin_epoch(epoch)?;
+        }
         for batch in task.batches(epoch, skip)? {
             let loss = run.advance(task, batch?, per_epoch)?;
             watch.stepped(run.step, epoch, loss);
@@ -231,13 +260,14 @@ pub fn train<T: Task>(
             }
         }
         skip = 0;
+        run.log(LogKind::Epoch, (epoch + 1) as f64, task.end_epoch(epoch)?)?;
         // Taken before the evaluation, which is spared a network that gives no numbers; written after it, so that
         // a run killed in between is measured when it goes on.
         let checkpoint = run.checkpoint()?;
         let last = epoch + 1 == plan.schedule.epochs;
         if last || (epoch + 1).is_multiple_of(plan.train.evaluate_every) {
             evaluation = run.evaluate(task)?;
-            run.log_evaluation(epoch + 1, &evaluation)?;
+            run.log(LogKind::Eval, (epoch + 1) as f64, evaluation.clone())?;
             watch.evaluated(epoch + 1, &evaluation);
         }
         run.save(&checkpoint)?;
@@ -296,6 +326,7 @@ impl<'a> Run<'a> {
         }
         let lr = self.plan.optimizer.rate() * self.plan.schedule.factor(self.step, per_epoch);
         self.optimizer.step(&gradients, lr);
+        task.updated()?;
         if let Some(average) = &mut self.average {
             average.update();
         }
@@ -303,8 +334,7 @@ impl<'a> Run<'a> {
         if self.step.is_multiple_of(self.plan.train.log_every) || self.step == 1 {
             numbers.insert("loss".to_owned(), loss);
             numbers.insert("lr".to_owned(), lr);
-            let epoch = self.step as f64 / per_epoch as f64;
-            self.log.write(&LogLine { step: self.step, epoch, kind: LogKind::Train, values: numbers })?;
+            self.log(LogKind::Train, self.step as f64 / per_epoch as f64, numbers)?;
         }
         Ok(loss)
     }
@@ -330,9 +360,12 @@ impl<'a> Run<'a> {
         numbers.map_err(|source| TrainError::Evaluation { step: self.step, source, kept: self.kept() })
     }
 
-    fn log_evaluation(&mut self, epoch: usize, numbers: &Numbers) -> Result<(), TrainError> {
-        let (kind, values) = (LogKind::Eval, numbers.clone());
-        Ok(self.log.write(&LogLine { step: self.step, epoch: epoch as f64, kind, values })?)
+    /// Writes a line, unless there is nothing to tell.
+    fn log(&mut self, kind: LogKind, epoch: f64, values: Numbers) -> Result<(), TrainError> {
+        if values.is_empty() {
+            return Ok(());
+        }
+        Ok(self.log.write(&LogLine { step: self.step, epoch, kind, values })?)
     }
 
     /// The state now, if it is worth keeping.

@@ -13,6 +13,7 @@ use ocelli_world::faces::{Canvas, FaceWorld, SpaceError};
 use thiserror::Error;
 
 use super::recipe::{DataConfig, EvaluateConfig, WORLD, WorldConfig};
+use super::regime::Degradation;
 
 /// Why pictures of people cannot be had.
 #[derive(Debug, Error)]
@@ -33,27 +34,44 @@ pub enum FaceDataError {
     },
 }
 
-/// Labelled pictures, in memory or in files.
+/// Labelled pictures, in memory or in files, some of them perhaps degraded.
 #[derive(Debug)]
-pub enum Pictures {
+pub struct Pictures {
+    source: Source,
+    degradation: Option<Degradation>,
+}
+
+#[derive(Debug)]
+enum Source {
     /// Rendered pictures.
     Memory(MemoryDataset),
     /// Files, those that fit kept in memory once they are decoded.
     Files(PictureFiles),
 }
 
+impl From<Source> for Pictures {
+    fn from(source: Source) -> Self {
+        Self { source, degradation: None }
+    }
+}
+
 impl Pictures {
     /// The identity of every picture.
     pub fn labels(&self) -> &[usize] {
-        match self {
-            Self::Memory(m) => m.labels(),
-            Self::Files(f) => f.labels(),
+        match &self.source {
+            Source::Memory(m) => m.labels(),
+            Source::Files(f) => f.labels(),
         }
     }
 
     /// Number of identities.
     pub fn identities(&self) -> usize {
         self.labels().iter().max().map_or(0, |&last| last + 1)
+    }
+
+    /// Whether each picture is degraded; nothing where none is.
+    pub fn degraded(&self) -> Option<&[bool]> {
+        self.degradation.as_ref().map(Degradation::hard)
     }
 }
 
@@ -65,16 +83,20 @@ impl Dataset for Pictures {
     }
 
     fn get(&self, index: usize, generator: &mut Generator) -> Result<Sample, DataError> {
-        match self {
-            Self::Memory(m) => m.get(index, generator),
-            Self::Files(f) => f.get(index, generator),
+        let mut sample = match &self.source {
+            Source::Memory(m) => m.get(index, generator),
+            Source::Files(f) => f.get(index, generator),
+        }?;
+        if let Some(degradation) = &self.degradation {
+            sample.picture = degradation.apply(index, sample.picture)?;
         }
+        Ok(sample)
     }
 
     fn name(&self, index: usize) -> String {
-        match self {
-            Self::Memory(m) => m.name(index),
-            Self::Files(f) => f.name(index),
+        match &self.source {
+            Source::Memory(m) => m.name(index),
+            Source::Files(f) => f.name(index),
         }
     }
 }
@@ -115,22 +137,27 @@ pub fn load(
     seed: u64,
 ) -> Result<FaceData, FaceDataError> {
     let size = preparation.size.map_or(0, |[h, _]| h);
-    let (train, test, mut bad) = if config.train == WORLD {
+    let regime = &config.regime;
+    let (mut train, test, mut bad) = if config.train == WORLD {
         let (train, test) = world_people(config)?;
-        (render(&config.world, size, train)?, render(&config.world, size, test)?, Vec::new())
+        let keep = |labels: &[usize]| regime.keep(labels, seed);
+        let train = render(&config.world, size, train, keep)?;
+        (train, render(&config.world, size, test, everything)?, Vec::new())
     } else {
         let people = People::open(&config.train, &config.root)?;
         let whole = people.whole;
         let (train, test) = people.split(config, seed)?;
-        let (train, mut bad) = train.load(preparation, config.max_bad_share)?;
+        let kept = regime.keep(&train.labels, seed);
+        let (train, mut bad) = train.pick(&kept).load(preparation, config.max_bad_share)?;
         let (test, more) = match test {
             Some(test) => test.load(preparation, config.max_bad_share)?,
-            None => (Pictures::Memory(MemoryDataset::new(Vec::new(), Vec::new())?), Vec::new()),
+            None => (Source::Memory(MemoryDataset::new(Vec::new(), Vec::new())?).into(), Vec::new()),
         };
         bad.extend(more);
         check_bad(&bad, whole, config.max_bad_share)?;
         (train, test, bad)
     };
+    train.degradation = regime.degradation(train.len(), seed);
     let test = if config.test.is_empty() {
         test_set(test, evaluate, seed, &config.train)?
     } else {
@@ -153,7 +180,7 @@ pub fn load_test(
 ) -> Result<(TestSet, Vec<BadItem>), FaceDataError> {
     if config.test.is_empty() && config.train == WORLD {
         let size = preparation.size.map_or(0, |[h, _]| h);
-        let test = render(&config.world, size, world_people(config)?.1)?;
+        let test = render(&config.world, size, world_people(config)?.1, everything)?;
         return Ok((test_set(test, evaluate, seed, WORLD)?, Vec::new()));
     }
     let (name, people) = match config.test.is_empty() {
@@ -253,6 +280,12 @@ impl People {
         Self { files, labels, whole: self.whole }
     }
 
+    /// Some of the files, by number.
+    fn pick(self, kept: &[usize]) -> Self {
+        let files = kept.iter().map(|&i| self.files[i].clone()).collect();
+        Self { files, labels: kept.iter().map(|&i| self.labels[i]).collect(), whole: self.whole }
+    }
+
     fn load(
         self,
         preparation: &Preparation,
@@ -262,7 +295,7 @@ impl People {
         // Only a part that is unreadable altogether is refused here: the share is one of the whole.
         let (files, scan) = list.into_files(preparation.clone()).load(1.0, KEEP_BYTES)?;
         check_bad(&scan.bad, self.whole, max_bad_share)?;
-        Ok((Pictures::Files(files), scan.bad))
+        Ok((Source::Files(files).into(), scan.bad))
     }
 }
 
@@ -292,18 +325,30 @@ fn world_people(config: &DataConfig) -> Result<(Vec<u64>, Vec<u64>), FaceDataErr
     Ok((numbers(split.train), numbers(split.held_out)))
 }
 
-/// Renders all pictures of some people of the world.
-fn render(config: &WorldConfig, size: u32, people: Vec<u64>) -> Result<Pictures, FaceDataError> {
+/// The numbers of all pictures.
+fn everything(labels: &[usize]) -> Vec<usize> {
+    (0..labels.len()).collect()
+}
+
+/// Renders the pictures that `keep` picks, by number, of all of some people of the world.
+fn render(
+    config: &WorldConfig,
+    size: u32,
+    people: Vec<u64>,
+    keep: impl Fn(&[usize]) -> Vec<usize>,
+) -> Result<Pictures, FaceDataError> {
     let world = FaceWorld {
         seed: config.seed,
         identities: config.identities,
         shots: config.shots,
         canvas: Canvas::aligned(size),
     };
-    let wanted: Vec<(u64, u64)> =
+    let all: Vec<(u64, u64)> =
         people.iter().flat_map(|&person| (0..config.pictures).map(move |shot| (person, shot))).collect();
-    let labels = (0..people.len()).flat_map(|label| (0..config.pictures).map(move |_| label)).collect();
-    Ok(Pictures::Memory(MemoryDataset::new(world.render_pictures(&wanted)?, labels)?))
+    let labels: Vec<usize> =
+        (0..people.len()).flat_map(|label| (0..config.pictures).map(move |_| label)).collect();
+    let (wanted, labels): (Vec<_>, Vec<_>) = keep(&labels).iter().map(|&i| (all[i], labels[i])).unzip();
+    Ok(Source::Memory(MemoryDataset::new(world.render_pictures(&wanted)?, labels)?).into())
 }
 
 fn test_set(

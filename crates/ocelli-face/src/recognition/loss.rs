@@ -1,10 +1,9 @@
-//! The training losses by the names that recipes use. Each is a head on the embedding, followed by softmax cross
-//! entropy.
+//! The training losses by the names that recipes use.
 
-use ocelli_nn::Path;
+use ocelli_train::trainer::TaskError;
 use serde::{Deserialize, Serialize};
 
-use super::margin::Head;
+use super::objective::{HeadObjective, Objective, Setup};
 use crate::curricularface::{ArcConfig, ArcHead, CurricularConfig, CurricularHead};
 
 /// A recipe's section `loss`.
@@ -76,15 +75,24 @@ impl LossConfig {
         }
     }
 
-    /// Builds the head at `path`.
-    pub fn build(&self, path: &Path, embedding: usize, classes: usize) -> Box<dyn Head> {
-        match *self {
-            Self::CurricularFace(config) => Box::new(CurricularHead::new(path, embedding, classes, config)),
-            Self::ArcFace(config) => Box::new(ArcHead::new(path, embedding, classes, config)),
-            Self::Softmax(SoftmaxConfig { s }) => {
+    /// Builds what a training minimises.
+    ///
+    /// # Errors
+    /// When the pictures do not suit the loss.
+    pub fn objective(&self, setup: &Setup<'_>) -> Result<Box<dyn Objective>, TaskError> {
+        let embedding = setup.embedding();
+        let objective = match *self {
+            Self::CurricularFace(config) => HeadObjective::new(setup, |path, classes| {
+                Box::new(CurricularHead::new(path, embedding, classes, config))
+            }),
+            Self::ArcFace(config) => HeadObjective::new(setup, |path, classes| {
+                Box::new(ArcHead::new(path, embedding, classes, config))
+            }),
+            Self::Softmax(SoftmaxConfig { s }) => HeadObjective::new(setup, |path, classes| {
                 let config = ArcConfig { s, m: 0.0, easy_margin: false };
                 Box::new(ArcHead::new(path, embedding, classes, config))
-            }
-        }
+            }),
+        };
+        Ok(Box::new(objective?))
     }
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::backbone::BackboneConfig;
 use super::loss::LossConfig;
 use super::recognizer::Passport;
+use super::regime::RegimeConfig;
 
 /// Name of the task in recipes.
 pub const TASK: &str = "face-recognition";
@@ -69,6 +70,8 @@ pub struct DataConfig {
     pub max_bad_share: f64,
     /// The procedural faces.
     pub world: WorldConfig,
+    /// How training pictures are spread over people, and how good they are.
+    pub regime: RegimeConfig,
 }
 
 impl Default for DataConfig {
@@ -81,6 +84,7 @@ impl Default for DataConfig {
             fit: Fit::CentreCrop,
             max_bad_share: 0.01,
             world: WorldConfig::default(),
+            regime: RegimeConfig::default(),
         }
     }
 }
@@ -192,7 +196,8 @@ impl DataConfig {
             return Err("data.world: more than ten million pictures".to_owned());
         }
         self.world.identities.validate().map_err(|e| format!("data.world.{e}"))?;
-        self.world.shots.validate().map_err(|e| format!("data.world.{e}"))
+        self.world.shots.validate().map_err(|e| format!("data.world.{e}"))?;
+        self.regime.validate()
     }
 }
 

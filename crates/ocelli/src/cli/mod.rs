@@ -8,6 +8,7 @@ mod list;
 mod output;
 mod predict;
 mod reproduce;
+mod score;
 mod show;
 mod train;
 mod verify;
@@ -30,6 +31,7 @@ enum Command {
     Reproduce(reproduce::Reproduce),
     Train(train::Train),
     Eval(eval::Eval),
+    Score(score::Score),
     Embed(embed::Embed),
     Predict(predict::Predict),
     Import(import::Import),
@@ -51,6 +53,7 @@ impl Cli {
             Command::Import(c) => c.run(),
             Command::Completions(c) => c.run(),
             Command::Eval(c) => c.run(),
+            Command::Score(c) => c.run(),
             Command::Embed(c) => c.run(),
             Command::Predict(c) => c.run(),
         }
