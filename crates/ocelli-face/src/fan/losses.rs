@@ -13,9 +13,9 @@ pub fn confusion(logits: Tensor<2>) -> Tensor<1> {
     distance.sum().div_scalar(rows as f64)
 }
 
-/// Mean squared difference between the identity maps `[B, C, H, W]` of a picture at low and at high resolution; no
+/// Mean squared difference between the identity maps of a picture at low and at high resolution, of any one shape; no
 /// gradient flows to `high`.
-pub fn pair(low: Tensor<4>, high: Tensor<4>) -> Tensor<1> {
+pub fn pair<const D: usize>(low: Tensor<D>, high: Tensor<D>) -> Tensor<1> {
     (low - high.detach()).square().mean()
 }
 

@@ -11,12 +11,17 @@
 mod discriminator;
 mod losses;
 mod network;
+mod objective;
+mod recipe;
+mod reproduce;
 mod stages;
 mod verify;
 
 pub use discriminator::{FeatureDiscriminator, ImageDiscriminator};
 pub use losses::{PixelLoss, confusion, discriminator, generator, identity, pair};
 pub use network::{Decoder, ENCODERS, Fan, FanShape};
+pub(crate) use objective::FanObjective;
+pub use recipe::FanConfig;
 pub use stages::{
     Adapt, AdaptBatch, AdaptWeights, Adapted, Classifier, Disentangle, DisentangleWeights, Disentangled,
     Terms, judge_faces,
@@ -42,5 +47,5 @@ pub const METHOD: Method = Method {
         predicts: false,
     },
     components: verify::COMPONENTS,
-    claim: None,
+    claim: Some(&reproduce::CLAIM),
 };

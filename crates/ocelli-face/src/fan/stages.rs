@@ -26,14 +26,14 @@ pub struct Classifier {
 
 impl Classifier {
     /// ArcFace's loss of embeddings `[B, D]`.
-    fn loss(&self, embeddings: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
+    pub fn loss(&self, embeddings: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
         let cosines = Cosines::new(embeddings, self.kernel.clone(), labels.clone());
         let positive = AngularMargin { m: self.m }.apply(cosines.positive.clone()).logit;
         cross_entropy(cosines.compose(cosines.all.clone(), positive, self.s), labels)
     }
 
     /// Logits `[B, N]` of embeddings without a label: scaled cosines.
-    fn logits(&self, embeddings: Tensor<2>) -> Tensor<2> {
+    pub fn logits(&self, embeddings: Tensor<2>) -> Tensor<2> {
         let kernel = ocelli_nn::ops::normalize_columns(self.kernel.clone());
         ocelli_nn::ops::normalize_rows(embeddings).matmul(kernel).mul_scalar(self.s)
     }
@@ -196,6 +196,13 @@ pub struct Adapted {
     pub decoded: Tensor<4>,
 }
 
+impl Adapted {
+    /// Embeddings of the faces in high resolution, `[B, D]`, constants.
+    pub fn high_embedding(&self) -> &Tensor<2> {
+        &self.high_embedding
+    }
+}
+
 impl Adapt<'_> {
     /// Encodes all faces and decodes the paired ones.
     pub fn forward(&self, batch: AdaptBatch, pass: &Pass) -> Adapted {
@@ -215,6 +222,11 @@ impl Adapt<'_> {
         losses::discriminator(judge.forward(a.high_map.clone()), judge.forward(a.low_maps.clone().detach()))
     }
 
+    /// Embeddings of the paired faces in low resolution, `[B, D]`.
+    pub fn low_embedding(&self, a: &Adapted) -> Tensor<2> {
+        self.fan.id_head.forward(a.low_map.clone(), &Pass::eval())
+    }
+
     /// The losses of encoders and decoder; with `faces`, those of passing for photographs too.
     pub fn losses(
         &self,
@@ -223,7 +235,7 @@ impl Adapt<'_> {
         faces: Option<&ImageDiscriminator>,
     ) -> Terms {
         let w = self.weights;
-        let embedding = self.fan.id_head.forward(a.low_map.clone(), &Pass::eval());
+        let embedding = self.low_embedding(a);
         let mut terms = vec![
             ("pair", w.pair, losses::pair(a.low_map.clone(), a.high_map.clone())),
             ("adv", w.adv, losses::generator(maps.forward(a.low_maps.clone()))),

@@ -98,7 +98,7 @@ fn confusion(case: &Replay<'_>) -> Result<Outputs, ReplayError> {
 fn pair(case: &Replay<'_>) -> Result<Outputs, ReplayError> {
     let Nothing {} = case.config()?;
     replay(case, |bench| {
-        let loss = losses::pair(bench.input("low")?, bench.input("high")?);
+        let loss = losses::pair(bench.input::<4>("low")?, bench.input("high")?);
         bench.output("loss", loss);
         Ok(())
     })

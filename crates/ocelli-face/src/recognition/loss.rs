@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::objective::{HeadObjective, Objective, Setup};
 use crate::curricularface::{ArcConfig, ArcHead, CurricularConfig, CurricularHead};
+use crate::fan::{FanConfig, FanObjective};
 
 /// A recipe's section `loss`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,6 +15,8 @@ pub enum LossConfig {
     CurricularFace(CurricularConfig),
     /// The additive angular margin.
     ArcFace(ArcConfig),
+    /// Feature adaptation for faces seen from afar.
+    Fan(FanConfig),
     /// Normalised softmax without a margin.
     Softmax(SoftmaxConfig),
 }
@@ -44,6 +47,7 @@ impl LossConfig {
         match self {
             Self::CurricularFace(_) => "curricularface",
             Self::ArcFace(_) => "arcface",
+            Self::Fan(_) => "fan",
             Self::Softmax(_) => "softmax",
         }
     }
@@ -64,6 +68,10 @@ impl LossConfig {
                 (c.s, c.m)
             }
             Self::ArcFace(c) => (c.s, c.m),
+            Self::Fan(c) => {
+                c.validate()?;
+                (c.s, c.m)
+            }
             Self::Softmax(c) => (c.s, 0.0),
         };
         if !s.is_finite() || s <= 0.0 {
@@ -88,6 +96,7 @@ impl LossConfig {
             Self::ArcFace(config) => HeadObjective::new(setup, |path, classes| {
                 Box::new(ArcHead::new(path, embedding, classes, config))
             }),
+            Self::Fan(config) => return Ok(Box::new(FanObjective::new(setup, config)?)),
             Self::Softmax(SoftmaxConfig { s }) => HeadObjective::new(setup, |path, classes| {
                 let config = ArcConfig { s, m: 0.0, easy_margin: false };
                 Box::new(ArcHead::new(path, embedding, classes, config))

@@ -77,7 +77,7 @@ pub const FARS: [f64; 3] = [1e-2, 1e-3, 1e-4];
 
 /// The network: 96-192-192-64 with BatchNorm and PReLU, the last normalisation without scale and shift.
 #[derive(Debug)]
-struct Mlp {
+pub struct Mlp {
     hidden: Vec<(Linear, BatchNorm, Prelu)>,
     output: (Linear, BatchNorm),
 }
@@ -87,7 +87,8 @@ pub const EMBEDDING: usize = 64;
 const WIDTH: usize = 192;
 
 impl Mlp {
-    fn new(path: &Path, input: usize) -> Self {
+    /// A network at `path` for samples of `input` dimensions.
+    pub fn new(path: &Path, input: usize) -> Self {
         let linear = |at: &Path, i, o| Linear::new(at, i, o, true, Init::FanInUniform);
         let block = |k: usize, i: usize| {
             let at = path.at(k);
@@ -102,7 +103,8 @@ impl Mlp {
         }
     }
 
-    fn forward(&self, x: Tensor<2>, pass: &Pass) -> Tensor<2> {
+    /// Samples `[B, D]` to embeddings `[B, 64]`, not normalised.
+    pub fn forward(&self, x: Tensor<2>, pass: &Pass) -> Tensor<2> {
         let x = self
             .hidden
             .iter()
@@ -111,8 +113,21 @@ impl Mlp {
     }
 }
 
-/// Trains with the head that `build` makes from a path and the number of classes. `before_step` may change the
-/// head's state.
+/// A trained network with its stores.
+#[derive(Debug)]
+pub struct Trained {
+    /// The network.
+    pub network: Mlp,
+    /// Its parameters.
+    pub store: Store,
+    /// Those of the head.
+    pub head: Store,
+    /// The head's own numbers at the end of every epoch, by name.
+    pub traces: BTreeMap<String, Vec<f64>>,
+}
+
+/// Trains with the head that `build` makes from a path and the number of classes, and measures on unseen people.
+/// `before_step` may change the head's state.
 ///
 /// # Errors
 /// When the device is not to be had, or training gives no numbers.
@@ -121,8 +136,27 @@ pub fn train(
     build: impl FnOnce(&Path, usize) -> Box<dyn Head>,
     before_step: &dyn Fn(&Store),
 ) -> Result<Trial, TaskError> {
-    let device = ocelli_nn::device(&config.device)?;
     let world = LookAlikes { seed: config.seed, ..LookAlikes::default() };
+    let Trained { network, store, traces, .. } = fit(config, &world, build, before_step)?;
+    let ((people, _), (unseen, shots)) = (config.train, config.test);
+    let test = world.samples(people..people + unseen, shots);
+    let all: Vec<usize> = (0..test.labels.len()).collect();
+    let (x, _) = select(&test, &all, store.device());
+    let embedded = values(network.forward(x, &Pass::eval()));
+    Ok(Trial { numbers: measure(&Embeddings::unit(embedded, all.len())?, &test.labels)?, traces })
+}
+
+/// Trains on the first people of `world`, as [`train`] does.
+///
+/// # Errors
+/// When the device is not to be had.
+pub fn fit(
+    config: &TrialConfig,
+    world: &LookAlikes,
+    build: impl FnOnce(&Path, usize) -> Box<dyn Head>,
+    before_step: &dyn Fn(&Store),
+) -> Result<Trained, TaskError> {
+    let device = ocelli_nn::device(&config.device)?;
     let (people, shots) = config.train;
     let samples = world.samples(0..people, shots);
     let network_store = Store::labelled(&device, config.seed, "network");
@@ -162,15 +196,15 @@ pub fn train(
             traces.entry(name.to_owned()).or_default().push(value);
         }
     }
-    let (unseen, shots) = config.test;
-    let test = world.samples(people..people + unseen, shots);
-    let all: Vec<usize> = (0..test.labels.len()).collect();
-    let (x, _) = select(&test, &all, &device);
-    let embedded = values(network.forward(x, &Pass::eval()));
-    Ok(Trial { numbers: measure(&Embeddings::unit(embedded, all.len())?, &test.labels)?, traces })
+    Ok(Trained { network, store: network_store, head: head_store, traces })
 }
 
-fn select(samples: &Samples, rows: &[usize], device: &burn::tensor::Device) -> (Tensor<2>, Tensor<1, Int>) {
+/// The samples of some rows `[B, D]`, and who they are `[B]`.
+pub fn select(
+    samples: &Samples,
+    rows: &[usize],
+    device: &burn::tensor::Device,
+) -> (Tensor<2>, Tensor<1, Int>) {
     let row = |&i: &usize| samples.features[i * samples.dims..(i + 1) * samples.dims].iter().copied();
     let features = rows.iter().flat_map(row).collect();
     let labels: Vec<i64> = rows.iter().map(|&i| samples.labels[i]).collect();

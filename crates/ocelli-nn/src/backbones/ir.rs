@@ -361,6 +361,16 @@ pub struct Ir {
 }
 
 impl Ir {
+    /// The part from the picture to the feature map.
+    pub fn trunk(&self) -> &IrTrunk {
+        &self.trunk
+    }
+
+    /// The part from the feature map to the embedding; its names in the state dict start with `output_layer`.
+    pub fn head(&self) -> &IrHead {
+        &self.head
+    }
+
     /// Pictures `[B, 3, S, S]` in [-1, 1] to embeddings; the features are the map before the output layer.
     pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Embedded {
         let map = self.trunk.forward(x, pass);
