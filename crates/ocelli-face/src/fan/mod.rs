@@ -11,6 +11,7 @@
 mod discriminator;
 mod losses;
 mod network;
+mod normalize;
 mod objective;
 mod recipe;
 mod reproduce;
@@ -20,6 +21,7 @@ mod verify;
 pub use discriminator::{FeatureDiscriminator, ImageDiscriminator};
 pub use losses::{PixelLoss, confusion, discriminator, generator, identity, pair};
 pub use network::{Decoder, ENCODERS, Fan, FanShape};
+pub use normalize::Normalizer;
 pub(crate) use objective::FanObjective;
 pub use recipe::FanConfig;
 pub use stages::{
@@ -42,9 +44,13 @@ pub const METHOD: Method = Method {
         summary: "Adapts features of faces seen from afar to those of faces seen from near, to recognise them and to render them large.",
         notes: &[
             "No official code is public. Components and stages are the paper's; layers, widths and loss weights are a reconstruction.",
+            "One training: shares of its epochs go to the recogniser of high resolution, to disentangling, and to adaptation (loss.recognizer, loss.disentangle).",
+            "Faces in low resolution are made from those in high resolution (loss.scale); unpaired ones are those that data.regime.degraded marks.",
+            "The adversaries take plain gradient steps at loss.judge_lr before each step of the networks; there is one optimiser for encoders and decoder.",
+            "The adversary alone does not adapt anything when the gap is wide; it is a regulariser next to pairs and labels.",
         ],
-        trains: false,
-        predicts: false,
+        trains: true,
+        predicts: true,
     },
     components: verify::COMPONENTS,
     claim: Some(&reproduce::CLAIM),

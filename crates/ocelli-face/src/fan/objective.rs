@@ -17,7 +17,6 @@ use ocelli_nn::tensor::{from_values, scalar};
 use ocelli_nn::{Init, Param, Pass, Role, Store};
 use ocelli_train::optim::{Optimizer, OptimizerConfig, decay_all};
 use ocelli_train::trainer::{Numbers, Step, TaskError};
-use rand::RngExt;
 use rand::seq::SliceRandom;
 
 use super::discriminator::{FeatureDiscriminator, ImageDiscriminator};
@@ -149,7 +148,7 @@ impl FanObjective {
     }
 
     /// One plain gradient step of an adversary.
-    fn teach(&self, loss: &Tensor<1>) -> f64 {
+    fn teach(&self, loss: &Tensor<1>) {
         let plain = OptimizerConfig::Sgd {
             lr: self.config.judge_lr,
             momentum: 0.0,
@@ -158,7 +157,6 @@ impl FanObjective {
         };
         // Without momentum it has no memory, so nothing is lost with it between two steps.
         Optimizer::new(plain, decay_all).step(&self.judges.backward(loss), self.config.judge_lr);
-        f64::from(scalar(loss.clone()))
     }
 
     /// ArcFace on faces in high resolution.
@@ -191,7 +189,8 @@ impl FanObjective {
         if let Some(judge) = judge {
             self.judges.track();
             let loss = judge_faces(judge, seen.faces.clone(), seen.decoded.clone());
-            numbers.insert("judge_faces".to_owned(), self.teach(&loss));
+            numbers.insert("judge_faces".to_owned(), number(&loss));
+            self.teach(&loss);
         }
         finish(&stage.losses(&seen, judge), &[&parts.non, &parts.decoder], numbers)
     }
@@ -213,7 +212,9 @@ impl FanObjective {
         judged.extend(judge.map(|j| ("judge_faces", judge_faces(j, high, seen.decoded.clone()))));
         let sum = judged.iter().map(|(_, loss)| loss.clone()).reduce(|a, b| a + b);
         numbers.extend(judged.iter().map(|(name, loss)| ((*name).to_owned(), number(loss))));
-        sum.iter().for_each(|loss| drop(self.teach(loss)));
+        if let Some(sum) = sum {
+            self.teach(&sum);
+        }
         let low = stage.low_embedding(&seen).detach();
         let alike = (normalize_rows(low.clone()) * normalize_rows(seen.high_embedding().clone())).sum_dim(1);
         numbers.insert("low_high_cosine".to_owned(), f64::from(scalar(alike.mean())));

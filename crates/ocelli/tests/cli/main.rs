@@ -5,6 +5,7 @@
 
 mod bench;
 mod commands;
+mod fan;
 mod refusals;
 mod resume;
 mod run;
