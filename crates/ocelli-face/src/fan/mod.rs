@@ -46,7 +46,7 @@ pub const METHOD: Method = Method {
             "No official code is public. Components and stages are the paper's; layers, widths and loss weights are a reconstruction.",
             "One training: shares of its epochs go to the recogniser of high resolution, to disentangling, and to adaptation (loss.recognizer, loss.disentangle).",
             "Faces in low resolution are made from those in high resolution (loss.scale); unpaired ones are those that data.regime.degraded marks.",
-            "The adversaries take plain gradient steps at loss.judge_lr before each step of the networks; there is one optimiser for encoders and decoder.",
+            "The adversaries take a step of Adam at loss.judge_lr before each step of the networks; encoders and decoder share the recipe's optimiser.",
             "The adversary alone does not adapt anything when the gap is wide; it is a regulariser next to pairs and labels.",
         ],
         trains: true,

@@ -9,12 +9,14 @@ use std::sync::Arc;
 use burn::tensor::{Int, Tensor};
 use image::RgbImage;
 use ocelli_data::Dataset;
+use ocelli_data::dataset::Sample;
 use ocelli_data::sample::Sampler;
+use ocelli_method::Array;
 use ocelli_method::random::stream;
 use ocelli_nn::backbones::IrTrunk;
 use ocelli_nn::ops::normalize_rows;
 use ocelli_nn::tensor::{from_values, scalar};
-use ocelli_nn::{Init, Param, Pass, Role, Store};
+use ocelli_nn::{Gradients, Init, Param, Pass, Role, Store};
 use ocelli_train::optim::{Optimizer, OptimizerConfig, decay_all};
 use ocelli_train::trainer::{Numbers, Step, TaskError};
 use rand::seq::SliceRandom;
@@ -72,6 +74,46 @@ impl Parts {
     }
 }
 
+/// What the adversaries' optimiser remembers, in a store, so that a resumed training has it.
+#[derive(Debug)]
+struct Memory(Store);
+
+/// The adversaries' betas and epsilon.
+const BETAS: [f64; 2] = [0.5, 0.999];
+const EPSILON: f64 = 1e-8;
+/// Ending of the entry that counts a parameter's updates.
+const STEPS: &str = "#steps";
+
+impl Memory {
+    /// Of the parameters in `judges`; entries are called as the optimiser calls them in its state.
+    fn new(judges: &Store, store: Store) -> Self {
+        for entry in judges.entries() {
+            for (ending, n) in [(STEPS, 1), ("#first", entry.len()), ("#second", entry.len())] {
+                store.root().buffer(&format!("{}{ending}", entry.key()), &[n], Init::Zeros);
+            }
+        }
+        Self(store)
+    }
+
+    /// One step of Adam.
+    fn step(&self, gradients: &Gradients, config: &FanConfig) -> Result<(), TaskError> {
+        let lr = config.judge_lr;
+        let adam = OptimizerConfig::Adam { lr, betas: BETAS, epsilon: EPSILON, weight_decay: 0.0 };
+        let mut optimizer = Optimizer::new(adam, decay_all);
+        let whole = |(name, array): (String, Array)| {
+            let counts = name.ends_with(STEPS);
+            let array =
+                if counts { Array::integers(array.to_f32().iter().map(|&n| n as i64)) } else { array };
+            (name, array)
+        };
+        let state: Vec<(String, Array)> = self.0.state().into_iter().map(whole).collect();
+        optimizer.load(&state, self.0.device())?;
+        optimizer.step(gradients, lr);
+        let state = optimizer.state();
+        Ok(self.0.load(state.iter().map(|(name, array)| (name.as_str(), array)))?)
+    }
+}
+
 /// The objective.
 #[derive(Debug)]
 pub(crate) struct FanObjective {
@@ -83,6 +125,7 @@ pub(crate) struct FanObjective {
     classifier: Store,
     kernel: Param,
     judges: Store,
+    memory: Memory,
     maps: FeatureDiscriminator,
     faces: ImageDiscriminator,
     batches: Composition,
@@ -118,6 +161,7 @@ impl FanObjective {
             parts,
             classifier,
             kernel,
+            memory: Memory::new(&judges, setup.store("fan.memory")),
             judges,
             maps,
             faces,
@@ -136,7 +180,7 @@ impl FanObjective {
     }
 
     /// The batch's pictures in high resolution, and those that have no such partner.
-    fn sort<'a>(&self, batch: &'a FaceBatch) -> (Vec<&'a ocelli_data::dataset::Sample>, Vec<&'a RgbImage>) {
+    fn sort<'a>(&self, batch: &'a FaceBatch) -> (Vec<&'a Sample>, Vec<&'a RgbImage>) {
         let (mut high, mut poor) = (Vec::new(), Vec::new());
         for (&index, sample) in batch.samples.indices.iter().zip(&batch.samples.items) {
             match self.is_poor(index) {
@@ -147,16 +191,10 @@ impl FanObjective {
         (high, poor)
     }
 
-    /// One plain gradient step of an adversary.
-    fn teach(&self, loss: &Tensor<1>) {
-        let plain = OptimizerConfig::Sgd {
-            lr: self.config.judge_lr,
-            momentum: 0.0,
-            nesterov: false,
-            weight_decay: 0.0,
-        };
-        // Without momentum it has no memory, so nothing is lost with it between two steps.
-        Optimizer::new(plain, decay_all).step(&self.judges.backward(loss), self.config.judge_lr);
+    /// One step of the adversaries.
+    fn teach(&self, loss: &Tensor<1>) -> Result<(), TaskError> {
+        let gradients = self.judges.backward(loss);
+        Ok(self.memory.step(&gradients, &self.config)?)
     }
 
     /// ArcFace on faces in high resolution.
@@ -176,7 +214,7 @@ impl FanObjective {
         Ok(Step::backward(&classifier.loss(embeddings, labels), &stores, numbers))
     }
 
-    fn disentangle(&self, x: Tensor<4>, pass: &Pass) -> Step {
+    fn disentangle(&self, x: Tensor<4>, pass: &Pass) -> Result<Step, TaskError> {
         let Self { parts, config, .. } = self;
         let weights = config.stage_1;
         let (pixel, classifier) = (config.pixel, self.classifier());
@@ -190,12 +228,12 @@ impl FanObjective {
             self.judges.track();
             let loss = judge_faces(judge, seen.faces.clone(), seen.decoded.clone());
             numbers.insert("judge_faces".to_owned(), number(&loss));
-            self.teach(&loss);
+            self.teach(&loss)?;
         }
-        finish(&stage.losses(&seen, judge), &[&parts.non, &parts.decoder], numbers)
+        Ok(finish(&stage.losses(&seen, judge), &[&parts.non, &parts.decoder], numbers))
     }
 
-    fn adapt(&self, network: &Recognizer, batch: AdaptBatch, pass: &Pass) -> Step {
+    fn adapt(&self, network: &Recognizer, batch: AdaptBatch, pass: &Pass) -> Result<Step, TaskError> {
         let Self { parts, config, .. } = self;
         let weights = config.stage_2;
         let (pixel, classifier) = (config.pixel, self.classifier());
@@ -213,18 +251,15 @@ impl FanObjective {
         let sum = judged.iter().map(|(_, loss)| loss.clone()).reduce(|a, b| a + b);
         numbers.extend(judged.iter().map(|(name, loss)| ((*name).to_owned(), number(loss))));
         if let Some(sum) = sum {
-            self.teach(&sum);
+            self.teach(&sum)?;
         }
         let low = stage.low_embedding(&seen).detach();
         let alike = (normalize_rows(low.clone()) * normalize_rows(seen.high_embedding().clone())).sum_dim(1);
         numbers.insert("low_high_cosine".to_owned(), f64::from(scalar(alike.mean())));
         let logits = stage.classifier.logits(low);
         numbers.insert("train_accuracy".to_owned(), accuracy(logits, &labels));
-        finish(
-            &stage.losses(&seen, &self.maps, judge),
-            &[network.store(), &parts.non, &parts.decoder],
-            numbers,
-        )
+        let stores = [network.store(), &parts.non, &parts.decoder];
+        Ok(finish(&stage.losses(&seen, &self.maps, judge), &stores, numbers))
     }
 
     /// The classifier from the mean unit embedding of each class.
@@ -266,7 +301,7 @@ fn finish(terms: &Terms, stores: &[&Store], mut numbers: Numbers) -> Step {
 impl Objective for FanObjective {
     fn stores(&self) -> Vec<Store> {
         let Parts { high, non, decoder, .. } = &self.parts;
-        [high, non, decoder, &self.classifier, &self.judges].map(Store::clone).to_vec()
+        [high, non, decoder, &self.classifier, &self.judges, &self.memory.0].map(Store::clone).to_vec()
     }
 
     fn batches(&self) -> Composition {
@@ -296,8 +331,8 @@ impl Objective for FanObjective {
         let labels: Vec<i64> = high.iter().map(|sample| sample.label as i64).collect();
         let labels = ocelli_nn::tensor::integers(&labels, network.store().device());
         let x = network.batch(high.iter().map(|sample| &sample.picture))?;
-        Ok(match self.epochs.stage(batch.step as usize / self.steps_per_epoch) {
-            Stage::Recognizer => self.recognize(network, x, labels, pass)?,
+        match self.epochs.stage(batch.step as usize / self.steps_per_epoch) {
+            Stage::Recognizer => self.recognize(network, x, labels, pass),
             Stage::Disentangle => self.disentangle(x, pass),
             Stage::Adapt => {
                 let rng = &mut stream(self.seed, "fan.scale", batch.step);
@@ -310,7 +345,7 @@ impl Objective for FanObjective {
                 let low = network.batch(&low)?;
                 self.adapt(network, AdaptBatch { high: x, low, labels, unpaired }, pass)
             }
-        })
+        }
     }
 }
 
@@ -358,4 +393,23 @@ fn mixed_batches(pictures: &Pictures, batch_size: usize, seed: u64) -> Result<Co
     }
     let sampler = Arc::new(Mixed { good, poor, counts: [paired, unpaired], seed });
     Ok(Composition { sampler, pictures_per_step: batch_size })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_keep_their_mixture() {
+        let sampler = Mixed { good: (0..10).collect(), poor: vec![10, 11], counts: [3, 1], seed: 5 };
+        let order = sampler.order(0);
+        assert_eq!(order.len(), 12, "the tenth picture makes no batch");
+        for batch in order.chunks(4) {
+            assert!(batch[..3].iter().all(|&i| i < 10) && batch[3] >= 10, "{batch:?}");
+        }
+        let unpaired: Vec<usize> = order.chunks(4).map(|batch| batch[3]).collect();
+        assert_ne!(unpaired[0], unpaired[1], "all are used before one comes again");
+        assert_eq!(order, sampler.order(0));
+        assert_ne!(order, sampler.order(1));
+    }
 }

@@ -22,7 +22,7 @@ pub struct FanConfig {
     pub recognizer: f64,
     /// Share of the epochs, after those, of the first stage; what is left belongs to the second.
     pub disentangle: f64,
-    /// Learning rate of the adversaries, which take plain gradient steps before each step of the networks.
+    /// Learning rate of the adversaries, which take a step of Adam before each step of the networks.
     pub judge_lr: f64,
     /// How pixels are compared.
     pub pixel: PixelLoss,
@@ -41,7 +41,7 @@ impl Default for FanConfig {
             m: 0.5,
             recognizer: 0.6,
             disentangle: 0.15,
-            judge_lr: 0.01,
+            judge_lr: 1e-4,
             pixel: PixelLoss::default(),
             scale: RandomScale::default(),
             stage_1: DisentangleWeights::default(),

@@ -247,3 +247,103 @@ impl Adapt<'_> {
         Terms(terms)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fan::network::FanShape;
+    use ocelli_method::random::hash_uniform;
+    use ocelli_nn::Store;
+    use ocelli_nn::tensor::{from_values, integers, scalar, values};
+
+    struct Small {
+        store: Store,
+        fan: Fan,
+    }
+
+    impl Small {
+        fn new() -> Self {
+            let store = Store::new(&ocelli_nn::device("cpu").unwrap(), 3);
+            let shape = FanShape {
+                widths: vec![4; 4],
+                units: vec![1; 4],
+                side: 1,
+                dim: 6,
+                decoder_widths: vec![4; 4],
+            };
+            let fan = Fan::new(&store.root(), &shape);
+            Self { store, fan }
+        }
+
+        fn faces(&self, key: &str) -> Tensor<4> {
+            from_values(hash_uniform(key, 3 * 3 * 256), [3, 3, 16, 16], self.store.device())
+        }
+
+        fn classifier(&self) -> Classifier {
+            let kernel = from_values(hash_uniform("kernel", 30), [6, 5], self.store.device());
+            Classifier { kernel, s: 16.0, m: 0.3 }
+        }
+
+        /// The parts whose parameters get a gradient that is not zero when all are recorded.
+        fn reached(&self, loss: &Tensor<1>) -> Vec<String> {
+            let gradients = self.store.backward(loss);
+            let alive = gradients.iter().filter(|(_, g)| values((*g).clone()).iter().any(|v| *v != 0.0));
+            let mut parts: Vec<String> =
+                alive.filter_map(|(e, _)| Some(e.name().split_once('.')?.0.to_owned())).collect();
+            parts.dedup();
+            parts
+        }
+    }
+
+    #[test]
+    fn confusion_passes_through_the_head_to_the_non_identity_encoder() {
+        let small = Small::new();
+        let stage = Disentangle {
+            fan: &small.fan,
+            classifier: small.classifier(),
+            pixel: PixelLoss::L2,
+            weights: DisentangleWeights { rec: 0.0, keep: 0.0, img: 0.0, non: 1.0 },
+        };
+        small.store.track_where(|e| e.name().starts_with("hr_non."));
+        let loss = stage.losses(&stage.forward(small.faces("x"), &Pass::eval()), None).total();
+        assert_eq!(small.reached(&loss), ["hr_non"]);
+    }
+
+    #[test]
+    fn targets_of_high_resolution_are_constants() {
+        let small = Small::new();
+        let weights = AdaptWeights { pair: 1.0, adv: 0.0, rec: 0.0, id: 0.0, cls: 0.0, img: 0.0 };
+        let stage = Adapt { fan: &small.fan, classifier: small.classifier(), pixel: PixelLoss::L1, weights };
+        let judges = Store::new(small.store.device(), 0);
+        let judge = FeatureDiscriminator::new(&judges.root(), 4, 2);
+        let labels = integers(&[0, 1, 2], small.store.device());
+        let batch = |unpaired| AdaptBatch {
+            high: small.faces("high"),
+            low: small.faces("low"),
+            labels: labels.clone(),
+            unpaired,
+        };
+        small.store.track();
+        let seen = stage.forward(batch(None), &Pass::eval());
+        assert_eq!(small.reached(&stage.losses(&seen, &judge, None).total()), ["lr_id"]);
+
+        // The adversary sees the faces without a partner too.
+        let more = stage.forward(batch(Some(small.faces("other"))), &Pass::eval());
+        let (few, all) = (stage.judge_maps(&seen, &judge), stage.judge_maps(&more, &judge));
+        assert_ne!(scalar(few), scalar(all));
+    }
+
+    #[test]
+    fn a_perfect_match_has_a_finite_gradient() {
+        let small = Small::new();
+        let classifier = small.classifier();
+        // The embedding of class 2 lies on its prototype, that of class 0 opposite to its own.
+        let columns = values(classifier.kernel.clone().transpose());
+        let row = |class: usize, sign: f32| columns[class * 6..][..6].iter().map(move |v| sign * v);
+        let x: Vec<f32> = row(2, 1.0).chain(row(0, -1.0)).collect();
+        let x = from_values(x, [2, 6], small.store.device()).autodiff().require_grad();
+        let loss = classifier.loss(x.clone(), integers(&[2, 0], small.store.device()));
+        let gradient = values(x.grad(&loss.backward()).unwrap());
+        assert!(gradient.iter().all(|g| g.is_finite()), "{gradient:?}");
+    }
+}
