@@ -2,7 +2,9 @@
 //!
 //! One folder a method. Where only a method's evaluator is there so far, its card says so.
 
+pub mod ahgn;
+
 use ocelli_method::Method;
 
 /// The methods of this field.
-pub const METHODS: &[&Method] = &[];
+pub const METHODS: &[&Method] = &[&ahgn::METHOD];

@@ -121,6 +121,14 @@ impl Array {
         Self { shape: vec![values.len()], data: Data::F64(values) }
     }
 
+    /// A double-precision array.
+    ///
+    /// # Errors
+    /// See [`Array::new`].
+    pub fn f64(shape: impl Into<Vec<usize>>, values: Vec<f64>) -> Result<Self, ArrayError> {
+        Self::new(shape, Data::F64(values))
+    }
+
     /// An integer vector of shape `[n]`.
     pub fn integers(values: impl IntoIterator<Item = i64>) -> Self {
         let values: Vec<i64> = values.into_iter().collect();

@@ -158,6 +158,14 @@ impl Replay<'_> {
         Ok(self.input(name)?.to_f64())
     }
 
+    /// The elements of an input as booleans: whether each is other than 0.
+    ///
+    /// # Errors
+    /// [`ReplayError::NoInput`].
+    pub fn booleans(&self, name: &str) -> Result<Vec<bool>, ReplayError> {
+        Ok(self.doubles(name)?.iter().map(|v| *v != 0.0).collect())
+    }
+
     /// The shape of an input that must have `D` dimensions.
     ///
     /// # Errors

@@ -110,4 +110,16 @@ pub enum MetricError {
         /// Number of mates.
         found: usize,
     },
+    /// A label that names no class.
+    #[error("{name}[{index}] is class {class}; the classes are 0 to {}", classes.saturating_sub(1))]
+    Class {
+        /// The input.
+        name: &'static str,
+        /// Position in the flattened input.
+        index: usize,
+        /// The label.
+        class: i64,
+        /// Number of classes.
+        classes: usize,
+    },
 }

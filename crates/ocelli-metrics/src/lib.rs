@@ -12,6 +12,18 @@
 //! | [`ijb`] | the same, between templates of several pictures each |
 //! | [`identification`] | who is this? ranks in a gallery, with and without strangers |
 //! | [`reid`] | find this person again in other cameras: mAP and CMC |
+//! | [`liveness`] | is a live person before the camera? APCER, BPCER, EER, HTER, recall at a false-positive rate |
+//! | [`segmentation`] | which class is each pixel of? intersection over union |
+//! | [`face_parsing`] | the same for the parts of a face: F1 of parts and groups of parts |
+//! | [`class_center`] | how compact are the classes of pixel features? class center distance |
+//! | [`pose2d`] | where are the joints in the picture? PCK, PCKh |
+//! | [`pose3d`] | where are the joints in space? MPJPE and its aligned forms, PCK, AUC |
+//! | [`classification`] | which class is shown? top-k accuracy, per class, over several views |
+//! | [`few_shot`] | the same from a few examples: mean over episodes with its interval |
+//! | [`multi_label`] | which classes are shown? GAP, mAP, PERR, Hit@1 |
+//! | [`hashing`] | retrieval by binary codes: mAP, precision |
+//! | [`nearest_neighbours`] | retrieval by inner products: recall of approximate search |
+//! | [`direction`] | is this the same direction? |
 //! | [`enhance`] | how close does this picture come to its reference? PSNR, SSIM |
 //! | [`confidence`] | how sure is such a number? seeded bootstrap |
 //!
@@ -30,17 +42,29 @@
 
 pub mod average_precision;
 mod check;
+pub mod class_center;
+pub mod classification;
 pub mod confidence;
+pub mod direction;
 pub mod enhance;
 mod error;
 mod evenly_spaced;
+pub mod face_parsing;
+pub mod few_shot;
+pub mod hashing;
 pub mod identification;
 pub mod ijb;
 pub mod lfw;
+pub mod liveness;
 pub mod matrix;
+pub mod multi_label;
 mod named;
+pub mod nearest_neighbours;
+pub mod pose2d;
+pub mod pose3d;
 pub mod reid;
 pub mod roc;
+pub mod segmentation;
 pub mod similarity;
 
 pub use error::MetricError;

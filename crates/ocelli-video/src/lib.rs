@@ -2,7 +2,10 @@
 //!
 //! One folder a method. Where only a method's evaluator is there so far, its card says so.
 
+pub mod dcgn;
+pub mod teinet;
+
 use ocelli_method::Method;
 
 /// The methods of this field.
-pub const METHODS: &[&Method] = &[];
+pub const METHODS: &[&Method] = &[&dcgn::METHOD, &teinet::METHOD];

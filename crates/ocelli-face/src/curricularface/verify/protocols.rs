@@ -29,10 +29,6 @@ fn refused(error: MetricError) -> ReplayError {
     ReplayError::refused(error)
 }
 
-fn booleans(case: &Replay<'_>, name: &str) -> Result<Vec<bool>, ReplayError> {
-    Ok(case.doubles(name)?.iter().map(|v| *v != 0.0).collect())
-}
-
 fn floats(values: impl IntoIterator<Item = f64>) -> Array {
     Array::vector_f64(values)
 }
@@ -61,7 +57,7 @@ pub(super) fn verification(case: &Replay<'_>) -> Result<Outputs, ReplayError> {
     let options = KFoldOptions { folds: c.folds, distance_grid, ..KFoldOptions::default() };
     let embeddings = Table::new(case, "embeddings")?;
     let distances = LfwVariant::CurricularFace.values_of_pairs(embeddings.matrix()?).map_err(refused)?;
-    let report = k_fold_distances(&distances, &booleans(case, "issame")?, &options).map_err(refused)?;
+    let report = k_fold_distances(&distances, &case.booleans("issame")?, &options).map_err(refused)?;
     Ok(Outputs::new()
         .with("accuracy", floats(report.accuracy.fold_accuracy))
         .with("best_threshold", floats(report.accuracy.fold_threshold))
@@ -79,7 +75,7 @@ struct RocConfig {
 
 pub(super) fn roc(case: &Replay<'_>) -> Result<Outputs, ReplayError> {
     let RocConfig { fars } = case.config()?;
-    let pairs = PairScores::new(&case.doubles("scores")?, &booleans(case, "labels")?).map_err(refused)?;
+    let pairs = PairScores::new(&case.doubles("scores")?, &case.booleans("labels")?).map_err(refused)?;
     let points = pairs.tar_at_far(&fars, FarRule::RankRound).map_err(refused)?;
     Ok(Outputs::new()
         .with("tar", tars(&points))
@@ -97,12 +93,10 @@ struct IdentificationConfig {
 pub(super) fn identification(case: &Replay<'_>) -> Result<Outputs, ReplayError> {
     let IdentificationConfig { fars, ranks } = case.config()?;
     let scores = Table::new(case, "scores")?;
-    let mates = mates_from_labels(&booleans(case, "labels")?, case.dims("labels")?).map_err(refused)?;
+    let mates = mates_from_labels(&case.booleans("labels")?, case.dims("labels")?).map_err(refused)?;
     let task = IdentificationTask::from_fars(&fars);
     let points = rank_k(scores.matrix()?, &mates, &task, &ranks).map_err(refused)?;
-    let rates = Array::new([points.len(), ranks.len()], {
-        ocelli_method::Data::F64(points.iter().flat_map(|p| p.dir.clone()).collect())
-    });
+    let rates = Array::f64([points.len(), ranks.len()], points.iter().flat_map(|p| p.dir.clone()).collect());
     Ok(Outputs::new()
         .with("dir", rates.map_err(ReplayError::refused)?)
         .with("far", floats(points.iter().map(|p| p.far)))
@@ -127,7 +121,7 @@ pub(super) fn templates(case: &Replay<'_>) -> Result<Outputs, ReplayError> {
         templates: case.integers("templates")?,
         media: case.integers("medias")?,
     };
-    let same = booleans(case, "label")?;
+    let same = case.booleans("label")?;
     let pairs = TemplatePairs { first: case.integers("p1")?, second: case.integers("p2")?, same: &same };
     let options = TemplateOptions {
         flip: c.use_flip_test,
@@ -137,7 +131,7 @@ pub(super) fn templates(case: &Replay<'_>) -> Result<Outputs, ReplayError> {
     let report = ijb::evaluate(pictures, pairs, options, &c.fars).map_err(refused)?;
     let rows = report.templates.ids.len();
     let columns = report.templates.features.len() / rows.max(1);
-    let pooled = Array::new([rows, columns], ocelli_method::Data::F64(report.templates.features));
+    let pooled = Array::f64([rows, columns], report.templates.features);
     Ok(Outputs::new()
         .with("tpr", tars(&report.points))
         .with("scores", floats(report.scores))
