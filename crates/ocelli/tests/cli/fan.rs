@@ -39,7 +39,7 @@ fn trained_weights_recognise_and_the_run_normalises() {
     assert_eq!((face.width(), face.height()), (32, 32));
 
     // A trained recogniser to start from leaves the whole training to the two stages.
-    let short = "--set loss.recognizer=0 --set schedule.epochs=2";
+    let short = "--set loss.recognizer=0 --set schedule.epochs=2 --set optimizer.lr=0.001";
     let from = "--set backbone.weights=run/weights.safetensors";
     bench.ocelli(&format!("train tiny.toml --out short {FAN} {short} {from}")).succeeded();
     bench

@@ -26,7 +26,7 @@ const TRAIN: (u64, u64) = (60, 24);
 const TEST: (u64, u64) = (60, 6);
 const EMBEDDING: usize = 64;
 const BATCH: usize = 64;
-const EPOCHS: usize = 16;
+const EPOCHS: usize = 10;
 
 /// Name of the true-accept rate of probes of a size.
 pub(super) fn at(size: u32) -> String {
