@@ -194,7 +194,7 @@ impl FanObjective {
     /// One step of the adversaries.
     fn teach(&self, loss: &Tensor<1>) -> Result<(), TaskError> {
         let gradients = self.judges.backward(loss);
-        Ok(self.memory.step(&gradients, &self.config)?)
+        self.memory.step(&gradients, &self.config)
     }
 
     /// ArcFace on faces in high resolution.
