@@ -8,6 +8,7 @@ pub mod curricularface;
 pub mod ddl;
 pub mod dvg_face;
 pub mod eagrnet;
+pub mod fan;
 pub mod ir_softmax;
 pub mod m2fpa;
 pub mod npcface;
@@ -25,6 +26,7 @@ pub const METHODS: &[&Method] = &[
     &ddl::METHOD,
     &dvg_face::METHOD,
     &eagrnet::METHOD,
+    &fan::METHOD,
     &ir_softmax::METHOD,
     &m2fpa::METHOD,
     &npcface::METHOD,

@@ -104,9 +104,9 @@ pub struct Check {
 pub struct Summary {
     /// Name of the arm.
     pub name: String,
-    /// Mean over seeds.
+    /// Mean over seeds; no number when the arm does not measure it.
     pub mean: f64,
-    /// Sample standard deviation over seeds; 0 for one seed.
+    /// Sample standard deviation over seeds; 0 for one seed, no number when the arm does not measure it.
     pub sd: f64,
     /// The value of each seed.
     pub runs: Vec<f64>,
@@ -177,8 +177,9 @@ impl Tally {
         let names = first.map(|a| a.values.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
         Summary {
             name: name.to_owned(),
-            mean: mean(&runs),
-            sd: deviation(&runs),
+            // An arm that does not measure it has no mean, rather than one of 0.
+            mean: if runs.is_empty() { f64::NAN } else { mean(&runs) },
+            sd: if runs.is_empty() { f64::NAN } else { deviation(&runs) },
             metrics: names.into_iter().map(|m| (m.clone(), self.mean(name, &m))).collect(),
             runs,
         }

@@ -20,6 +20,7 @@ mod blur;
 mod colour;
 mod geometry;
 mod normalise;
+mod scale;
 
 use ::image::RgbImage;
 use ocelli_method::random::Generator;
@@ -35,6 +36,7 @@ pub use colour::{
 };
 pub use geometry::{Cutout, PadCrop, RandomResizedCrop};
 pub use normalise::{Normalise, PictureBatch};
+pub use scale::RandomScale;
 
 /// A pipeline of random changes. Steps that are not configured do nothing; the others run in the order of the fields.
 ///
@@ -54,6 +56,8 @@ pub struct Augment {
     pub grey: f64,
     /// Random blur.
     pub blur: Option<GaussianBlur>,
+    /// Random loss of resolution.
+    pub scale: Option<RandomScale>,
     /// Squares painted over.
     pub cutout: Option<Cutout>,
 }
@@ -69,6 +73,7 @@ impl Augment {
         self.resized_crop.as_ref().map_or(Ok(()), RandomResizedCrop::check)?;
         self.colour_jitter.as_ref().map_or(Ok(()), ColourJitter::check)?;
         self.blur.as_ref().map_or(Ok(()), GaussianBlur::check)?;
+        self.scale.as_ref().map_or(Ok(()), RandomScale::check)?;
         self.cutout.as_ref().map_or(Ok(()), Cutout::check)
     }
 
@@ -94,6 +99,9 @@ impl Augment {
             greyscale(&mut picture);
         }
         if let Some(step) = &self.blur {
+            picture = step.apply(&picture, rng)?;
+        }
+        if let Some(step) = &self.scale {
             picture = step.apply(&picture, rng)?;
         }
         if let Some(step) = &self.cutout {
@@ -146,6 +154,7 @@ mod tests {
             colour_jitter: Some(ColourJitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 }),
             grey: 0.2,
             blur: Some(GaussianBlur { kernel: 5, sigma: [0.1, 2.0], probability: 0.5 }),
+            scale: Some(RandomScale { k_min: 4, ..RandomScale::default() }),
             cutout: Some(Cutout { size: 6, holes: 2, probability: 1.0, fill: [0; 3] }),
         }
     }
@@ -188,6 +197,9 @@ mod tests {
             r#"{"colour_jitter": {"contrast": -1}}"#,
             r#"{"blur": {"kernel": 4}}"#,
             r#"{"blur": {"sigma": [2.0, 1.0]}}"#,
+            r#"{"scale": {"k_min": 0}}"#,
+            r#"{"scale": {"k": 0}}"#,
+            r#"{"scale": {"p_keep": 1.5}}"#,
             r#"{"resized_crop": {"size": [0, 4]}}"#,
             r#"{"resized_crop": {"scale": [0.0, 1.0]}}"#,
             r#"{"cutout": {"size": 4, "probability": 2}}"#,

@@ -3,6 +3,7 @@
 //! The one picture type of the project is [`RgbImage`], 8 bits a channel. [`decode`] brings every supported file
 //! format into it, [`Preparation`] brings pictures to the size a network wants, [`Canvas`] draws results on it.
 
+mod bicubic;
 mod decode;
 mod draw;
 mod encode;
@@ -13,6 +14,7 @@ mod resize;
 
 pub use ::image::RgbImage;
 
+pub use bicubic::{degrade, resample_bicubic, rescale};
 pub use decode::{DecodeLimits, decode, open};
 pub use draw::{Canvas, Colour, palette};
 pub use encode::{jpeg_bytes, png_bytes, save, write_atomically};

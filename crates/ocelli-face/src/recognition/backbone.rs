@@ -223,6 +223,11 @@ impl BackboneConfig {
         Ok(())
     }
 
+    /// Channels and units of the four stages of a network of the IR family.
+    pub fn stages(&self) -> ([usize; 4], [usize; 4]) {
+        self.name.ir().map_or((self.widths, self.units), |published| (published.widths, published.units))
+    }
+
     /// Builds the network at `path`.
     pub fn build(&self, path: &Path) -> Backbone {
         use BackboneName as N;

@@ -7,6 +7,7 @@ use super::baselines::{ASoftmaxConfig, CosConfig, MvConfig, check_angle, check_s
 use super::objective::{HeadObjective, Objective, Setup};
 use crate::curricularface::{ArcConfig, ArcHead, CurricularConfig, CurricularHead};
 use crate::ddl::{DdlObjective, DdlRecipe};
+use crate::fan::{FanConfig, FanObjective};
 use crate::ir_softmax::{IrConfig, IrObjective};
 use crate::npcface::{NpcConfig, NpcHead};
 use crate::search_softmax::{ModulatedConfig, RandomConfig, RandomObjective, SearchConfig, SearchObjective};
@@ -27,6 +28,8 @@ pub enum LossConfig {
     CurricularFace(CurricularConfig),
     /// Hard faces learn the similarity distributions of easy ones.
     Ddl(DdlRecipe),
+    /// Feature adaptation for faces seen from afar.
+    Fan(FanConfig),
     /// Class centres in place of weights.
     #[serde(rename = "ir-softmax")]
     IrSoftmax(IrConfig),
@@ -80,6 +83,7 @@ impl LossConfig {
             Self::CosFace(_) => "cosface",
             Self::CurricularFace(_) => "curricularface",
             Self::Ddl(_) => "ddl",
+            Self::Fan(_) => "fan",
             Self::IrSoftmax(_) => "ir-softmax",
             Self::ModulatedSoftmax(_) => "modulated-softmax",
             Self::MvSoftmax(_) => "mv-softmax",
@@ -102,6 +106,7 @@ impl LossConfig {
             Self::CosFace(c) => c.validate(),
             Self::CurricularFace(c) => c.validate(),
             Self::Ddl(c) => c.validate(),
+            Self::Fan(c) => return c.validate(),
             Self::IrSoftmax(c) => c.validate(),
             Self::ModulatedSoftmax(c) => c.validate(),
             Self::MvSoftmax(c) => c.validate(),
@@ -134,6 +139,7 @@ impl LossConfig {
                 Box::new(CurricularHead::new(path, embedding, classes, config))
             }),
             Self::Ddl(config) => return Ok(Box::new(DdlObjective::new(setup, config)?)),
+            Self::Fan(config) => return Ok(Box::new(FanObjective::new(setup, config)?)),
             Self::IrSoftmax(config) => return Ok(Box::new(IrObjective::new(config, setup)?)),
             Self::ModulatedSoftmax(config) => config.objective(setup),
             Self::MvSoftmax(config) => {

@@ -278,6 +278,11 @@ impl<H: Head> Trainee<H> {
         })
     }
 
+    /// The network.
+    pub fn network(&self) -> &Mlp {
+        &self.network
+    }
+
     /// The stores of network and head.
     pub fn stores(&self) -> [&Store; 2] {
         [&self.network_store, &self.head_store]

@@ -4,6 +4,9 @@
 //! Two code bases name and build them differently. [`IrDialect::CurricularFace`] has one convolution, activation,
 //! convolution per unit; [`IrDialect::TFace`] adds a normalisation after the first convolution and builds the
 //! deepest networks from bottleneck units.
+//!
+//! A network is an [`IrTrunk`], from the picture to a feature map, and an [`IrHead`], from the map to the embedding.
+//! Methods that work on maps use the two apart.
 
 use burn::tensor::Tensor;
 
@@ -60,7 +63,9 @@ impl IrDepth {
 pub enum IrUnitKind {
     /// BN, conv 3x3, PReLU, conv 3x3, BN.
     Plain,
-    /// The same with squeeze-and-excitation.
+    /// The layers of `Plain`, called `bn1`, `conv1`, `act`, `conv2`, `bn2` and, in the shortcut, `down`.
+    PlainSpelled,
+    /// The layers of `Plain` with squeeze-and-excitation.
     PlainSe,
     /// BN, conv 3x3, BN, PReLU, conv 3x3, BN.
     TFace,
@@ -94,15 +99,21 @@ const REDUCTION: usize = 16;
 impl IrUnit {
     /// A unit from `input` to `depth` channels at `path`; `stride` is that of its last spatial step.
     pub fn new(path: &Path, kind: IrUnitKind, input: usize, depth: usize, stride: usize) -> Self {
-        let shortcut = (input != depth).then(|| {
-            let at = path.at("shortcut_layer");
+        let spelled = kind == IrUnitKind::PlainSpelled;
+        let shortcut = |name: &str| {
+            let at = path.at(name);
             let conv = Conv2dConfig::new(input, depth, 1).stride(stride).build(&at.at(0));
             (conv, BatchNormConfig::new(depth).build(&at.at(1)))
-        });
-        let mut stack = Stack { path: path.at("res_layer"), layers: Vec::new() };
+        };
+        // The state dict has the numbered shortcut before the other layers, the spelled one after them.
+        let numbered = (input != depth && !spelled).then(|| shortcut("shortcut_layer"));
+        let mut stack = match spelled {
+            true => Stack { path: path.clone(), names: SPELLED, layers: Vec::new() },
+            false => Stack { path: path.at("res_layer"), names: &[], layers: Vec::new() },
+        };
         stack.norm(input);
         match kind {
-            IrUnitKind::Plain | IrUnitKind::PlainSe => {
+            IrUnitKind::Plain | IrUnitKind::PlainSpelled | IrUnitKind::PlainSe => {
                 stack.conv(input, depth, 3, 1).prelu(depth).conv(depth, depth, 3, stride).norm(depth);
             }
             IrUnitKind::TFace | IrUnitKind::TFaceSe => {
@@ -121,6 +132,7 @@ impl IrUnit {
             IrUnitKind::TFaceSe | IrUnitKind::TFaceBottleneckSe => stack.squeeze("se_block", depth),
             _ => {}
         }
+        let shortcut = numbered.or_else(|| (input != depth).then(|| shortcut("down")));
         Self { shortcut, layers: stack.layers, stride }
     }
 
@@ -140,15 +152,23 @@ impl IrUnit {
     }
 }
 
-/// Layers numbered as they come, as `torch.nn.Sequential` names them.
+/// The layers of [`IrUnitKind::PlainSpelled`] in order.
+const SPELLED: &[&str] = &["bn1", "conv1", "act", "conv2", "bn2"];
+
+/// Layers called by their names, or else numbered as they come, as `torch.nn.Sequential` does.
 struct Stack {
     path: Path,
+    names: &'static [&'static str],
     layers: Vec<Layer>,
 }
 
 impl Stack {
     fn next(&self) -> Path {
-        self.path.at(self.layers.len())
+        let number = self.layers.len();
+        match self.names.get(number) {
+            Some(name) => self.path.at(name),
+            None => self.path.at(number),
+        }
     }
 
     fn norm(&mut self, channels: usize) -> &mut Self {
@@ -239,62 +259,122 @@ impl IrConfig {
 
     /// Builds the network at `path`.
     pub fn build(&self, path: &Path) -> Ir {
-        let stem_width = if self.bottleneck { self.widths[0] / 4 } else { self.widths[0] };
-        let input = path.at("input_layer");
-        let stem = (
-            Conv2dConfig::new(3, stem_width, 3).padding(1).build(&input.at(0)),
-            BatchNormConfig::new(stem_width).build(&input.at(1)),
-            Prelu::new(&input.at(2), stem_width),
-        );
-        let mut body: Vec<IrUnit> = Vec::new();
-        let mut channels = stem_width;
-        for (&units, &width) in self.units.iter().zip(&self.widths) {
-            for unit in 0..units {
-                let stride = if unit == 0 { 2 } else { 1 };
-                let at = path.at("body").at(body.len());
-                body.push(IrUnit::new(&at, self.kind(), channels, width, stride));
-                channels = width;
-            }
-        }
-        let side = self.input_size.div_ceil(16);
+        let stem = if self.bottleneck { self.widths[0] / 4 } else { self.widths[0] };
+        let places = (path.at("input_layer"), path.at("body"));
+        let trunk = IrTrunk::build(&places, self.kind(), stem, &self.widths, &self.units);
         let output = path.at("output_layer");
-        Ir {
-            stem,
-            body,
-            norm: BatchNormConfig::new(channels).build(&output.at(0)),
-            dropout: Dropout { p: self.dropout },
-            linear: Linear::new(
-                &output.at(3),
-                channels * side * side,
-                self.embedding,
-                true,
-                Init::KaimingNormalFanOut,
-            ),
-            output_norm: BatchNormConfig::new(self.embedding).without_affine().build(&output.at(4)),
-        }
+        let head = IrHead::build(
+            [output.at(0), output.at(3), output.at(4)],
+            [self.widths[3], self.input_size.div_ceil(16), self.embedding],
+            self.dropout,
+        );
+        Ir { trunk, head }
     }
 }
 
-/// An IR network.
+/// Stem and residual units: from the picture to a feature map.
 #[derive(Clone, Debug)]
-pub struct Ir {
+pub struct IrTrunk {
     stem: (Conv2d, BatchNorm, Prelu),
     body: Vec<IrUnit>,
+}
+
+impl IrTrunk {
+    /// A trunk of [`IrUnitKind::PlainSpelled`] at `path`, as `stem` and `body`: a stem of `widths[0]` channels, then
+    /// `units[i]` units of `widths[i]` channels, the first of which halves the sides.
+    pub fn new(path: &Path, widths: &[usize], units: &[usize]) -> Self {
+        let stem = widths.first().copied().unwrap_or_default();
+        Self::build(&(path.at("stem"), path.at("body")), IrUnitKind::PlainSpelled, stem, widths, units)
+    }
+
+    fn build(
+        (input, body): &(Path, Path),
+        kind: IrUnitKind,
+        stem: usize,
+        widths: &[usize],
+        units: &[usize],
+    ) -> Self {
+        let stem_layers = (
+            Conv2dConfig::new(3, stem, 3).padding(1).build(&input.at(0)),
+            BatchNormConfig::new(stem).build(&input.at(1)),
+            Prelu::new(&input.at(2), stem),
+        );
+        let mut stack: Vec<IrUnit> = Vec::new();
+        let mut channels = stem;
+        for (&units, &width) in units.iter().zip(widths) {
+            for unit in 0..units {
+                let stride = if unit == 0 { 2 } else { 1 };
+                stack.push(IrUnit::new(&body.at(stack.len()), kind, channels, width, stride));
+                channels = width;
+            }
+        }
+        Self { stem: stem_layers, body: stack }
+    }
+
+    /// Pictures `[B, 3, S, S]` in [-1, 1] to maps `[B, C, S / 2^n, S / 2^n]` after n stages, rounded up.
+    pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
+        let (conv, norm, prelu) = &self.stem;
+        let x = prelu.forward(norm.forward(conv.forward(x), pass));
+        self.body.iter().fold(x, |x, unit| unit.forward(x, pass))
+    }
+}
+
+/// Normalisation, dropout, linear layer, normalisation: from a feature map to the embedding.
+#[derive(Clone, Debug)]
+pub struct IrHead {
     norm: BatchNorm,
     dropout: Dropout,
     linear: Linear,
     output_norm: BatchNorm,
 }
 
+impl IrHead {
+    /// A head at `path`, as `bn_in`, `fc` and `bn_out`, from maps of `channels` channels and `side` x `side` pixels to
+    /// `embedding` dimensions, without dropout.
+    pub fn new(path: &Path, channels: usize, side: usize, embedding: usize) -> Self {
+        Self::build(["bn_in", "fc", "bn_out"].map(|name| path.at(name)), [channels, side, embedding], 0.0)
+    }
+
+    fn build(places: [Path; 3], [channels, side, embedding]: [usize; 3], dropout: f64) -> Self {
+        let [norm, linear, output_norm] = &places;
+        let features = channels * side * side;
+        Self {
+            norm: BatchNormConfig::new(channels).build(norm),
+            dropout: Dropout { p: dropout },
+            linear: Linear::new(linear, features, embedding, true, Init::KaimingNormalFanOut),
+            output_norm: BatchNormConfig::new(embedding).without_affine().build(output_norm),
+        }
+    }
+
+    /// Maps `[B, C, H, W]` to embeddings `[B, D]`, not normalised.
+    pub fn forward(&self, map: Tensor<4>, pass: &Pass) -> Tensor<2> {
+        let x = self.dropout.forward(self.norm.forward(map, pass), pass).flatten(1, 3);
+        self.output_norm.forward(self.linear.forward(x), pass)
+    }
+}
+
+/// An IR network.
+#[derive(Clone, Debug)]
+pub struct Ir {
+    trunk: IrTrunk,
+    head: IrHead,
+}
+
 impl Ir {
+    /// The part from the picture to the feature map.
+    pub fn trunk(&self) -> &IrTrunk {
+        &self.trunk
+    }
+
+    /// The part from the feature map to the embedding; its names in the state dict start with `output_layer`.
+    pub fn head(&self) -> &IrHead {
+        &self.head
+    }
+
     /// Pictures `[B, 3, S, S]` in [-1, 1] to embeddings; the features are the map before the output layer.
     pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Embedded {
-        let (conv, norm, prelu) = &self.stem;
-        let x = prelu.forward(norm.forward(conv.forward(x), pass));
-        let map = self.body.iter().fold(x, |x, unit| unit.forward(x, pass));
+        let map = self.trunk.forward(x, pass);
         let features = map.clone().flatten(1, 3);
-        let x = self.dropout.forward(self.norm.forward(map, pass), pass).flatten(1, 3);
-        let embedding = self.output_norm.forward(self.linear.forward(x), pass);
-        Embedded { embedding, features }
+        Embedded { embedding: self.head.forward(map, pass), features }
     }
 }

@@ -6,7 +6,7 @@ mod resnet;
 mod sequential_mobilefacenet;
 mod sphereface;
 
-pub use ir::{Ir, IrConfig, IrDepth, IrDialect, IrUnit, IrUnitKind};
+pub use ir::{Ir, IrConfig, IrDepth, IrDialect, IrHead, IrTrunk, IrUnit, IrUnitKind};
 pub use mobilefacenet::{MobileFaceNet, MobileFaceNetTail};
 pub use resnet::{ResNet, ResNetConfig, ResNetDepth, ResNetFace, ResNetFaceDialect, ResNetStem};
 pub use sequential_mobilefacenet::SequentialMobileFaceNet;

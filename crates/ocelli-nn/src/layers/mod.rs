@@ -15,5 +15,5 @@ pub use conv::{Conv2d, Conv2dConfig};
 pub use dropout::Dropout;
 pub use linear::Linear;
 pub use norm::{BatchNorm, BatchNormConfig};
-pub use pool::{global_average, max_pool2d, subsample};
+pub use pool::{global_average, max_pool2d, subsample, upsample_nearest};
 pub use squeeze::SqueezeExcitation;

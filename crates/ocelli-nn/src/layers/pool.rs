@@ -19,6 +19,13 @@ pub fn subsample(x: Tensor<4>, stride: usize) -> Tensor<4> {
     ocelli_kernels::subsample(x, [stride; 2])
 }
 
+/// Every pixel `factor` x `factor` times (`torch.nn.Upsample`, nearest): `[B, C, H, W]` to `[B, C, H factor, W factor]`.
+pub fn upsample_nearest(x: Tensor<4>, factor: usize) -> Tensor<4> {
+    let [b, c, h, w] = x.dims();
+    let spread = x.reshape([b, c, h, 1, w, 1]).expand([b, c, h, factor, w, factor]);
+    spread.reshape([b, c, h * factor, w * factor])
+}
+
 /// Mean over all pixels: `[B, C, H, W]` to `[B, C]`.
 pub fn global_average(x: Tensor<4>) -> Tensor<2> {
     let [b, c, ..] = x.dims();

@@ -46,3 +46,12 @@ pub fn label_mask(labels: Tensor<1, Int>, classes: usize) -> Tensor<2, Bool> {
     let columns = Tensor::<1, Int>::arange(0..classes as i64, &device).unsqueeze_dim::<2>(0);
     columns.expand([b, classes]).equal(labels.unsqueeze_dim::<2>(1).expand([b, classes]))
 }
+
+/// ln(1 + eˣ), exact and with its exact slope for any x: `[n]` to `[n]`.
+pub fn softplus(x: Tensor<1>) -> Tensor<1> {
+    let [n] = x.dims();
+    let column = x.reshape([n, 1]);
+    let zero = column.zeros_like();
+    // The log-probability of a logit 0 beside x, which the framework computes without overflow.
+    log_softmax(Tensor::cat(vec![zero, column], 1), 1).narrow(1, 0, 1).neg().reshape([n])
+}

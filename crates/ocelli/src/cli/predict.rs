@@ -8,6 +8,7 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 use ocelli::registry;
 use ocelli_data::image;
+use ocelli_face::fan::Normalizer;
 use ocelli_face::recognition::predict::{Comparison, Gallery, Identification, compare, draw, expand, read};
 use ocelli_face::recognition::recognizer::Recognizer;
 use ocelli_nn::weights::write_atomically;
@@ -33,6 +34,9 @@ pub(super) struct Predict {
     /// Look for each photograph among these people: a folder with one folder a person.
     #[arg(long, value_name = "DIR")]
     gallery: Option<PathBuf>,
+    /// Render the faces as if seen from near, as pictures in this folder (fan; --weights is the folder of a run).
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["gallery", "out"])]
+    normalize: Option<PathBuf>,
     /// How many people to name for each photograph.
     #[arg(long, default_value_t = 3, value_name = "K")]
     top: usize,
@@ -51,6 +55,10 @@ impl Predict {
     pub(super) fn run(self) -> Ended {
         let method = registry::method(&self.method)?;
         ensure!(method.card.predicts, "{} has nothing to predict with", self.method);
+        if let Some(folder) = &self.normalize {
+            self.normalize(folder)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         let recognizer = Recognizer::open(&self.weights, &self.device)?;
         let threshold = match (self.threshold, recognizer.passport().threshold) {
             (Some(given), _) if (-1.0..=1.0).contains(&given) => given,
@@ -63,6 +71,25 @@ impl Predict {
             None => self.compare(&recognizer, threshold)?,
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Renders each photograph, and prints a line with the file it became.
+    fn normalize(&self, folder: &Path) -> anyhow::Result<()> {
+        let normalizer = Normalizer::open(&self.weights, &self.device).map_err(|e| anyhow::anyhow!(e))?;
+        let (photos, preparation) = (expand(&self.inputs)?, normalizer.preparation());
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        for (i, path) in photos.iter().enumerate() {
+            let face = preparation.open(path)?;
+            let rendered = normalizer.normalize(&[face]).map_err(|e| anyhow::anyhow!(e))?;
+            let normalized = folder.join(format!("{i:05}.png"));
+            for picture in &rendered {
+                image::save(&normalized, picture)?;
+            }
+            output::line(serde_json::to_string(
+                &serde_json::json!({ "path": path, "normalized": normalized }),
+            )?)?;
+        }
+        Ok(())
     }
 
     fn compare(&self, recognizer: &Recognizer, threshold: f64) -> anyhow::Result<()> {

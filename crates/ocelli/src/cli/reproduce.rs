@@ -65,9 +65,17 @@ impl Reproduce {
 
 fn print(r: &Reproduction) -> std::io::Result<()> {
     output::line(format!("{BOLD}{}{BOLD:#}", r.claim))?;
-    let metrics: Vec<&String> = r.ours.metrics.keys().collect();
+    let arms = || [&r.baseline, &r.ours].into_iter().chain(&r.controls);
+    let mut metrics: Vec<&String> = Vec::new();
+    for metric in arms().flat_map(|arm| arm.metrics.keys()) {
+        if !metrics.contains(&metric) {
+            metrics.push(metric);
+        }
+    }
     let row = |role: &str, s: &Summary| {
-        let mut cells = vec![s.name.clone(), role.to_owned(), format!("{:.4} ± {:.4}", s.mean, s.sd)];
+        // A control may measure something else.
+        let main = if s.runs.is_empty() { String::new() } else { format!("{:.4} ± {:.4}", s.mean, s.sd) };
+        let mut cells = vec![s.name.clone(), role.to_owned(), main];
         cells.extend(
             metrics.iter().map(|m| s.metrics.get(*m).map_or_else(String::new, |v| format!("{v:.4}"))),
         );

@@ -5,6 +5,7 @@
 
 mod bench;
 mod commands;
+mod fan;
 mod losses;
 mod refusals;
 mod resume;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::bench::Bench;
 
 /// Thirty steps an epoch, a checkpoint after each; everything that has a memory is switched on.
-const OPTIONS: &str = "--set data.world.pictures=40 --set schedule.epochs=6 --set train.checkpoint_every=1 \
+pub(crate) const OPTIONS: &str = "--set data.world.pictures=40 --set schedule.epochs=6 --set train.checkpoint_every=1 \
                        --set train.log_every=3 --set train.average_decay=0.9 --set augment.flip=0.5 \
                        --set optimizer.momentum=0.9 --set schedule.warmup_epochs=0.5";
 const STEPS_PER_EPOCH: u64 = 30;
@@ -20,7 +20,7 @@ fn newest(bench: &Bench, run: &str) -> Option<u64> {
 
 /// Starts or resumes a run and kills it without warning at the first sight of a checkpoint of `step` or later in the
 /// middle of an epoch.
-fn kill_at(bench: &Bench, arguments: &str, step: u64) {
+pub(crate) fn kill_at(bench: &Bench, arguments: &str, step: u64) {
     let mut command = bench.command(arguments);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let start = Instant::now();
