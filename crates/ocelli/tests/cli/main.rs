@@ -10,5 +10,6 @@ mod losses;
 mod refusals;
 mod resume;
 mod run;
+mod score;
 mod search;
 mod verify;

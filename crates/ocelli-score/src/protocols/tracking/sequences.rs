@@ -24,8 +24,8 @@ pub(super) fn matched(inputs: &Inputs, inner: &[&str], endings: &[&str]) -> Resu
     for path in &inputs.pred {
         pred.extend(files(path, &[], endings)?);
     }
-    // One file against one: the names do not matter.
-    if let ([file], false, 1) = (inputs.pred.as_slice(), truth_path.is_dir(), truth.len())
+    // One file against one sequence: the names do not matter.
+    if let ([file], 1) = (inputs.pred.as_slice(), truth.len())
         && file.is_file()
     {
         let one = truth.into_iter().map(|(name, truth)| Matched { name, truth, pred: file.clone() });
