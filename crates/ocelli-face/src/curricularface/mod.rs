@@ -4,14 +4,12 @@
 //! convergence. Here a hard negative, one whose cosine exceeds the margined positive, is weighed by its cosine plus
 //! a state `t` that follows the average positive cosine: little while the network knows nothing, more as it learns.
 //!
-//! [`CurricularHead`] is the method; [`ArcHead`] is the baseline it is compared with.
+//! [`CurricularHead`] is the method; [`ArcHead`](crate::recognition::arcface::ArcHead) is the baseline it is compared with.
 
-mod arcface;
 mod head;
 mod reproduce;
 mod verify;
 
-pub use arcface::{ArcConfig, ArcHead};
 pub use head::{CurricularConfig, CurricularHead, CurricularOutput};
 
 use ocelli_method::{Basis, Card, Method};

@@ -4,7 +4,8 @@ use ocelli_method::{Arm, Check, Claim, Direction, Experiment, ReproduceError, Ro
 use ocelli_nn::Store;
 use ocelli_nn::tensor::from_values;
 
-use super::{ArcConfig, ArcHead, CurricularConfig, CurricularHead};
+use super::{CurricularConfig, CurricularHead};
+use crate::recognition::arcface::{ArcConfig, ArcHead};
 use crate::recognition::margin::Head;
 use crate::recognition::trial::{BuildHead, EMBEDDING, Populations, TrialConfig, name};
 

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use super::order::{BranchError, BranchOrder};
 use super::{Branch, DdlConfig, Distributions, Histogram, ddl_loss};
-use crate::curricularface::{ArcConfig, ArcHead, CurricularConfig, CurricularHead};
+use crate::curricularface::{CurricularConfig, CurricularHead};
+use crate::recognition::arcface::{ArcConfig, ArcHead};
 use crate::recognition::data::Pictures;
 use crate::recognition::margin::{Head, HeadOutput};
 use crate::recognition::objective::{Composition, FaceBatch, Objective, Setup, accuracy};

@@ -12,7 +12,7 @@ use ocelli_world::lookalikes::{LookAlikes, Samples};
 
 use super::order::BranchOrder;
 use super::{Branch, DdlConfig, ddl_loss};
-use crate::curricularface::{ArcConfig, ArcHead};
+use crate::recognition::arcface::{ArcConfig, ArcHead};
 use crate::recognition::margin::Head;
 use crate::recognition::recognizer::Embeddings;
 use crate::recognition::trial::{

@@ -13,7 +13,8 @@ use ocelli_train::optim::{Optimizer, OptimizerConfig, decay_all};
 use serde::Deserialize;
 
 use super::{Branch, DdlConfig, Histogram, ddl_loss, hard_negatives};
-use crate::curricularface::{ArcConfig, ArcHead, CurricularConfig, CurricularHead};
+use crate::curricularface::{CurricularConfig, CurricularHead};
+use crate::recognition::arcface::{ArcConfig, ArcHead};
 use crate::recognition::margin::Head;
 
 /// The components.

@@ -18,7 +18,7 @@ use rand::RngExt;
 use super::discriminator::FeatureDiscriminator;
 use super::losses;
 use super::stages::{Classifier, Terms};
-use crate::curricularface::{ArcConfig, ArcHead};
+use crate::recognition::arcface::{ArcConfig, ArcHead};
 use crate::recognition::recognizer::Embeddings;
 use crate::recognition::trial::{EMBEDDING, Mlp, Population, Trainee, TrialConfig, name, select};
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::head::{NpcConfig, NpcHead};
 use crate::recognition::baselines::{MvConfig, MvKind};
-use crate::recognition::components::facex_backbone;
+use crate::recognition::components::{facex_backbone, prototypes};
 use crate::recognition::margin::{
     AdditiveMargin, AngularMargin, Head, Margin, MarginHead, MarginRule, unit_prototypes,
 };
@@ -24,14 +24,6 @@ pub(super) const COMPONENTS: &[Component] = &[
     Component { name: "backbone", run: facex_backbone },
     Component { name: "metric.lfw", run: protocols::lfw },
 ];
-
-/// Length of the embedding and number of classes, from the stored prototypes.
-fn prototypes(case: &Replay<'_>) -> Result<[usize; 2], ReplayError> {
-    let parameters = case.case.parameters()?;
-    let kernel = parameters.iter().find(|(name, _)| name == "kernel");
-    let kernel = kernel.ok_or_else(|| ReplayError::refused("the case has no parameter `kernel`"))?;
-    kernel.1.dims().map_err(ReplayError::refused)
-}
 
 fn head(case: &Replay<'_>) -> Result<Outputs, ReplayError> {
     let [embedding, classes] = prototypes(case)?;

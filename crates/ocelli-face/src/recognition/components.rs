@@ -35,3 +35,11 @@ pub(crate) fn facex_backbone(case: &Replay<'_>) -> Result<Outputs, ReplayError> 
         Ok(())
     })
 }
+
+/// Length of the embedding and number of classes, from the stored prototypes.
+pub(crate) fn prototypes(case: &Replay<'_>) -> Result<[usize; 2], ReplayError> {
+    let parameters = case.case.parameters()?;
+    let kernel = parameters.iter().find(|(name, _)| name == "kernel");
+    let kernel = kernel.ok_or_else(|| ReplayError::refused("the case has no parameter `kernel`"))?;
+    kernel.1.dims().map_err(ReplayError::refused)
+}

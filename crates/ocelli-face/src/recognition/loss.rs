@@ -5,11 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use super::baselines::{ASoftmaxConfig, CosConfig, MvConfig, check_angle, check_scale};
 use super::objective::{HeadObjective, Objective, Setup};
-use crate::curricularface::{ArcConfig, ArcHead, CurricularConfig, CurricularHead};
+use crate::curricularface::{CurricularConfig, CurricularHead};
 use crate::ddl::{DdlObjective, DdlRecipe};
 use crate::fan::{FanConfig, FanObjective};
 use crate::ir_softmax::{IrConfig, IrObjective};
 use crate::npcface::{NpcConfig, NpcHead};
+use crate::recognition::arcface::{ArcConfig, ArcHead};
 use crate::search_softmax::{ModulatedConfig, RandomConfig, RandomObjective, SearchConfig, SearchObjective};
 use crate::semi_siamese::{SemiSiamese, SemiSiameseConfig};
 

@@ -4,6 +4,7 @@
 //! [`objective`]: for most a [`margin`] head, for others queues, centres or searches. It runs as a [`task`]; its outcome is a [`recognizer::Recognizer`], measured by [`verification`] and told of in a [`report`].
 //! Official checkpoints become recognisers by [`import`](mod@import).
 
+pub mod arcface;
 pub mod backbone;
 pub mod baselines;
 pub mod compare;

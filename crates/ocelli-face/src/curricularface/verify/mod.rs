@@ -14,8 +14,9 @@ use ocelli_nn::{Init, Pass};
 use ocelli_train::optim::{Optimizer, OptimizerConfig, decay_all};
 use serde::Deserialize;
 
-use super::arcface::{ArcConfig, ArcHead};
 use super::head::{CurricularConfig, CurricularHead};
+use crate::recognition::arcface::{ArcConfig, ArcHead};
+use crate::recognition::components::prototypes;
 use crate::recognition::margin::Head;
 
 /// The components.
@@ -30,14 +31,6 @@ pub(super) const COMPONENTS: &[Component] = &[
     Component { name: "metric.ident", run: protocols::identification },
     Component { name: "metric.ijb", run: protocols::templates },
 ];
-
-/// Length of the embedding and number of classes, from the stored prototypes.
-fn prototypes(case: &Replay<'_>) -> Result<[usize; 2], ReplayError> {
-    let parameters = case.case.parameters()?;
-    let kernel = parameters.iter().find(|(name, _)| name == "kernel");
-    let kernel = kernel.ok_or_else(|| ReplayError::refused("the case has no parameter `kernel`"))?;
-    kernel.1.dims().map_err(ReplayError::refused)
-}
 
 fn head(case: &Replay<'_>) -> Result<Outputs, ReplayError> {
     let [embedding, classes] = prototypes(case)?;
