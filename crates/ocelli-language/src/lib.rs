@@ -2,7 +2,12 @@
 //!
 //! One folder a method. Where only a method's evaluator is there so far, its card says so.
 
+pub mod centerclip;
+pub mod loupe;
+mod ranks;
+pub mod visa;
+
 use ocelli_method::Method;
 
 /// The methods of this field.
-pub const METHODS: &[&Method] = &[];
+pub const METHODS: &[&Method] = &[&centerclip::METHOD, &loupe::METHOD, &visa::METHOD];

@@ -102,6 +102,16 @@ pub enum MetricError {
         /// The template's id.
         template: i64,
     },
+    /// A text is said to belong to an item that is not there.
+    #[error("text {text} belongs to item {item}, but there are {items}, counted from 0")]
+    UnknownItem {
+        /// Index of the text.
+        text: usize,
+        /// The item it names.
+        item: usize,
+        /// Number of items.
+        items: usize,
+    },
     /// A probe has more than one mate in a protocol that allows one.
     #[error("probe {probe} has {found} mates in the gallery; this protocol allows one at most")]
     SeveralMates {

@@ -13,9 +13,13 @@
 //! | [`identification`] | who is this? ranks in a gallery, with and without strangers |
 //! | [`reid`] | find this person again in other cameras: mAP and CMC |
 //! | [`detection`] | where are the objects? average precision of boxes, masks and keypoints (COCO, LVIS) |
+//! | [`proposals`] | do these segments cover the actions of a video? AR@AN and its area |
+//! | [`temporal_detection`] | which actions happen when? mAP at thresholds of temporal overlap |
+//! | [`grounding`] | when does what a sentence says happen? R@n,IoU=m |
+//! | [`retrieval`] | which video or picture does a text describe, and the reverse? R@K, median and mean rank |
 //! | [`confidence`] | how sure is such a number? seeded bootstrap |
 //!
-//! [`similarity`], [`average_precision`], [`mask`] and [`matrix`] are the shared parts. The crate reads no files and knows no
+//! [`similarity`], [`average_precision`], [`segment`], [`mask`] and [`matrix`] are the shared parts. The crate reads no files and knows no
 //! tensor framework: slices in, structs out, every struct serialisable.
 //!
 //! ```
@@ -34,15 +38,20 @@ pub mod confidence;
 pub mod detection;
 mod error;
 mod evenly_spaced;
+pub mod grounding;
 pub mod identification;
 pub mod ijb;
 pub mod lfw;
 pub mod mask;
 pub mod matrix;
 mod named;
+pub mod proposals;
 pub mod reid;
+pub mod retrieval;
 pub mod roc;
+pub mod segment;
 pub mod similarity;
+pub mod temporal_detection;
 
 pub use error::MetricError;
 pub use matrix::Matrix;

@@ -1,16 +1,23 @@
-//! Who or what is in a picture: readers of the field's annotation formats, a file a format.
+//! Who or what is in a picture, and what happens in a video: readers of the field's annotation formats, a file a format.
 
+pub mod activitynet;
+pub mod caption_table;
+pub mod charades_cg;
+pub mod charades_sta;
 pub mod coco;
 pub mod columns;
 pub mod detection;
 pub mod folder;
+pub mod grounding;
 pub mod ijb;
 pub mod imglab;
+mod json;
 pub mod lfw;
 pub mod list;
 pub mod lvis;
 pub mod npy;
 pub mod split;
+pub mod thumos;
 
 use std::path::Path;
 use std::str::FromStr;
