@@ -10,14 +10,20 @@ pub mod detection;
 pub mod folder;
 pub mod grounding;
 pub mod ijb;
+pub mod imagenet_vid;
 pub mod imglab;
 mod json;
 pub mod lfw;
 pub mod list;
 pub mod lvis;
 pub mod npy;
+pub mod open_images;
+pub mod pictures;
 pub mod split;
 pub mod thumos;
+pub mod voc;
+pub mod wider;
+pub mod yolo;
 
 use std::path::Path;
 use std::str::FromStr;
@@ -45,4 +51,27 @@ fn filled_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
 /// A number in a text file.
 fn number<T: FromStr>(path: &Path, line: usize, what: &str, text: &str) -> Result<T, DataError> {
     text.parse().map_err(|_| DataError::line(path, line, format!("{what} expected, found `{text}`")))
+}
+
+/// A finite number in a text file.
+fn finite(path: &Path, line: usize, what: &str, text: &str) -> Result<f64, DataError> {
+    let value: f64 = number(path, line, what, text)?;
+    if value.is_finite() {
+        return Ok(value);
+    }
+    Err(DataError::line(path, line, format!("{what} expected, found `{text}`")))
+}
+
+/// Finite numbers in a text file, as many as `texts` has.
+fn finites<const N: usize>(
+    path: &Path,
+    line: usize,
+    what: &str,
+    texts: [&str; N],
+) -> Result<[f64; N], DataError> {
+    let mut values = [0.0; N];
+    for (value, text) in values.iter_mut().zip(texts) {
+        *value = finite(path, line, what, text)?;
+    }
+    Ok(values)
 }
