@@ -191,6 +191,26 @@ impl DetectionSet {
         index_of(self.categories.iter().map(|category| category.name.as_str()))
     }
 
+    /// Gives every category the frequency that its number of pictures here has.
+    pub fn count_frequencies(&mut self) {
+        let mut shown: Vec<(u32, u32)> = self.objects.iter().map(|o| (o.category, o.image)).collect();
+        shown.sort_unstable();
+        shown.dedup();
+        let mut counts = vec![0u32; self.categories.len()];
+        for (category, _) in shown {
+            if let Some(count) = counts.get_mut(category as usize) {
+                *count += 1;
+            }
+        }
+        for (category, count) in self.categories.iter_mut().zip(counts) {
+            category.frequency = Some(match count {
+                0..=10 => Frequency::Rare,
+                11..=100 => Frequency::Common,
+                _ => Frequency::Frequent,
+            });
+        }
+    }
+
     /// Numbers the objects from 1.
     pub(crate) fn number_objects(&mut self) {
         for (id, object) in (1..).zip(&mut self.objects) {
@@ -200,7 +220,7 @@ impl DetectionSet {
 }
 
 /// Categories of these names, numbered from 1.
-pub(crate) fn categories_named<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Vec<Category> {
+pub fn categories_of<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Vec<Category> {
     let named = (1..).zip(names);
     named.map(|(id, name)| Category { id, name: name.into(), ..Category::default() }).collect()
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use ocelli_method::files::write_atomically;
 
-use super::detection::{Detection, DetectionSet, categories_named};
+use super::detection::{Detection, DetectionSet, categories_of};
 use super::voc::{Annotation, collect, read_annotation};
 use super::{filled_lines, finites, number, read_text};
 use crate::error::DataError;
@@ -85,7 +85,7 @@ pub fn read(folder: impl AsRef<Path>, list: impl AsRef<Path>) -> Result<Detectio
     for object in &mut set.objects {
         object.category = places[object.category as usize];
     }
-    set.categories = categories_named(CLASSES.map(|(id, _)| id));
+    set.categories = categories_of(CLASSES.map(|(id, _)| id));
     for (image, number) in set.images.iter_mut().zip(numbers) {
         image.id = number;
     }

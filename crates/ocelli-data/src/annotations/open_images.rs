@@ -11,7 +11,7 @@ use std::path::Path;
 use ocelli_method::files::write_atomically;
 use serde::Deserialize;
 
-use super::detection::{Detection, DetectionSet, Flags, ImageEntry, Object, categories_named, stem};
+use super::detection::{Detection, DetectionSet, Flags, ImageEntry, Object, categories_of, stem};
 use super::pictures::{fill_sizes, required_size};
 use super::read_text;
 use crate::error::DataError;
@@ -242,7 +242,7 @@ pub fn read(path: impl AsRef<Path>, pictures: Option<&Path>) -> Result<Detection
     let rows = read_boxes(path)?;
     let labels: BTreeSet<&str> = rows.iter().map(|row| row.label.as_str()).collect();
     let places: HashMap<&str, u32> = labels.iter().copied().zip(0..).collect();
-    let mut set = DetectionSet { categories: categories_named(labels), ..DetectionSet::default() };
+    let mut set = DetectionSet { categories: categories_of(labels), ..DetectionSet::default() };
     let mut images: HashMap<&str, u32> = HashMap::new();
     for row in &rows {
         images.entry(&row.image).or_insert_with(|| {

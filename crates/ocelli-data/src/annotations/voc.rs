@@ -12,9 +12,7 @@ use std::path::{Path, PathBuf};
 use ocelli_method::files::write_atomically;
 use roxmltree::{Document, Node};
 
-use super::detection::{
-    Attribute, Detection, DetectionSet, Flags, ImageEntry, Object, categories_named, stem,
-};
+use super::detection::{Attribute, Detection, DetectionSet, Flags, ImageEntry, Object, categories_of, stem};
 use super::pictures::{files_below, place_below};
 use super::{filled_lines, finite, finites, read_text};
 use crate::error::DataError;
@@ -169,7 +167,7 @@ pub(super) fn collect(files: Vec<(String, Annotation)>) -> DetectionSet {
     let names: BTreeSet<String> =
         files.iter().flat_map(|(_, file)| &file.objects).map(|object| object.name.clone()).collect();
     let place: HashMap<&str, u32> = names.iter().map(String::as_str).zip(0..).collect();
-    let mut set = DetectionSet { categories: categories_named(&names), ..DetectionSet::default() };
+    let mut set = DetectionSet { categories: categories_of(&names), ..DetectionSet::default() };
     for (image, (name, file)) in (0u32..).zip(&files) {
         let own = file.file_name.as_deref().unwrap_or_default();
         let ending = own[stem(own).len()..].strip_prefix('.').unwrap_or("jpg");

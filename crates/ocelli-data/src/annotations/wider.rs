@@ -9,9 +9,7 @@ use std::path::Path;
 
 use ocelli_method::files::write_atomically;
 
-use super::detection::{
-    Attribute, Detection, DetectionSet, Flags, ImageEntry, Object, categories_named, stem,
-};
+use super::detection::{Attribute, Detection, DetectionSet, Flags, ImageEntry, Object, categories_of, stem};
 use super::pictures::{files_below, place_below};
 use super::{filled_lines, finites, number, read_text};
 use crate::error::DataError;
@@ -32,7 +30,7 @@ pub fn read(path: impl AsRef<Path>) -> Result<DetectionSet, DataError> {
 }
 
 fn parse(path: &Path, text: &str) -> Result<DetectionSet, DataError> {
-    let mut set = DetectionSet { categories: categories_named([CATEGORY]), ..DetectionSet::default() };
+    let mut set = DetectionSet { categories: categories_of([CATEGORY]), ..DetectionSet::default() };
     let mut lines = filled_lines(text).peekable();
     while let Some((line, name)) = lines.next() {
         let ended =

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use ocelli_method::files::write_atomically;
 
-use super::detection::{Detection, DetectionSet, ImageEntry, Object, categories_named, stem};
+use super::detection::{Detection, DetectionSet, ImageEntry, Object, categories_of, stem};
 use super::pictures::{files_below, fill_sizes, find_picture, place_below, required_size};
 use super::{filled_lines, finites, number, read_text};
 use crate::error::DataError;
@@ -40,7 +40,7 @@ pub fn read(folder: impl AsRef<Path>, pictures: Option<&Path>) -> Result<Detecti
     })?;
     let mut set = DetectionSet::default();
     let text = read_text(&names)?;
-    set.categories = categories_named(filled_lines(&text).map(|(_, line)| line));
+    set.categories = categories_of(filled_lines(&text).map(|(_, line)| line));
     for (name, path) in label_files(folder)? {
         let image = set.images.len() as u32;
         let mut entry = entry(&path, &name, pictures);
