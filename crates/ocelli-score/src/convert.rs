@@ -139,7 +139,7 @@ pub const FORMATS: &[Format] = &[
         writes: true,
         kind: Kind::Boxes {
             read: |path, _| Ok(coco::read(path, Detail::Full)?.set),
-            write: |path, set| Ok(coco::write(path, set)?),
+            write: |path, set| Ok(coco::write(path, &with_areas(set))?),
             keeps: &[
                 Part::Outlines,
                 Part::Keypoints,
@@ -246,13 +246,21 @@ fn read_only(name: &str) -> ScoreError {
     ScoreError::Files(format!("`{name}` is read, not written"))
 }
 
+/// The official tools of COCO and LVIS want an area of every object: where the source has none, it is that of the box.
+fn with_areas(set: &DetectionSet) -> DetectionSet {
+    let mut own = set.clone();
+    for object in own.objects.iter_mut().filter(|object| object.area.is_none()) {
+        object.area = Some(object.bbox[2] * object.bbox[3]);
+    }
+    own
+}
+
 /// LVIS wants a frequency of every category: where the source has none, the pictures that show it are counted.
 fn write_lvis(path: &Path, set: &DetectionSet) -> Result<()> {
-    if set.categories.iter().all(|category| category.frequency.is_some()) {
-        return Ok(lvis::write(path, set)?);
+    let mut own = with_areas(set);
+    if own.categories.iter().any(|category| category.frequency.is_none()) {
+        own.count_frequencies();
     }
-    let mut own = set.clone();
-    own.count_frequencies();
     Ok(lvis::write(path, &own)?)
 }
 
