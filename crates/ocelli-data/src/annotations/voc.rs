@@ -211,7 +211,7 @@ pub fn write(folder: impl AsRef<Path>, set: &DetectionSet) -> Result<(), DataErr
     }
     for (image, text) in set.images.iter().zip(texts) {
         let path = place_below(folder.as_ref(), &format!("{}.xml", stem(&image.file_name)))?;
-        write_atomically(&path, |out| write!(out, "{text}</annotation>\n"))
+        write_atomically(&path, |out| writeln!(out, "{text}</annotation>"))
             .map_err(|source| DataError::write(&path, source))?;
     }
     Ok(())

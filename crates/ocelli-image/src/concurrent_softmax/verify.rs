@@ -54,8 +54,11 @@ impl Pictures {
     }
 }
 
-/// Image, class and box `[x1, y1, x2, y2]` of each thing of a kind, with a further value.
-fn things(case: &Replay<'_>, kind: &str, value: &str) -> Result<Vec<(i64, i64, [f64; 4], f64)>, ReplayError> {
+/// Image, class and box `[x1, y1, x2, y2]`, with a further value.
+type Thing = (i64, i64, [f64; 4], f64);
+
+/// The things of a kind.
+fn things(case: &Replay<'_>, kind: &str, value: &str) -> Result<Vec<Thing>, ReplayError> {
     let name = |what: &str| format!("{kind}_{what}");
     let images = case.integers(&name("images"))?;
     let classes = case.integers(&name("classes"))?;
