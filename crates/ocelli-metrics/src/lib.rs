@@ -32,12 +32,17 @@
 //! | [`confidence`] | how sure is such a number? seeded bootstrap |
 //!
 //! [`similarity`], [`average_precision`], [`mask`] and [`matrix`] are the shared parts. The crate reads no files and knows no
+//! | [`detection`] | where are the objects? average precision of boxes, masks and keypoints (COCO, LVIS, VOC, ImageNet VID, Open Images, WIDER FACE) |
 //! | [`proposals`] | do these segments cover the actions of a video? AR@AN and its area |
 //! | [`temporal_detection`] | which actions happen when? mAP at thresholds of temporal overlap |
 //! | [`grounding`] | when does what a sentence says happen? R@n,IoU=m |
 //! | [`retrieval`] | which video or picture does a text describe, and the reverse? R@K, median and mean rank |
 //! [`similarity`], [`average_precision`], [`segment`] and [`matrix`] are the shared parts. The crate reads no files and knows no
 //! tensor framework: slices in, structs out, every struct serialisable.
+//! | [`confidence`] | how sure is such a number? seeded bootstrap |
+//!
+//! [`similarity`], [`average_precision`], [`segment`], [`mask`] and [`matrix`] are the shared parts. The crate reads no
+//! files and knows no tensor framework: slices in, structs out, every struct serialisable.
 //!
 //! ```
 //! use ocelli_metrics::roc::{FarRule, PairScores};

@@ -25,6 +25,7 @@
 //! ```
 
 pub mod compare;
+pub mod convert;
 mod error;
 mod evaluation;
 pub mod interval;

@@ -7,6 +7,7 @@ pub mod arflow;
 pub mod dbg;
 pub mod dcgn;
 mod moments;
+pub mod ssvd;
 pub mod teinet;
 pub mod tel;
 pub mod utt;
@@ -19,6 +20,7 @@ pub const METHODS: &[&Method] = &[
     &arflow::METHOD,
     &dbg::METHOD,
     &dcgn::METHOD,
+    &ssvd::METHOD,
     &teinet::METHOD,
     &tel::METHOD,
     &utt::METHOD,

@@ -174,6 +174,65 @@ pub struct Detection {
     pub keypoints: Option<Box<[[f64; 3]]>>,
 }
 
+impl DetectionSet {
+    /// The place of each picture by its file name without ending, as formats name pictures that leave the ending out.
+    ///
+    /// # Errors
+    /// The places of the first two of one name.
+    pub fn images_by_stem(&self) -> Result<HashMap<&str, u32>, [usize; 2]> {
+        index_of(self.images.iter().map(|image| stem(&image.file_name)))
+    }
+
+    /// The place of each category by its name.
+    ///
+    /// # Errors
+    /// The places of the first two of one name.
+    pub fn categories_by_name(&self) -> Result<HashMap<&str, u32>, [usize; 2]> {
+        index_of(self.categories.iter().map(|category| category.name.as_str()))
+    }
+
+    /// Gives every category the frequency that its number of pictures here has.
+    pub fn count_frequencies(&mut self) {
+        let mut shown: Vec<(u32, u32)> = self.objects.iter().map(|o| (o.category, o.image)).collect();
+        shown.sort_unstable();
+        shown.dedup();
+        let mut counts = vec![0u32; self.categories.len()];
+        for (category, _) in shown {
+            if let Some(count) = counts.get_mut(category as usize) {
+                *count += 1;
+            }
+        }
+        for (category, count) in self.categories.iter_mut().zip(counts) {
+            category.frequency = Some(match count {
+                0..=10 => Frequency::Rare,
+                11..=100 => Frequency::Common,
+                _ => Frequency::Frequent,
+            });
+        }
+    }
+
+    /// Numbers the objects from 1.
+    pub(crate) fn number_objects(&mut self) {
+        for (id, object) in (1..).zip(&mut self.objects) {
+            object.id = id;
+        }
+    }
+}
+
+/// Categories of these names, numbered from 1.
+pub fn categories_of<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Vec<Category> {
+    let named = (1..).zip(names);
+    named.map(|(id, name)| Category { id, name: name.into(), ..Category::default() }).collect()
+}
+
+/// A file name without its ending.
+pub fn stem(name: &str) -> &str {
+    match name.rsplit_once('.') {
+        Some((stem, ending)) if !stem.is_empty() && !ending.contains('/') => stem,
+        _ => name,
+    }
+}
+
 /// The place of each key in a list of distinct keys.
 ///
 /// # Errors

@@ -13,6 +13,7 @@ pub mod flo;
 pub mod folder;
 pub mod grounding;
 pub mod ijb;
+pub mod imagenet_vid;
 pub mod imglab;
 mod json;
 pub mod kitti_flow;
@@ -26,11 +27,16 @@ pub mod mot;
 pub mod mpii;
 pub mod msrvtt;
 pub mod npy;
+pub mod open_images;
+pub mod pictures;
 pub mod reid;
 pub mod split;
 pub mod thumos;
 pub mod track_boxes;
 pub mod vecs;
+pub mod voc;
+pub mod wider;
+pub mod yolo;
 pub mod youtube8m;
 
 use std::path::Path;
@@ -59,4 +65,27 @@ fn filled_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
 /// A number in a text file.
 fn number<T: FromStr>(path: &Path, line: usize, what: &str, text: &str) -> Result<T, DataError> {
     text.parse().map_err(|_| DataError::line(path, line, format!("{what} expected, found `{text}`")))
+}
+
+/// A finite number in a text file.
+fn finite(path: &Path, line: usize, what: &str, text: &str) -> Result<f64, DataError> {
+    let value: f64 = number(path, line, what, text)?;
+    if value.is_finite() {
+        return Ok(value);
+    }
+    Err(DataError::line(path, line, format!("{what} expected, found `{text}`")))
+}
+
+/// Finite numbers in a text file, as many as `texts` has.
+fn finites<const N: usize>(
+    path: &Path,
+    line: usize,
+    what: &str,
+    texts: [&str; N],
+) -> Result<[f64; N], DataError> {
+    let mut values = [0.0; N];
+    for (value, text) in values.iter_mut().zip(texts) {
+        *value = finite(path, line, what, text)?;
+    }
+    Ok(values)
 }

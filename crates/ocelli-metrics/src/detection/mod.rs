@@ -10,20 +10,28 @@
 //! 3. [`Ranking`] puts the detections of each category in order once; [`Ranking::measure`] then gives average precision
 //!    and recall over any multiset of the pictures, which is what the bootstrap asks for.
 //!
+//! Protocols that judge each detection once ([`voc`], [`imagenet_vid`], [`open_images`]) share [`lists`]; [`wider_face`] counts
+//! at a thousand thresholds of its own.
+//!
 //! [`box_iou`] and [`object_keypoint_similarity`] are the overlaps of boxes and keypoints; that of masks is
 //! [`crate::mask::Region::overlap`].
 
 pub mod coco;
+pub mod imagenet_vid;
 mod keypoints;
+pub mod lists;
 pub mod lvis;
 mod matching;
+pub mod open_images;
 mod overlap;
 mod ranking;
 mod records;
+pub mod voc;
+pub mod wider_face;
 
 pub use keypoints::{COCO_PERSON_SIGMAS, PointObject, object_keypoint_similarity};
 pub use matching::{Found, Geometry, Matcher, Picture, Truth, Unmatched};
-pub use overlap::box_iou;
+pub use overlap::{box_iou, inclusive_area, inclusive_iou, intersection};
 pub use ranking::{CategoryMeasure, Measure, Ranking};
 pub use records::{ImageRecord, Outcome, Positives, Records};
 

@@ -1,6 +1,7 @@
 //! The command: one file a subcommand, and what they share.
 
 mod completions;
+mod convert;
 mod embed;
 mod eval;
 mod import;
@@ -35,6 +36,7 @@ enum Command {
     Embed(embed::Embed),
     Predict(predict::Predict),
     Import(import::Import),
+    Convert(convert::Convert),
     Completions(completions::Completions),
 }
 
@@ -51,6 +53,7 @@ impl Cli {
             Command::Reproduce(c) => c.run(),
             Command::Train(c) => c.run(),
             Command::Import(c) => c.run(),
+            Command::Convert(c) => c.run(),
             Command::Completions(c) => c.run(),
             Command::Eval(c) => c.run(),
             Command::Score(c) => c.run(),

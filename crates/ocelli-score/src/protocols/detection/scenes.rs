@@ -93,6 +93,11 @@ impl<'a> Scenes<'a> {
         order.into_iter().map(|index| self.set.categories[index as usize].name.clone()).collect()
     }
 
+    /// Where the detections of picture number `place` stand in the file.
+    pub(super) fn found_places(&self, place: usize) -> &[u32] {
+        self.found.of(self.order[place])
+    }
+
     /// Picture number `place`.
     pub(super) fn scene(&self, place: usize) -> Scene<'a> {
         let image = self.order[place];
