@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::hint::black_box;
 
 /// Numbers for n-grams: one is known by its beginning, itself an n-gram, and its last word.
 ///
@@ -52,6 +53,7 @@ impl NgramTable {
         let mut open = vec![NOTHING; words.len()];
         for length in 1..=longest {
             open.truncate(of_length(length));
+            self.slots.fetch(open.iter().zip(&words[(length - 1).min(words.len())..]));
             for (gram, &word) in open.iter_mut().zip(&words[(length - 1).min(words.len())..]) {
                 let slot = self.slot(*gram, word);
                 *gram = slot.number;
@@ -148,10 +150,25 @@ impl Slots {
         slot
     }
 
+    /// Has the slots of n-grams brought from memory, all at the same time; to wait for each before the next is known to
+    /// be wanted takes several times as long.
+    fn fetch<'a>(&self, grams: impl Iterator<Item = (&'a u32, &'a u32)>) {
+        if !self.slots.is_empty() {
+            grams.for_each(|(&gram, &word)| {
+                black_box(self.slots[self.home([gram, word])].number);
+            });
+        }
+    }
+
+    /// The slot from which on an n-gram is looked for. The table must not be empty.
+    fn home(&self, parts: [u32; 2]) -> usize {
+        mixed(u64::from(parts[0]) << 32 | u64::from(parts[1])) as usize & (self.slots.len() - 1)
+    }
+
     /// Where an n-gram is, or the empty slot where it belongs. There must be one.
     fn find(&self, parts: [u32; 2]) -> usize {
         let mask = self.slots.len() - 1;
-        let mut at = mixed(u64::from(parts[0]) << 32 | u64::from(parts[1])) as usize & mask;
+        let mut at = self.home(parts);
         while self.slots[at].number != EMPTY.number && self.slots[at].parts != parts {
             at = (at + 1) & mask;
         }
