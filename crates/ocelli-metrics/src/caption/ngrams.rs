@@ -114,7 +114,7 @@ impl Counts {
     }
 }
 
-/// An open hash table from n-grams to their slots, at most half full.
+/// An open hash table from n-grams to their slots, at most five eighths full.
 ///
 /// A million n-grams do not fit the processor's caches; all that is asked of one lies in a single line of them.
 #[derive(Clone, Debug, Default)]
@@ -138,7 +138,7 @@ const EMPTY: Slot = Slot { parts: [NOTHING; 2], number: u32::MAX, place: 0 };
 impl Slots {
     /// The slot of an n-gram; one that is not there yet is put in with the number `next`.
     fn find_or_insert(&mut self, parts: [u32; 2], next: u32) -> &mut Slot {
-        if self.filled * 2 >= self.slots.len() {
+        if self.filled * 8 >= self.slots.len() * 5 {
             self.grow();
         }
         let at = self.find(parts);
@@ -176,7 +176,7 @@ impl Slots {
     }
 
     fn grow(&mut self) {
-        let larger = vec![EMPTY; (self.slots.len() * 4).max(256)];
+        let larger = vec![EMPTY; (self.slots.len() * 2).max(256)];
         for slot in std::mem::replace(&mut self.slots, larger) {
             if slot.number != EMPTY.number {
                 let at = self.find(slot.parts);
