@@ -15,6 +15,7 @@ use super::ngrams::{Counts, NgramTable};
 use super::{CaptionScores, everything, has_references, is_sample};
 use crate::named::named_variants;
 use crate::{Result, check};
+use rayon::prelude::*;
 use serde::Serialize;
 
 /// How two weighted sentences are compared.
@@ -92,33 +93,72 @@ struct Unit {
 }
 
 /// What an n-gram tells in a given set.
-struct Weights {
+struct Weights<'a> {
     ln_documents: f64,
-    ln_frequency: Vec<f64>,
+    frequencies: &'a [u32],
+    /// The logarithm of each frequency that there is; frequencies repeat more than n-grams do.
+    ln: Vec<f64>,
 }
 
-impl Weights {
-    fn new(documents: usize, frequencies: &[u32]) -> Self {
-        let ln = |&frequency: &u32| f64::from(frequency.max(1)).ln();
-        Self { ln_documents: (documents as f64).ln(), ln_frequency: frequencies.iter().map(ln).collect() }
+impl<'a> Weights<'a> {
+    fn new(documents: usize, frequencies: &'a [u32]) -> Self {
+        let most = frequencies.iter().copied().max().unwrap_or(0);
+        let ln = (0..=most).map(|frequency| f64::from(frequency.max(1)).ln()).collect();
+        Self { ln_documents: (documents as f64).ln(), frequencies, ln }
     }
 
     fn of(&self, gram: u32, times: u32) -> f64 {
         // An n-gram that the corpus lacks counts as one that occurs once.
-        let frequency = self.ln_frequency.get(gram as usize).copied().unwrap_or(0.0);
-        f64::from(times) * (self.ln_documents - frequency)
-    }
-
-    /// The vectors of a sentence with their norms, one for each length of n-grams.
-    fn vectors(&self, counts: &Counts) -> Vec<(Vec<f64>, f64)> {
-        let vector = |grams: &[(u32, u32)]| {
-            let weights: Vec<f64> = grams.iter().map(|&(gram, times)| self.of(gram, times)).collect();
-            let norm = weights.iter().map(|w| w * w).sum::<f64>().sqrt();
-            (weights, norm)
-        };
-        counts.by_length().map(vector).collect()
+        let frequency = self.frequencies.get(gram as usize).copied().unwrap_or(0);
+        f64::from(times) * (self.ln_documents - self.ln[frequency as usize])
     }
 }
+
+/// A candidate's weights, found by n-gram.
+struct Weighted {
+    /// Where each n-gram's weight is, counted from `base`; what candidates before it left lies below.
+    places: Vec<u32>,
+    base: u32,
+    weights: Vec<f64>,
+    /// The norm of each length of n-grams.
+    norms: Vec<f64>,
+}
+
+impl Weighted {
+    /// For n-grams with numbers below `numbers`.
+    fn new(numbers: usize) -> Self {
+        Self { places: vec![0; numbers], base: 1, weights: Vec::new(), norms: Vec::new() }
+    }
+
+    fn fill(&mut self, candidate: &Counts, weights: &Weights<'_>) {
+        let grams = candidate.all().len() as u32;
+        self.base = self.base.saturating_add(self.weights.len() as u32);
+        if self.base.checked_add(grams).is_none() {
+            self.places.fill(0);
+            self.base = 1;
+        }
+        self.weights.clear();
+        self.norms.clear();
+        for grams in candidate.by_length() {
+            let mut squares = 0.0;
+            for &(gram, times) in grams {
+                let weight = weights.of(gram, times);
+                squares += weight * weight;
+                self.places[gram as usize] = self.base + self.weights.len() as u32;
+                self.weights.push(weight);
+            }
+            self.norms.push(squares.sqrt());
+        }
+    }
+
+    fn get(&self, gram: u32) -> Option<f64> {
+        let place = self.places[gram as usize].checked_sub(self.base)?;
+        self.weights.get(place as usize).copied()
+    }
+}
+
+/// Below this number of units another thread is not worth its table of places.
+const UNITS_A_THREAD: usize = 512;
 
 /// Number of bigrams.
 fn bigrams(counts: &Counts) -> f64 {
@@ -216,42 +256,42 @@ impl Cider {
     /// When there is none, or an index is too large.
     pub fn scores_of(&self, sample: &[usize]) -> Result<CaptionScores> {
         is_sample(sample, self.units.len())?;
+        let mut counted = Vec::new();
         let weights = match &self.frozen {
             Some((frequencies, documents)) => Weights::new(*documents, frequencies),
             None => {
-                let mut frequencies = vec![0; self.table.len()];
+                counted.resize(self.table.len(), 0);
                 for &unit in sample {
-                    self.units[unit].document.iter().for_each(|&gram| frequencies[gram as usize] += 1);
+                    self.units[unit].document.iter().for_each(|&gram| counted[gram as usize] += 1);
                 }
-                Weights::new(sample.len(), &frequencies)
+                Weights::new(sample.len(), &counted)
             }
         };
-        let mut scratch = vec![(0, 0.0); self.table.len()];
-        let scores = sample
-            .iter()
-            .enumerate()
-            .map(|(turn, &unit)| self.score(&self.units[unit], &weights, turn as u32 + 1, &mut scratch));
+        let scores = sample.par_iter().with_min_len(UNITS_A_THREAD).map_init(
+            || Weighted::new(self.table.len()),
+            |candidate, &unit| self.score(&self.units[unit], &weights, candidate),
+        );
         Ok(CaptionScores::mean_of(scores.collect()))
     }
 
-    /// The value of one unit. `scratch` holds the candidate's weights by n-gram; those of other turns are stale.
-    fn score(&self, unit: &Unit, weights: &Weights, turn: u32, scratch: &mut [(u32, f64)]) -> f64 {
-        let candidate = weights.vectors(&unit.candidate);
-        for (grams, (values, _)) in unit.candidate.by_length().zip(&candidate) {
-            grams.iter().zip(values).for_each(|(&(gram, _), &value)| scratch[gram as usize] = (turn, value));
-        }
+    /// The value of one unit.
+    fn score(&self, unit: &Unit, weights: &Weights<'_>, candidate: &mut Weighted) -> f64 {
+        candidate.fill(&unit.candidate, weights);
         let mut sums = vec![0.0; self.options.longest];
         for reference in &unit.references {
             let penalty = self.length_penalty(bigrams(&unit.candidate) - bigrams(reference));
-            let lengths = reference.by_length().zip(weights.vectors(reference)).zip(&candidate);
-            for (sum, ((grams, (values, norm)), (_, candidate_norm))) in sums.iter_mut().zip(lengths) {
-                let mut dot = 0.0;
-                for (&(gram, _), value) in grams.iter().zip(values) {
-                    let (last, weight) = scratch[gram as usize];
-                    if last == turn {
+            for ((sum, grams), candidate_norm) in
+                sums.iter_mut().zip(reference.by_length()).zip(&candidate.norms)
+            {
+                let (mut dot, mut squares) = (0.0, 0.0);
+                for &(gram, times) in grams {
+                    let value = weights.of(gram, times);
+                    squares += value * value;
+                    if let Some(weight) = candidate.get(gram) {
                         dot += self.clipped(weight, value) * value;
                     }
                 }
+                let norm = squares.sqrt();
                 if norm != 0.0 && *candidate_norm != 0.0 {
                     dot /= candidate_norm * norm;
                 }

@@ -2,18 +2,17 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::hint::black_box;
 
 /// Numbers for n-grams: one is known by its beginning, itself an n-gram, and its last word.
 ///
 /// Numbers are handed out in the order in which n-grams are met. No result depends on them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NgramTable {
-    words: HashMap<String, u32>,
-    numbers: HashMap<u64, u32, BuildHasherDefault<PairHasher>>,
+    words: HashMap<Box<str>, u32, BuildHasherDefault<WordHasher>>,
+    slots: Slots,
     /// Beginning and last word of each n-gram; what a single word begins with is [`NOTHING`].
     parts: Vec<[u32; 2]>,
-    /// Where each n-gram stood in the last sentence that had it.
-    places: Vec<u32>,
 }
 
 /// The beginning of a single word.
@@ -30,34 +29,38 @@ impl NgramTable {
             return number;
         }
         let number = self.words.len() as u32;
-        self.words.insert(word.to_owned(), number);
+        self.words.insert(word.into(), number);
         number
     }
 
-    fn number(&mut self, beginning: u32, word: u32) -> u32 {
+    /// The slot of an n-gram, which gets a number when it is new.
+    fn slot(&mut self, beginning: u32, word: u32) -> &mut Slot {
         let next = self.parts.len() as u32;
-        let number = *self.numbers.entry(u64::from(beginning) << 32 | u64::from(word)).or_insert(next);
-        if number == next {
+        let slot = self.slots.find_or_insert([beginning, word], next);
+        if slot.number == next {
             self.parts.push([beginning, word]);
-            self.places.push(0);
         }
-        number
+        slot
     }
 
     /// The n-grams up to length `longest` of a tokenised sentence, counted.
     pub(super) fn count(&mut self, sentence: &str, longest: usize) -> Counts {
         let words: Vec<u32> = sentence.split_whitespace().map(|word| self.word(word)).collect();
-        let mut counts = Counts { words: words.len(), ends: Vec::with_capacity(longest), grams: Vec::new() };
+        let of_length = |length| (words.len() + 1).saturating_sub(length);
+        let all = (1..=longest).map(of_length).sum();
+        let mut counts =
+            Counts { words: words.len(), ends: Vec::with_capacity(longest), grams: Vec::with_capacity(all) };
         let mut open = vec![NOTHING; words.len()];
         for length in 1..=longest {
-            open.truncate((words.len() + 1).saturating_sub(length));
-            for (at, gram) in open.iter_mut().enumerate() {
-                *gram = self.number(*gram, words[at + length - 1]);
-                let place = &mut self.places[*gram as usize];
-                match counts.grams.get_mut(*place as usize) {
+            open.truncate(of_length(length));
+            self.slots.fetch(open.iter().zip(&words[(length - 1).min(words.len())..]));
+            for (gram, &word) in open.iter_mut().zip(&words[(length - 1).min(words.len())..]) {
+                let slot = self.slot(*gram, word);
+                *gram = slot.number;
+                match counts.grams.get_mut(slot.place as usize) {
                     Some((known, times)) if known == gram => *times += 1,
                     _ => {
-                        *place = counts.grams.len() as u32;
+                        slot.place = counts.grams.len() as u32;
                         counts.grams.push((*gram, 1));
                     }
                 }
@@ -70,13 +73,14 @@ impl NgramTable {
     /// Takes up another table's n-grams; what each of its numbers is here.
     pub(super) fn absorb(&mut self, other: &Self) -> Vec<u32> {
         // In the other's order, so that numbers do not depend on the order of a map.
-        let mut listed: Vec<(&String, &u32)> = other.words.iter().collect();
-        listed.sort_unstable_by_key(|(_, number)| **number);
+        let mut listed: Vec<(&str, u32)> =
+            other.words.iter().map(|(word, &number)| (&**word, number)).collect();
+        listed.sort_unstable_by_key(|(_, number)| *number);
         let words: Vec<u32> = listed.into_iter().map(|(word, _)| self.word(word)).collect();
         let mut renumbered: Vec<u32> = Vec::with_capacity(other.parts.len());
         for &[beginning, word] in &other.parts {
             let beginning = if beginning == NOTHING { NOTHING } else { renumbered[beginning as usize] };
-            renumbered.push(self.number(beginning, words[word as usize]));
+            renumbered.push(self.slot(beginning, words[word as usize]).number);
         }
         renumbered
     }
@@ -110,22 +114,99 @@ impl Counts {
     }
 }
 
-/// Mixes the one word it is given; the standard hasher takes most of the time on such keys.
-#[derive(Clone, Copy, Debug, Default)]
-struct PairHasher(u64);
+/// An open hash table from n-grams to their slots, at most five eighths full.
+///
+/// A million n-grams do not fit the processor's caches; all that is asked of one lies in a single line of them.
+#[derive(Clone, Debug, Default)]
+struct Slots {
+    slots: Vec<Slot>,
+    filled: usize,
+}
 
-impl Hasher for PairHasher {
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    /// Beginning and last word.
+    parts: [u32; 2],
+    number: u32,
+    /// Where the n-gram stood in the last sentence that had it.
+    place: u32,
+}
+
+/// A slot without an n-gram.
+const EMPTY: Slot = Slot { parts: [NOTHING; 2], number: u32::MAX, place: 0 };
+
+impl Slots {
+    /// The slot of an n-gram; one that is not there yet is put in with the number `next`.
+    fn find_or_insert(&mut self, parts: [u32; 2], next: u32) -> &mut Slot {
+        if self.filled * 8 >= self.slots.len() * 5 {
+            self.grow();
+        }
+        let at = self.find(parts);
+        let slot = &mut self.slots[at];
+        if slot.number == EMPTY.number {
+            *slot = Slot { parts, number: next, place: 0 };
+            self.filled += 1;
+        }
+        slot
+    }
+
+    /// Has the slots of n-grams brought from memory, all at the same time; to wait for each before the next is known to
+    /// be wanted takes several times as long.
+    fn fetch<'a>(&self, grams: impl Iterator<Item = (&'a u32, &'a u32)>) {
+        if !self.slots.is_empty() {
+            grams.for_each(|(&gram, &word)| {
+                black_box(self.slots[self.home([gram, word])].number);
+            });
+        }
+    }
+
+    /// The slot from which on an n-gram is looked for. The table must not be empty.
+    fn home(&self, parts: [u32; 2]) -> usize {
+        mixed(u64::from(parts[0]) << 32 | u64::from(parts[1])) as usize & (self.slots.len() - 1)
+    }
+
+    /// Where an n-gram is, or the empty slot where it belongs. There must be one.
+    fn find(&self, parts: [u32; 2]) -> usize {
+        let mask = self.slots.len() - 1;
+        let mut at = self.home(parts);
+        while self.slots[at].number != EMPTY.number && self.slots[at].parts != parts {
+            at = (at + 1) & mask;
+        }
+        at
+    }
+
+    fn grow(&mut self) {
+        let larger = vec![EMPTY; (self.slots.len() * 2).max(256)];
+        for slot in std::mem::replace(&mut self.slots, larger) {
+            if slot.number != EMPTY.number {
+                let at = self.find(slot.parts);
+                self.slots[at] = slot;
+            }
+        }
+    }
+}
+
+/// Bits of which the lowest depend on all of `value`'s.
+fn mixed(value: u64) -> u64 {
+    let mixed = (value ^ value >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed ^ mixed >> 32
+}
+
+/// Mixes a word's bytes, eight at a time; the standard hasher takes longer than all else that is done with a word.
+#[derive(Clone, Copy, Debug, Default)]
+struct WordHasher(u64);
+
+impl Hasher for WordHasher {
     fn finish(&self) -> u64 {
         self.0
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|&byte| self.write_u64(self.0 << 8 | u64::from(byte)));
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        let mixed = (value ^ value >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = mixed ^ mixed >> 29;
+        for chunk in bytes.chunks(8) {
+            let mut eight = [0; 8];
+            eight[..chunk.len()].copy_from_slice(chunk);
+            self.0 = mixed(self.0.rotate_left(5) ^ u64::from_le_bytes(eight));
+        }
     }
 }
 
@@ -142,6 +223,20 @@ mod tests {
         assert_eq!(sizes, [vec![2, 2, 1], vec![2, 1, 1], vec![1, 1, 1]]);
         assert_eq!(table.count("a", 3).by_length().map(<[_]>::len).sum::<usize>(), 1);
         assert_eq!(table.count("", 3).all(), []);
+    }
+
+    #[test]
+    fn numbers_survive_growth() {
+        let mut table = NgramTable::default();
+        let sentences: Vec<String> = (0..3000).map(|k| format!("w{k} w{} long-word-{k} w0", k / 7)).collect();
+        let first: Vec<Counts> = sentences.iter().map(|s| table.count(s, 4)).collect();
+        let numbers = table.len();
+        let again: Vec<Counts> = sentences.iter().map(|s| table.count(s, 4)).collect();
+        assert_eq!((first, table.len()), (again, numbers));
+        let mut listed: Vec<[u32; 2]> = table.parts.clone();
+        listed.sort_unstable();
+        listed.dedup();
+        assert_eq!(listed.len(), numbers, "no n-gram has two numbers");
     }
 
     #[test]

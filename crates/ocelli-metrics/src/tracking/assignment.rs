@@ -15,8 +15,10 @@ pub fn least_cost(cost: &[f64], rows: usize, columns: usize) -> Vec<(usize, usiz
         return Vec::new();
     }
     if columns < rows {
-        let turned: Vec<f64> =
-            (0..rows * columns).map(|at| cost[(at % rows) * columns + at / rows]).collect();
+        let mut turned = vec![0.0; rows * columns];
+        for (row, costs) in cost.chunks_exact(columns).enumerate() {
+            costs.iter().enumerate().for_each(|(column, &cost)| turned[column * rows + row] = cost);
+        }
         let mut pairs: Vec<(usize, usize)> =
             least_cost(&turned, columns, rows).into_iter().map(|(column, row)| (row, column)).collect();
         pairs.sort_unstable();

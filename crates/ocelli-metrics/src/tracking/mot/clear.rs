@@ -3,8 +3,7 @@
 use serde::Serialize;
 
 use super::EPS;
-use super::sequence::{Frame, Sequence};
-use crate::tracking::assignment::least_cost;
+use super::sequence::{Frame, Overlap, Sequence};
 
 /// Sums by TrackEval's CLEAR matching.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -96,18 +95,14 @@ impl Clear {
 
 /// The pairs of a frame: the assignment of largest overlap, those of the previous frame above all others.
 fn pairs(frame: &Frame, threshold: f64, previous: &[Option<usize>]) -> Vec<(usize, usize)> {
-    let score = |row: usize, column: usize| {
-        let iou = frame.iou(row, column);
-        if iou < threshold - EPS {
+    let score = |o: &Overlap| {
+        if o.iou < threshold - EPS {
             return 0.0;
         }
-        let kept = previous[frame.truth[row]] == Some(frame.pred[column]);
-        iou + if kept { KEPT } else { 0.0 }
+        let kept = previous[frame.truth[o.row]] == Some(frame.pred[o.column]);
+        o.iou + if kept { KEPT } else { 0.0 }
     };
-    let columns = frame.pred.len();
-    let costs: Vec<f64> =
-        (0..frame.truth.len()).flat_map(|r| (0..columns).map(move |c| -score(r, c))).collect();
-    let mut pairs = least_cost(&costs, frame.truth.len(), columns);
-    pairs.retain(|&(r, c)| -costs[r * columns + c] > EPS);
+    let mut pairs = frame.assign(score);
+    pairs.retain(|&(row, column)| frame.overlap(row, column).is_some_and(|o| score(o) > EPS));
     pairs
 }

@@ -1,12 +1,9 @@
 //! HOTA (Luiten et al., IJCV 2021): detection and association, each at nineteen overlaps.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use super::EPS;
-use super::sequence::{Frame, Sequence};
-use crate::tracking::assignment::least_cost;
+use super::sequence::{Frame, Overlaps, Sequence};
 
 /// Number of overlap thresholds: 0.05, 0.1 … 0.95.
 pub const ALPHAS: usize = 19;
@@ -56,21 +53,20 @@ impl Default for Hota {
     }
 }
 
+/// A threshold, rounded as NumPy's `arange` rounds it.
 fn alpha(k: usize) -> f64 {
-    0.05 * (k + 1) as f64
+    0.05 + 0.05 * k as f64
 }
 
 impl Hota {
-    pub(super) fn new(sequence: &Sequence, frames: &[Frame]) -> Self {
+    pub(super) fn new(sequence: &Sequence, overlaps: &Overlaps) -> Self {
         let mut sums = Self::default();
         let (object_frames, track_frames) = (sequence.object_frames(), sequence.track_frames());
-        let alignment = alignment(frames, &object_frames, &track_frames);
+        let alignment = alignment(overlaps, &object_frames, &track_frames);
         // Frames in which a pair of tracks is matched, at each threshold.
-        let mut together: BTreeMap<(usize, usize), [u32; ALPHAS]> = BTreeMap::new();
-        for frame in frames {
-            sums.add_frame(frame, &alignment, &mut together);
-        }
-        for ((object, track), counts) in together {
+        let mut together = vec![[0u32; ALPHAS]; overlaps.pairs.len()];
+        overlaps.frames.iter().for_each(|frame| sums.add_frame(frame, &alignment, &mut together));
+        for (&(object, track), counts) in overlaps.pairs.iter().zip(together) {
             let (n, m) = (object_frames[object] as f64, track_frames[track] as f64);
             for (k, count) in counts.into_iter().enumerate() {
                 let square = f64::from(count) * f64::from(count);
@@ -83,34 +79,18 @@ impl Hota {
         sums
     }
 
-    fn add_frame(
-        &mut self,
-        frame: &Frame,
-        alignment: &BTreeMap<(usize, usize), f64>,
-        together: &mut BTreeMap<(usize, usize), [u32; ALPHAS]>,
-    ) {
-        let (rows, columns) = (frame.truth.len(), frame.pred.len());
-        let score = |row: usize, column: usize| {
-            let iou = frame.iou(row, column);
-            if iou == 0.0 {
-                return 0.0;
-            }
-            alignment.get(&(frame.truth[row], frame.pred[column])).copied().unwrap_or(0.0) * iou
-        };
-        let costs: Vec<f64> = (0..rows).flat_map(|r| (0..columns).map(move |c| -score(r, c))).collect();
+    /// `alignment` and `together` are by pair.
+    fn add_frame(&mut self, frame: &Frame, alignment: &[f64], together: &mut [[u32; ALPHAS]]) {
         let mut matched = [0u32; ALPHAS];
-        for (row, column) in least_cost(&costs, rows, columns) {
-            let iou = frame.iou(row, column);
-            if iou < alpha(0) - EPS {
-                continue;
-            }
-            let counts = together.entry((frame.truth[row], frame.pred[column])).or_default();
-            for k in (0..ALPHAS).take_while(|&k| iou >= alpha(k) - EPS) {
-                counts[k] += 1;
+        for (row, column) in frame.assign(|o| alignment[o.pair] * o.iou) {
+            let Some(o) = frame.overlap(row, column).filter(|o| o.iou >= alpha(0) - EPS) else { continue };
+            for k in (0..ALPHAS).take_while(|&k| o.iou >= alpha(k) - EPS) {
+                together[o.pair][k] += 1;
                 matched[k] += 1;
-                self.overlap[k] += iou;
+                self.overlap[k] += o.iou;
             }
         }
+        let (rows, columns) = (frame.truth.len(), frame.pred.len());
         for (k, matched) in matched.into_iter().enumerate() {
             self.tp[k] += f64::from(matched);
             self.fn_[k] += rows as f64 - f64::from(matched);
@@ -156,27 +136,23 @@ impl HotaReport {
 
 /// How well each pair of tracks agrees over the whole sequence: overlap, shared among a frame's candidates, summed, over
 /// the frames of both.
-fn alignment(frames: &[Frame], objects: &[u64], tracks: &[u64]) -> BTreeMap<(usize, usize), f64> {
-    let mut sums: BTreeMap<(usize, usize), f64> = BTreeMap::new();
-    for frame in frames {
-        let columns = frame.pred.len();
-        let mut column_sums = vec![0.0; columns];
-        for row in 0..frame.truth.len() {
-            column_sums.iter_mut().enumerate().for_each(|(c, sum)| *sum += frame.iou(row, c));
+fn alignment(overlaps: &Overlaps, objects: &[u64], tracks: &[u64]) -> Vec<f64> {
+    let mut sums = vec![0.0; overlaps.pairs.len()];
+    for frame in &overlaps.frames {
+        let (mut of_row, mut of_column) = (vec![0.0; frame.truth.len()], vec![0.0; frame.pred.len()]);
+        for o in &frame.overlaps {
+            of_row[o.row] += o.iou;
+            of_column[o.column] += o.iou;
         }
-        for (row, &object) in frame.truth.iter().enumerate() {
-            let row_sum: f64 = (0..columns).map(|c| frame.iou(row, c)).sum();
-            for (column, &track) in frame.pred.iter().enumerate() {
-                let iou = frame.iou(row, column);
-                let denominator = column_sums[column] + row_sum - iou;
-                if iou > 0.0 && denominator > EPS {
-                    *sums.entry((object, track)).or_default() += iou / denominator;
-                }
+        for o in &frame.overlaps {
+            let denominator = of_column[o.column] + of_row[o.row] - o.iou;
+            if denominator > EPS {
+                sums[o.pair] += o.iou / denominator;
             }
         }
     }
-    for ((object, track), sum) in &mut sums {
-        *sum /= objects[*object] as f64 + tracks[*track] as f64 - *sum;
+    for (sum, &(object, track)) in sums.iter_mut().zip(&overlaps.pairs) {
+        *sum /= objects[object] as f64 + tracks[track] as f64 - *sum;
     }
     sums
 }

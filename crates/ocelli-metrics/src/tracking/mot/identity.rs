@@ -1,11 +1,9 @@
 //! Identity measures (Ristani et al. 2016): the best assignment of whole tracks to whole objects.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use super::ratio;
-use super::sequence::{Frame, Sequence};
+use super::sequence::{Overlaps, Sequence};
 use crate::tracking::assignment::least_cost;
 
 /// Sums by the best one-to-one assignment of tracks.
@@ -22,22 +20,19 @@ pub struct Identity {
 impl Identity {
     /// Leaving a pair out costs both all their frames; assigning it saves the frames it shares twice: least cost is most
     /// shared frames.
-    pub(super) fn new(sequence: &Sequence, frames: &[Frame], threshold: f64) -> Self {
-        let mut shared: BTreeMap<(usize, usize), u64> = BTreeMap::new();
-        for frame in frames {
-            for (row, &object) in frame.truth.iter().enumerate() {
-                for (column, &track) in frame.pred.iter().enumerate() {
-                    if frame.iou(row, column) >= threshold {
-                        *shared.entry((object, track)).or_default() += 1;
-                    }
-                }
-            }
+    pub(super) fn new(sequence: &Sequence, overlaps: &Overlaps, threshold: f64) -> Self {
+        // Frames that each pair shares.
+        let mut shared = vec![0u64; overlaps.pairs.len()];
+        for o in overlaps.frames.iter().flat_map(|frame| &frame.overlaps) {
+            shared[o.pair] += u64::from(o.iou >= threshold);
         }
         let (objects, tracks) = (sequence.objects(), sequence.tracks());
         let mut costs = vec![0.0; objects * tracks];
-        shared.iter().for_each(|(&(o, t), &n)| costs[o * tracks + t] = -(n as f64));
-        let pairs = least_cost(&costs, objects, tracks);
-        let idtp = pairs.into_iter().filter_map(|pair| shared.get(&pair)).sum();
+        for (&(object, track), &frames) in overlaps.pairs.iter().zip(&shared) {
+            costs[object * tracks + track] = -(frames as f64);
+        }
+        let assigned = least_cost(&costs, objects, tracks).into_iter();
+        let idtp = assigned.filter_map(|pair| Some(shared[overlaps.pairs.binary_search(&pair).ok()?])).sum();
         let total = |counts: Vec<u64>| counts.iter().sum::<u64>();
         Self {
             idtp,

@@ -65,12 +65,12 @@ impl SequenceRecord {
         if !(iou_threshold > 0.0 && iou_threshold <= 1.0) {
             return Err(crate::check::setting("iou_threshold", iou_threshold, "above 0 and at most 1"));
         }
-        let frames = sequence.overlaps();
+        let overlaps = sequence.overlaps();
         Ok(Self {
-            motmetrics: Motmetrics::new(sequence, &frames, iou_threshold),
-            clear: Clear::new(sequence, &frames, iou_threshold),
-            identity: Identity::new(sequence, &frames, iou_threshold),
-            hota: Hota::new(sequence, &frames),
+            motmetrics: Motmetrics::new(sequence, &overlaps.frames, iou_threshold),
+            clear: Clear::new(sequence, &overlaps.frames, iou_threshold),
+            identity: Identity::new(sequence, &overlaps, iou_threshold),
+            hota: Hota::new(sequence, &overlaps),
         })
     }
 

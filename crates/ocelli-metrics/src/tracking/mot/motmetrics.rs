@@ -67,15 +67,15 @@ impl Motmetrics {
         let columns: Vec<usize> = (0..taken.len()).filter(|&c| !taken[c]).collect();
         // A forbidden pair costs more than any set of allowed ones, so as many as possible are allowed.
         let forbidden = 2.0 * (rows.len().min(columns.len()) as f64 + 1.0);
-        let cost = |row: usize, column: usize| {
-            let iou = frame.iou(row, column);
-            if iou >= threshold { 1.0 - iou } else { forbidden }
-        };
-        let costs: Vec<f64> = rows.iter().flat_map(|&r| columns.iter().map(move |&c| cost(r, c))).collect();
+        let mut costs = vec![forbidden; rows.len() * columns.len()];
+        for o in frame.overlaps.iter().filter(|o| o.iou >= threshold) {
+            if let (Ok(row), Ok(column)) = (rows.binary_search(&o.row), columns.binary_search(&o.column)) {
+                costs[row * columns.len() + column] = 1.0 - o.iou;
+            }
+        }
         for (row, column) in least_cost(&costs, rows.len(), columns.len()) {
-            let (row, column) = (rows[row], columns[column]);
-            if frame.iou(row, column) >= threshold {
-                partner[row] = Some(column);
+            if costs[row * columns.len() + column] < forbidden {
+                partner[rows[row]] = Some(columns[column]);
             }
         }
         let matched = partner.iter().flatten().count() as u64;

@@ -33,12 +33,15 @@ pub fn pedestrians(truth: &[TruthRow], pred: &[BoxRow]) -> (Vec<BoxRow>, Vec<Box
     let mut kept = vec![true; pred.len()];
     for (frame, columns) in &found {
         let Some(rows) = frames.get(frame) else { continue };
-        let overlap = |t: &TruthRow, p: usize| {
-            let iou = iou(&t.row.xywh, &pred[p].xywh);
-            if iou < ON_IT - EPS { 0.0 } else { iou }
-        };
-        let costs: Vec<f64> =
-            rows.iter().flat_map(|t| columns.iter().map(move |&p| -overlap(t, p))).collect();
+        let mut costs = vec![0.0; rows.len() * columns.len()];
+        for (costs, truth) in costs.chunks_exact_mut(columns.len()).zip(rows) {
+            for (cost, &p) in costs.iter_mut().zip(columns) {
+                let iou = iou(&truth.row.xywh, &pred[p].xywh);
+                if iou >= ON_IT - EPS {
+                    *cost = -iou;
+                }
+            }
+        }
         for (row, column) in least_cost(&costs, rows.len(), columns.len()) {
             let lies_on = -costs[row * columns.len() + column] > EPS;
             if lies_on && DISTRACTORS.contains(&rows[row].class) {

@@ -1,7 +1,6 @@
 //! The boxes of one video, frame by frame.
 
-use std::collections::{BTreeMap, BTreeSet};
-
+use crate::tracking::assignment::least_cost;
 use crate::{MetricError, Result, check};
 
 /// A box of a frame.
@@ -16,7 +15,7 @@ pub struct BoxRow {
 }
 
 /// Ids (as numbers from 0) and boxes of one side of a frame.
-pub(super) type Side = Vec<(usize, [f64; 4])>;
+type Side = Vec<(usize, [f64; 4])>;
 
 /// Truth and predictions of one video.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,20 +26,71 @@ pub struct Sequence {
     tracks: usize,
 }
 
-/// A frame with the overlaps of all pairs.
+/// A frame with its overlaps.
 #[derive(Clone, Debug)]
 pub(super) struct Frame {
     /// Objects, by number.
     pub(super) truth: Vec<usize>,
     /// Tracks, by number.
     pub(super) pred: Vec<usize>,
-    /// IoU `[truth, pred]`.
-    pub(super) iou: Vec<f64>,
+    /// The pairs that overlap at all, by rising row, then column.
+    pub(super) overlaps: Vec<Overlap>,
+}
+
+/// Two boxes of a frame that overlap.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Overlap {
+    /// Place in [`Frame::truth`].
+    pub(super) row: usize,
+    /// Place in [`Frame::pred`].
+    pub(super) column: usize,
+    /// Place of object and track in [`Overlaps::pairs`].
+    pub(super) pair: usize,
+    /// Above 0.
+    pub(super) iou: f64,
+}
+
+/// The overlaps of a sequence. Most boxes are apart, so only those that are not are listed.
+#[derive(Clone, Debug)]
+pub(super) struct Overlaps {
+    pub(super) frames: Vec<Frame>,
+    /// Objects and tracks that overlap in any frame, rising.
+    pub(super) pairs: Vec<(usize, usize)>,
 }
 
 impl Frame {
+    /// The overlaps' pairs are not known yet.
+    fn new(truth: &Side, pred: &Side) -> Self {
+        let mut overlaps = Vec::with_capacity(2 * truth.len());
+        for (row, (_, a)) in truth.iter().enumerate() {
+            for (column, (_, b)) in pred.iter().enumerate() {
+                let iou = iou(a, b);
+                if iou > 0.0 {
+                    overlaps.push(Overlap { row, column, pair: 0, iou });
+                }
+            }
+        }
+        let ids = |side: &Side| side.iter().map(|(id, _)| *id).collect();
+        Self { truth: ids(truth), pred: ids(pred), overlaps }
+    }
+
+    /// The overlap of two boxes, where they overlap at all.
+    pub(super) fn overlap(&self, row: usize, column: usize) -> Option<&Overlap> {
+        let at = self.overlaps.binary_search_by_key(&(row, column), |o| (o.row, o.column)).ok()?;
+        Some(&self.overlaps[at])
+    }
+
+    /// The overlap of two boxes, 0 where they are apart.
     pub(super) fn iou(&self, row: usize, column: usize) -> f64 {
-        self.iou[row * self.pred.len() + column]
+        self.overlap(row, column).map_or(0.0, |o| o.iou)
+    }
+
+    /// The assignment of rows to columns with the largest sum of `score`, which is 0 where boxes are apart.
+    pub(super) fn assign(&self, score: impl Fn(&Overlap) -> f64) -> Vec<(usize, usize)> {
+        let columns = self.pred.len();
+        let mut costs = vec![0.0; self.truth.len() * columns];
+        self.overlaps.iter().for_each(|o| costs[o.row * columns + o.column] = -score(o));
+        least_cost(&costs, self.truth.len(), columns)
     }
 }
 
@@ -50,10 +100,9 @@ impl Sequence {
     /// # Errors
     /// [`MetricError`] for values that are no numbers, negative sides, and an id that occurs twice in a frame.
     pub fn new(truth: &[BoxRow], pred: &[BoxRow]) -> Result<Self> {
-        let mut frames: BTreeMap<i64, (Side, Side)> = BTreeMap::new();
-        let objects = fill("truth", truth, &mut frames, |f| &mut f.0)?;
-        let tracks = fill("pred", pred, &mut frames, |f| &mut f.1)?;
-        Ok(Self { frames: frames.into_values().collect(), objects, tracks })
+        let (truth, objects) = numbered("truth", truth)?;
+        let (pred, tracks) = numbered("pred", pred)?;
+        Ok(Self { frames: joined(truth, pred), objects, tracks })
     }
 
     /// Number of objects.
@@ -76,13 +125,21 @@ impl Sequence {
         count(self.frames.iter().map(|f| &f.1), self.tracks)
     }
 
-    pub(super) fn overlaps(&self) -> Vec<Frame> {
-        let frame = |(truth, pred): &(Side, Side)| Frame {
-            iou: truth.iter().flat_map(|(_, a)| pred.iter().map(move |(_, b)| iou(a, b))).collect(),
-            truth: truth.iter().map(|(id, _)| *id).collect(),
-            pred: pred.iter().map(|(id, _)| *id).collect(),
-        };
-        self.frames.iter().map(frame).collect()
+    pub(super) fn overlaps(&self) -> Overlaps {
+        let mut frames: Vec<Frame> =
+            self.frames.iter().map(|(truth, pred)| Frame::new(truth, pred)).collect();
+        let pair = |frame: &Frame, o: &Overlap| (frame.truth[o.row], frame.pred[o.column]);
+        let mut pairs: Vec<(usize, usize)> =
+            frames.iter().flat_map(|frame| frame.overlaps.iter().map(|o| pair(frame, o))).collect();
+        pairs.sort_unstable();
+        pairs.dedup();
+        for frame in &mut frames {
+            let Frame { truth, pred, overlaps } = frame;
+            for o in overlaps {
+                o.pair = pairs.partition_point(|pair| *pair < (truth[o.row], pred[o.column]));
+            }
+        }
+        Overlaps { frames, pairs }
     }
 }
 
@@ -92,33 +149,66 @@ fn count<'a>(sides: impl Iterator<Item = &'a Side>, ids: usize) -> Vec<u64> {
     counts
 }
 
-/// Sorts rows into frames and numbers their ids by size.
-fn fill(
-    name: &'static str,
-    rows: &[BoxRow],
-    frames: &mut BTreeMap<i64, (Side, Side)>,
-    side: impl Fn(&mut (Side, Side)) -> &mut Side,
-) -> Result<usize> {
-    let ids: Vec<i64> = rows.iter().map(|r| r.id).collect::<BTreeSet<_>>().into_iter().collect();
-    let mut seen = BTreeSet::new();
-    for (index, row) in rows.iter().enumerate() {
+/// One side's rows by rising frame.
+type Sides = Vec<(i64, Side)>;
+
+/// Sorts rows into frames and numbers their ids by size; gives the number of ids too.
+fn numbered(name: &'static str, rows: &[BoxRow]) -> Result<(Sides, usize)> {
+    for row in rows {
         check::finite(name, &row.xywh)?;
         if row.xywh[2] < 0.0 || row.xywh[3] < 0.0 {
             return Err(check::setting("a box's side", row.xywh[2].min(row.xywh[3]), "pixels, not below 0"));
         }
-        if !seen.insert((row.frame, row.id)) {
-            return Err(MetricError::DuplicateId { name, index, id: row.id, frame: row.frame });
-        }
-        let id = ids.partition_point(|id| *id < row.id);
-        side(frames.entry(row.frame).or_default()).push((id, row.xywh));
     }
-    Ok(ids.len())
+    let mut ids: Vec<i64> = rows.iter().map(|r| r.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    // Files mostly are in order, which a stable sort is quick to find.
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    order.sort_by_key(|&at| rows[at].frame);
+    let mut sides: Sides = Vec::new();
+    let mut last_frame = vec![None; ids.len()];
+    let mut twice: Option<usize> = None;
+    for at in order {
+        let BoxRow { frame, id, xywh } = rows[at];
+        let number = ids.partition_point(|known| *known < id);
+        if last_frame[number].replace(frame) == Some(frame) {
+            twice = Some(twice.map_or(at, |first| first.min(at)));
+        }
+        match sides.last_mut() {
+            Some((last, side)) if *last == frame => side.push((number, xywh)),
+            _ => sides.push((frame, vec![(number, xywh)])),
+        }
+    }
+    match twice {
+        None => Ok((sides, ids.len())),
+        Some(index) => {
+            Err(MetricError::DuplicateId { name, index, id: rows[index].id, frame: rows[index].frame })
+        }
+    }
+}
+
+/// The frames that either side has.
+fn joined(truth: Sides, pred: Sides) -> Vec<(Side, Side)> {
+    let (mut truth, mut pred) = (truth.into_iter().peekable(), pred.into_iter().peekable());
+    let mut frames = Vec::with_capacity(truth.len().max(pred.len()));
+    while let Some(frame) = [truth.peek(), pred.peek()].into_iter().flatten().map(|(frame, _)| *frame).min() {
+        let side = |(_, side)| side;
+        frames.push((
+            truth.next_if(|(f, _)| *f == frame).map(side).unwrap_or_default(),
+            pred.next_if(|(f, _)| *f == frame).map(side).unwrap_or_default(),
+        ));
+    }
+    frames
 }
 
 /// Intersection over union of continuous boxes; 0 where both are empty.
 pub(super) fn iou(a: &[f64; 4], b: &[f64; 4]) -> f64 {
     let side = |k: usize| ((a[k] + a[k + 2]).min(b[k] + b[k + 2]) - a[k].max(b[k])).max(0.0);
     let shared = side(0) * side(1);
+    if shared == 0.0 {
+        return 0.0;
+    }
     let union = a[2] * a[3] + b[2] * b[3] - shared;
     if union > 0.0 { shared / union } else { 0.0 }
 }

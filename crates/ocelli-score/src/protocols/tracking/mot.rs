@@ -94,7 +94,10 @@ fn counted(truth: Vec<MotRow>, pred: Vec<MotRow>, classes: &str) -> (Vec<BoxRow>
 /// The measures of a variant, the one it is known by first.
 fn measures(variant: &str, record: &SequenceRecord) -> Metrics {
     let (events, clear, identity) = (&record.motmetrics, &record.clear, &record.identity);
-    let identities = [("idf1", identity.idf1()), ("idp", identity.idp()), ("idr", identity.idr())];
+    // Of nothing at all py-motmetrics has no share, TrackEval has none of it.
+    let of_nothing = if variant == "motmetrics" { f64::NAN } else { 0.0 };
+    let identities = [("idf1", identity.idf1()), ("idp", identity.idp()), ("idr", identity.idr())]
+        .map(|(name, share)| (name, if share.is_nan() { of_nothing } else { share }));
     match variant {
         "motmetrics" => [("mota", events.mota()), ("motp", events.motp())]
             .into_iter()
