@@ -95,8 +95,8 @@ pub fn read(folder: impl AsRef<Path>, list: impl AsRef<Path>) -> Result<Detectio
 /// Reads results for a truth; several files are parts of one.
 ///
 /// # Errors
-/// [`DataError::Read`]; [`DataError::Line`] for lines that are not so, frames that the truth does not have, and classes that are not
-/// between 1 and their number.
+/// [`DataError::Read`]; [`DataError::Line`] for lines that are not so, frames that the truth does not have, and classes
+/// that are not between 1 and their number.
 pub fn read_results(paths: &[PathBuf], set: &DetectionSet) -> Result<Vec<Detection>, DataError> {
     let frames: HashMap<i64, u32> = set.images.iter().map(|image| image.id).zip(0..).collect();
     let mut detections = Vec::new();

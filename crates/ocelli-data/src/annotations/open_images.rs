@@ -1,7 +1,8 @@
 //! Open Images: CSV tables of boxes, verified labels and predictions, the names of the categories and their hierarchy.
 //!
-//! Columns are found by the names of the header, in any order and spelling of letters' case: `ImageID`, `LabelName`, `XMin`, `XMax`, `YMin`, `YMax` as shares of
-//! the picture, flags such as `IsGroupOf` (1, 0, or -1 and empty for unknown), `Confidence` or `Score`. A decimal comma is
+//! Columns are found by the names of the header, in any order and spelling of letters' case: `ImageID`, `LabelName`,
+//! `XMin`, `XMax`, `YMin`, `YMax` as shares of the picture, flags such as `IsGroupOf` (1, 0, or -1 and empty for
+//! unknown), `Confidence` or `Score`. A decimal comma is
 //! understood as a point.
 
 use std::borrow::Cow;

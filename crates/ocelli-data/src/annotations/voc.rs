@@ -257,8 +257,9 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// Reads the devkit's results: files named `…_CATEGORY.txt` of lines `image score xmin ymin xmax ymax`; or files named
-/// after a picture of lines `category score xmin ymin xmax ymax`, where a category may be its place, from 0, among the sorted
-/// names. A folder stands for all text files in it. Detections of categories that the truth does not have are passed over;
+/// after a picture of lines `category score xmin ymin xmax ymax`, where a category may be its place, from 0, among the
+/// sorted names. A folder stands for all text files in it. Detections of categories that the truth does not have are
+/// passed over;
 /// their number comes second.
 ///
 /// # Errors

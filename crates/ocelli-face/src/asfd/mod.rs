@@ -1,5 +1,5 @@
-//! ASFD, an automatic and scalable face detector (Zhang et al., 2020, arXiv 2003.11228): a face detector whose feature module is
-//! found by differentiable search and whose size follows from one index.
+//! ASFD, an automatic and scalable face detector (Zhang et al., 2020, arXiv 2003.11228): a face detector whose feature
+//! module is found by differentiable search and whose size follows from one index.
 //!
 //! Here is its evaluator: average precision on a subset of the faces of WIDER FACE.
 

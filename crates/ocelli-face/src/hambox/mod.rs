@@ -1,5 +1,5 @@
-//! HAMBox (Liu et al., CVPR 2020, arXiv 1912.09231): face detection that gives badly matched faces further anchors while it trains,
-//! those whose regressed boxes fit.
+//! HAMBox (Liu et al., CVPR 2020, arXiv 1912.09231): face detection that gives badly matched faces further anchors
+//! while it trains, those whose regressed boxes fit.
 //!
 //! Here is its evaluator: average precision on the easy, medium and hard faces of WIDER FACE.
 

@@ -1,8 +1,8 @@
 //! ImageNet VID: average precision of boxes in the frames of videos, also by the speed of the objects (Russakovsky et al.,
 //! IJCV 2015; the split by speed is that of flow-guided feature aggregation, Zhu et al., ICCV 2017).
 //!
-//! An object's speed is its *motion IoU*: the mean overlap with itself in the frames within [`MOTION_REACH`] of its own. Slow objects
-//! have more than 0.9, fast ones less than 0.7.
+//! An object's speed is its *motion IoU*: the mean overlap with itself in the frames within [`MOTION_REACH`] of its
+//! own. Slow objects have more than 0.9, fast ones less than 0.7.
 //!
 //! | quirk | the tool (`vid_eval`, `vid_eval_motion`) | here | pinned by |
 //! |---|---|---|---|

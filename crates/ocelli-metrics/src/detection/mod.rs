@@ -10,8 +10,8 @@
 //! 3. [`Ranking`] puts the detections of each category in order once; [`Ranking::measure`] then gives average precision
 //!    and recall over any multiset of the pictures, which is what the bootstrap asks for.
 //!
-//! Protocols that judge each detection once ([`voc`], [`imagenet_vid`], [`open_images`]) share [`lists`]; [`wider_face`] counts
-//! at a thousand thresholds of its own.
+//! Protocols that judge each detection once ([`voc`], [`imagenet_vid`], [`open_images`]) share [`lists`];
+//! [`wider_face`] counts at a thousand thresholds of its own.
 //!
 //! [`box_iou`] and [`object_keypoint_similarity`] are the overlaps of boxes and keypoints; that of masks is
 //! [`crate::mask::Region::overlap`].

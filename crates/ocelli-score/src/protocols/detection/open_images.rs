@@ -183,7 +183,8 @@ impl Evaluation for OpenImages {
     }
 }
 
-/// Each expanded box that counts as a prediction of full score; boxes are shares of the picture already, so a picture is one unit wide.
+/// Each expanded box that counts as a prediction of full score; boxes are shares of the picture already, so a picture
+/// is one unit wide.
 fn perfect(inputs: &Inputs, folder: &Path) -> Result<Vec<PathBuf>> {
     let options = OpenImagesOptions::official(inputs.variant().parse()?);
     let truth = Truth::read(inputs)?;
