@@ -209,6 +209,8 @@ pub(super) fn iou(a: &[f64; 4], b: &[f64; 4]) -> f64 {
     if shared == 0.0 {
         return 0.0;
     }
-    let union = a[2] * a[3] + b[2] * b[3] - shared;
+    // Sides from corners, as both tools have them: the rounding decides at a threshold.
+    let area = |r: &[f64; 4]| (r[0] + r[2] - r[0]) * (r[1] + r[3] - r[1]);
+    let union = area(a) + area(b) - shared;
     if union > 0.0 { shared / union } else { 0.0 }
 }
