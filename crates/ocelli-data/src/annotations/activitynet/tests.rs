@@ -87,7 +87,7 @@ fn errors_name_line_video_and_entry() {
     }
     for (text, wanted) in [
         ("{\"version\": \"1.3\"}", "no video is annotated"),
-        ("{\"v_a\": {\"duration\": 3}}", "missing field `annotations` at line 1 column 24 (video `v_a`)"),
+        ("{\"v_a\": {\"duration\": 3}}", "missing field `annotations` at line 1 column 23 (video `v_a`)"),
         ("{\"database\": {\"a\": {\"annotations\": [{\"segment\": [1, 2]}]}}}", "missing field `label`"),
         ("{\"database\": {\"a\": {\"annotations\": []}, \"a\": {\"annotations\": []}}}", "annotated twice"),
         ("{\"database\": {\"a\": {\"annotations\": [", "EOF while parsing a list"),
