@@ -15,7 +15,7 @@
 //! let truth = folder.path().join("pairs.txt");
 //! std::fs::write(&truth, "1\n0\n1\n0\n1\n0\n1\n0\n")?;
 //! let scores = folder.path().join("scores.txt");
-//! std::fs::write(&scores, "0.9\n0.2\n0.8\n0.3\n0.85\n0.1\n0.9\n0.4\n")?;
+//! std::fs::write(&scores, "0.9\n0.2\n0.9\n0.3\n0.9\n0.1\n0.9\n0.4\n")?;
 //!
 //! let lfw = protocol("lfw")?;
 //! let inputs = Inputs::new(lfw, [scores], [truth]).variant_named("ir-softmax")?.with("folds", "2")?;

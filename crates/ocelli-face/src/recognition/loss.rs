@@ -107,7 +107,10 @@ impl LossConfig {
             Self::CosFace(c) => c.validate(),
             Self::CurricularFace(c) => c.validate(),
             Self::Ddl(c) => c.validate(),
-            Self::Fan(c) => return c.validate(),
+            Self::Fan(c) => {
+                c.validate()?;
+                check_scale(c.s).and_then(|()| check_angle(c.m))
+            }
             Self::IrSoftmax(c) => c.validate(),
             Self::ModulatedSoftmax(c) => c.validate(),
             Self::MvSoftmax(c) => c.validate(),
