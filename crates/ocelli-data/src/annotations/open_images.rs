@@ -296,7 +296,7 @@ pub fn write(path: impl AsRef<Path>, set: &DetectionSet) -> Result<(), DataError
 /// Writes a table of predictions.
 ///
 /// # Errors
-/// As [`write`], and for detections without box.
+/// As [`write()`], and for detections without box.
 pub fn write_predictions(
     path: impl AsRef<Path>,
     set: &DetectionSet,

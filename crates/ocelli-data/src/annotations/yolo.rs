@@ -185,7 +185,7 @@ pub fn write(folder: impl AsRef<Path>, set: &DetectionSet) -> Result<(), DataErr
 /// Writes a file of results a picture into a folder, which is made.
 ///
 /// # Errors
-/// As [`write`], and for detections without box.
+/// As [`write()`], and for detections without box.
 pub fn write_results(
     folder: impl AsRef<Path>,
     set: &DetectionSet,

@@ -109,7 +109,7 @@ pub fn write(path: impl AsRef<Path>, set: &DetectionSet) -> Result<(), DataError
 /// Writes results for a truth as a list.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_results(
     path: impl AsRef<Path>,
     set: &DetectionSet,
