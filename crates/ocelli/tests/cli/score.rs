@@ -109,3 +109,21 @@ fn wrong_input_is_named_in_a_line() {
         bench.ocelli(command).refused(&[part]);
     }
 }
+
+#[test]
+fn annotations_are_converted_and_what_is_lost_is_said() {
+    let bench = Bench::new();
+    let object = "<object><name>cat</name><difficult>1</difficult><bndbox><xmin>1</xmin><ymin>2</ymin>\
+                  <xmax>11</xmax><ymax>12</ymax></bndbox></object>";
+    let size = "<size><width>40</width><height>30</height><depth>3</depth></size>";
+    bench.write("voc/a.xml", format!("<annotation><filename>a.jpg</filename>{size}{object}</annotation>"));
+    let said = bench.ocelli("convert --from voc --to coco voc out.json").succeeded();
+    assert!(said.err.contains("difficult") || said.out.contains("difficult"), "{} {}", said.out, said.err);
+    let perfect = bench.ocelli("score coco --truth out.json --self-test --json").succeeded().json();
+    assert_eq!(perfect["holds"], true);
+    bench.ocelli("convert --from coco --to yolo out.json yolo").succeeded();
+    assert_eq!(bench.names("yolo").iter().filter(|name| name.starts_with("a.")).count(), 1);
+    bench.ocelli("convert --from coco --to voc tiny.toml x").refused(&["tiny.toml"]);
+    bench.ocelli("convert --from voc --to coco nowhere x.json").refused(&["nowhere"]);
+    assert!(!bench.exists("x.json"));
+}
