@@ -28,6 +28,7 @@ pub mod compare;
 pub mod convert;
 mod error;
 mod evaluation;
+mod in_order;
 pub mod interval;
 pub mod page;
 mod protocol;

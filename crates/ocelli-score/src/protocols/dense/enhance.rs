@@ -9,6 +9,7 @@ use ocelli_data::image::{DecodeLimits, RgbImage, open as decode, save};
 use ocelli_metrics::enhance::{Picture, SsimOptions, mean_squared_error, psnr, ssim};
 use rayon::prelude::*;
 
+use crate::in_order::in_order;
 use crate::{
     Choice, Detail, Evaluation, Group, Inputs, Metrics, Perfect, Protocol, Result, ScoreError, Setting, Worst,
 };
@@ -83,7 +84,7 @@ fn open(inputs: &Inputs) -> Result<Box<dyn Evaluation>> {
         };
         quality().map_err(|e| ScoreError::content(file, e.to_string()))
     };
-    let qualities = names.par_iter().map(compare).collect::<Result<_>>()?;
+    let qualities = in_order(names.par_iter().map(compare))?;
     let unknown = pred.keys().filter(|name| !truth.contains_key(*name)).count();
     Ok(Box::new(Pictures { names, qualities, unknown }))
 }

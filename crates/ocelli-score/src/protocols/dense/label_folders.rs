@@ -9,6 +9,7 @@ use ocelli_data::annotations::label_map::LabelMap;
 use ocelli_metrics::segmentation::{Confusion, ConfusionCells};
 use rayon::prelude::*;
 
+use crate::in_order::in_order;
 use crate::protocols::arrays::Table;
 use crate::{Inputs, Result, ScoreError, Setting};
 
@@ -69,7 +70,7 @@ impl LabelFolders {
             counted.map_err(|e| ScoreError::content(truth_path, format!("`{name}`: {e}")))?;
             Ok(confusion.cells())
         };
-        let cells = names.par_iter().map(count).collect::<Result<_>>()?;
+        let cells = in_order(names.par_iter().map(count))?;
         let unknown =
             pred.names().iter().filter(|n| names.binary_search_by(|m| natural(m, n)).is_err()).count();
         Ok(Self { classes, names, cells, unknown })
@@ -108,7 +109,7 @@ fn largest_label(maps: &Maps, names: &[String], ignore: Option<i64>) -> Result<u
         let judged = map.labels.iter().filter(|l| ignore != Some(i64::from(**l)));
         Ok(judged.max().map_or(0, |l| usize::from(*l)))
     };
-    let all: Vec<usize> = names.par_iter().map(largest).collect::<Result<_>>()?;
+    let all: Vec<usize> = in_order(names.par_iter().map(largest))?;
     Ok(all.into_iter().max().unwrap_or(0))
 }
 

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use super::evaluation::{Detections, Rules, count};
 use super::outlines::{Extent, Layout, Outlines};
 use super::scenes::Scenes;
+use crate::in_order::in_order;
 use crate::{Choice, Evaluation, Inputs, Perfect, Protocol, Result, ScoreError, Setting};
 
 /// What a list setting says for the official values.
@@ -85,10 +86,9 @@ fn open(inputs: &Inputs) -> Result<Box<dyn Evaluation>> {
     let layout = Layout { shape: options.shape, extent: Extent::of(&detections), sigmas: &sigmas };
     let rules = Pictures { options: &options, scenes: &scenes, layout, as_one };
     let matcher = options.matcher()?;
-    let matched: Vec<(ImageRecord, usize)> = (0..scenes.len())
-        .into_par_iter()
-        .map(|place| rules.record(&matcher, place).map_err(|reason| ScoreError::content(truth_file, reason)))
-        .collect::<Result<_>>()?;
+    let matched: Vec<(ImageRecord, usize)> = in_order((0..scenes.len()).into_par_iter().map(|place| {
+        rules.record(&matcher, place).map_err(|reason| ScoreError::content(truth_file, reason))
+    }))?;
     let areas_made: usize = matched.iter().map(|(_, made)| made).sum();
     let records = matched.into_iter().map(|(record, _)| record).collect();
     let categories = if as_one { vec!["all categories".to_owned()] } else { scenes.category_names() };

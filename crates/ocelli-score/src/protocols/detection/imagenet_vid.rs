@@ -12,6 +12,7 @@ use rayon::prelude::*;
 
 use super::listed::{self, OVERLAP, as_detection, corners, found_corners};
 use super::scenes::Scenes;
+use crate::in_order::in_order;
 use crate::{
     Choice, Detail, Evaluation, Group, Inputs, Metrics, Perfect, Protocol, Result, ScoreError, Setting,
 };
@@ -75,11 +76,9 @@ fn open(inputs: &Inputs) -> Result<Box<dyn Evaluation>> {
     let detections = imagenet_vid::read_results(&inputs.pred, &set)?;
     let motions = if by_motion { motions(inputs, &set)? } else { vec![1.0; set.objects.len()] };
     let scenes = Scenes::new(&set, &detections);
-    let frames: Vec<FrameRecord> = (0..scenes.len())
-        .into_par_iter()
-        .map(|place| frame(&options, &scenes, place, &motions))
-        .collect::<Result<_, String>>()
-        .map_err(ScoreError::Files)?;
+    let frames: Vec<FrameRecord> =
+        in_order((0..scenes.len()).into_par_iter().map(|place| frame(&options, &scenes, place, &motions)))
+            .map_err(ScoreError::Files)?;
     let boxes = detections.iter().filter_map(|d| d.bbox.as_ref()).chain(set.objects.iter().map(|o| &o.bbox));
     Ok(Box::new(Vid {
         ranking: options.rank(frames.into_iter().collect(), CLASSES.len())?,

@@ -14,6 +14,7 @@ use super::coco::{as_detection, notes, read_results};
 use super::evaluation::{Detections, Rules};
 use super::outlines::{Extent, Layout, Outlines};
 use super::scenes::Scenes;
+use crate::in_order::in_order;
 use crate::{Choice, Evaluation, Inputs, Perfect, Protocol, Result, ScoreError, Setting};
 
 /// The protocol.
@@ -61,13 +62,10 @@ fn open(inputs: &Inputs) -> Result<Box<dyn Evaluation>> {
     let scenes = Scenes::new(&set, &detections);
     let layout = Layout { shape, extent: Extent::of(&detections), sigmas: &[] };
     let matcher = options.matcher()?;
-    let matched: Vec<(ImageRecord, usize)> = (0..scenes.len())
-        .into_par_iter()
-        .map(|place| {
-            let record = record(&options, &matcher, layout, &scenes, place);
-            record.map_err(|reason| ScoreError::content(truth_file, reason))
-        })
-        .collect::<Result<_>>()?;
+    let matched: Vec<(ImageRecord, usize)> = in_order((0..scenes.len()).into_par_iter().map(|place| {
+        let record = record(&options, &matcher, layout, &scenes, place);
+        record.map_err(|reason| ScoreError::content(truth_file, reason))
+    }))?;
     let areas_made: usize = matched.iter().map(|(_, made)| made).sum();
     let records = matched.into_iter().map(|(record, _)| record).collect();
     let mut tails = vec![None; set.categories.len()];

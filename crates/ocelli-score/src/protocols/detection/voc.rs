@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use super::listed::{self, OVERLAP, as_detection, corners, found_corners};
 use super::scenes::Scenes;
+use crate::in_order::in_order;
 use crate::{Choice, Detail, Evaluation, Group, Inputs, Metrics, Perfect, Protocol, Result, ScoreError};
 
 /// The protocol.
@@ -82,11 +83,9 @@ fn open(inputs: &Inputs) -> Result<Box<dyn Evaluation>> {
     let set = truth(inputs)?;
     let (detections, strangers) = detections(inputs, &set)?;
     let scenes = Scenes::new(&set, &detections);
-    let judged: Vec<JudgedImage> = (0..scenes.len())
-        .into_par_iter()
-        .map(|place| picture(&scenes, place, overlap))
-        .collect::<Result<_, String>>()
-        .map_err(ScoreError::Files)?;
+    let judged: Vec<JudgedImage> =
+        in_order((0..scenes.len()).into_par_iter().map(|place| picture(&scenes, place, overlap)))
+            .map_err(ScoreError::Files)?;
     let boxes = detections.iter().filter_map(|d| d.bbox.as_ref()).chain(set.objects.iter().map(|o| &o.bbox));
     let categories = scenes.category_names();
     Ok(Box::new(Voc {

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use super::listed::{self, OVERLAP, as_detection};
 use super::scenes::Scenes;
+use crate::in_order::in_order;
 use crate::{
     Choice, Curve, Detail, Evaluation, Group, Inputs, Metrics, Perfect, Protocol, Result, ScoreError, Setting,
 };
@@ -121,21 +122,17 @@ fn open(inputs: &Inputs) -> Result<Box<dyn Evaluation>> {
     let Truth { set, subsets } = Truth::read(inputs)?;
     let detections = wider::read_results(inputs.one_pred()?, &set)?;
     let scenes = Scenes::new(&set, &detections);
-    let records: Vec<FaceRecord> = (0..scenes.len())
-        .into_par_iter()
-        .map(|place| {
-            let scene = scenes.scene(place);
-            let faces: Vec<[f64; 4]> = scene.objects.iter().map(|o| o.bbox).collect();
-            let found: Vec<([f64; 4], f64)> =
-                scene.detections.iter().filter_map(|d| Some((d.bbox?, d.score))).collect();
-            // Objects are numbered from 1 in the order of the set.
-            let own = |all: &Vec<bool>| scene.objects.iter().map(|o| all[o.id as usize - 1]).collect();
-            let subsets: Vec<Vec<bool>> = subsets.iter().map(|(_, all)| own(all)).collect();
-            let picture =
-                FacePicture { image: scene.image.id, faces: &faces, subsets: &subsets, found: &found };
-            options.judge(&picture)
-        })
-        .collect::<Result<_, _>>()?;
+    let records: Vec<FaceRecord> = in_order((0..scenes.len()).into_par_iter().map(|place| {
+        let scene = scenes.scene(place);
+        let faces: Vec<[f64; 4]> = scene.objects.iter().map(|o| o.bbox).collect();
+        let found: Vec<([f64; 4], f64)> =
+            scene.detections.iter().filter_map(|d| Some((d.bbox?, d.score))).collect();
+        // Objects are numbered from 1 in the order of the set.
+        let own = |all: &Vec<bool>| scene.objects.iter().map(|o| all[o.id as usize - 1]).collect();
+        let subsets: Vec<Vec<bool>> = subsets.iter().map(|(_, all)| own(all)).collect();
+        let picture = FacePicture { image: scene.image.id, faces: &faces, subsets: &subsets, found: &found };
+        options.judge(&picture)
+    }))?;
     let boxes = detections.iter().filter_map(|d| d.bbox.as_ref()).chain(set.objects.iter().map(|o| &o.bbox));
     Ok(Box::new(Wider {
         options,

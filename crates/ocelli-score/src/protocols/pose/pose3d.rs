@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use ocelli_metrics::pose3d::{Point, Pose3dReport, PoseErrors, auc_thresholds, report};
 use rayon::prelude::*;
 
+use crate::in_order::in_order;
 use crate::protocols::arrays::{self, Table};
 use crate::{
     Choice, Curve, Detail, Evaluation, Group, Inputs, Metrics, Perfect, Protocol, Result, ScoreError,
@@ -68,7 +69,7 @@ fn open(inputs: &Inputs) -> Result<Box<dyn Evaluation>> {
     let error = |(i, (p, t)): (usize, &(&[Point], &[Point]))| {
         PoseErrors::new(p, t, root).map_err(|e| ScoreError::content(&pred.path, format!("pose {i}: {e}")))
     };
-    let errors: Vec<PoseErrors> = pairs.par_iter().enumerate().map(error).collect::<Result<_>>()?;
+    let errors: Vec<PoseErrors> = in_order(pairs.par_iter().enumerate().map(error))?;
     let names = (0..errors.len()).map(|i| format!("pose {i}")).collect();
     Ok(Box::new(Poses { pck_mm: inputs.setting("pck")?, names, errors }))
 }

@@ -15,6 +15,7 @@ use super::threshold_name;
 use super::videos::{
     BLOCKED, PredictedVideo, PredictionFiles, SUBSET, THRESHOLDS, TRUTH, Truth, backwards, counted, segment,
 };
+use crate::in_order::in_order;
 use crate::{
     Choice, Curve, Detail, Evaluation, Group, Inputs, Metrics, Perfect, Protocol, Result, ScoreError,
     Setting, Worst,
@@ -162,7 +163,7 @@ impl Classes {
     ) -> Result<Judgement> {
         let mut records = DetectionRecords::new(options.clone())?;
         let judged: Vec<(JudgedVideo, usize)> =
-            videos.par_iter().map(|video| self.video(truth, video, options)).collect::<Result<_>>()?;
+            in_order(videos.par_iter().map(|video| self.video(truth, video, options)))?;
         let unknown = judged.iter().map(|(_, unknown)| unknown).sum();
         let mut record_of = vec![None; truth.videos().len()];
         let mut is_strange = Vec::new();

@@ -11,6 +11,7 @@ use super::threshold_name;
 use super::videos::{
     BLOCKED, PredictedVideo, PredictionFiles, SUBSET, THRESHOLDS, TRUTH, Truth, backwards, counted, segment,
 };
+use crate::in_order::in_order;
 use crate::{
     Choice, Curve, Detail, Evaluation, Group, Inputs, Metrics, Perfect, Protocol, Result, ScoreError,
     Setting, Worst,
@@ -158,7 +159,7 @@ fn open(inputs: &Inputs) -> Result<Box<dyn Evaluation>> {
         VideoProposals::new(&segments[v], &scored.collect::<Vec<_>>(), &thresholds)
     };
     let mut records = ProposalRecords::new(&thresholds)?;
-    records.videos = counted_videos.par_iter().map(record).collect::<Result<_, _>>()?;
+    records.videos = in_order(counted_videos.par_iter().map(record))?;
     let all: usize = videos.iter().map(|v| v.predictions.len()).sum();
     records.outside = all - records.videos.iter().map(VideoProposals::proposals).sum::<usize>();
     let names = counted_videos.iter().map(|&v| truth.videos()[v].name.clone()).collect();

@@ -8,6 +8,7 @@ use ocelli_metrics::flow::{FlowField, FlowMasks, FlowRecord, FlowVariant, summar
 use rayon::prelude::*;
 
 use super::sequences::{Matched, files, matched, unknown_note};
+use crate::in_order::in_order;
 use crate::{Choice, Detail, Evaluation, Inputs, Metrics, Perfect, Protocol, Result, ScoreError, Worst};
 
 const ENDINGS: &[&str] = &["flo", "png"];
@@ -74,7 +75,7 @@ fn open(inputs: &Inputs) -> Result<Box<dyn Evaluation>> {
         FlowRecord::new(&truth_field, &pred, Some(masks))
             .map_err(|e| ScoreError::content(&m.truth, e.to_string()))
     };
-    let records = found.par_iter().map(one).collect::<Result<_>>()?;
+    let records = in_order(found.par_iter().map(one))?;
     let names = found.into_iter().map(|m| m.name).collect();
     Ok(Box::new(Errors { variant, names, records, unknown }))
 }

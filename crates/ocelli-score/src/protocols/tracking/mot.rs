@@ -9,6 +9,7 @@ use ocelli_metrics::tracking::mot::{
 use rayon::prelude::*;
 
 use super::sequences::{Matched, files, matched, unknown_note};
+use crate::in_order::in_order;
 use crate::{
     Choice, Curve, Detail, Evaluation, Group, Inputs, Metrics, Perfect, Protocol, Result, ScoreError,
     Setting, Worst,
@@ -67,9 +68,9 @@ fn open(inputs: &Inputs) -> Result<Box<dyn Evaluation>> {
             ScoreError::content(path, e.to_string())
         };
         let sequence = Sequence::new(&truth, &pred).map_err(at_fault)?;
-        Ok(SequenceRecord::new(&sequence, threshold)?)
+        SequenceRecord::new(&sequence, threshold).map_err(ScoreError::from)
     };
-    let records: Vec<SequenceRecord> = found.par_iter().map(read).collect::<Result<_>>()?;
+    let records: Vec<SequenceRecord> = in_order(found.par_iter().map(read))?;
     let names = found.into_iter().map(|m| m.name).collect();
     Ok(Box::new(Tracks { variant: inputs.variant(), names, records, unknown }))
 }
