@@ -25,6 +25,8 @@ import sys
 import tempfile
 import time
 
+from turns import in_turns
+
 TOLERANCE = 1e-10
 
 
@@ -147,22 +149,7 @@ def timed(options):
         paths = files(folder, coco_size())
         peer = [sys.executable, __file__, "one", "--truth", paths[0], "--results", paths[1]]
         tools = {"ocelli": ocelli(options.ocelli, *paths), "pycocoevalcap": peer}
-        one_core = {key: "1" for key in ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-        least = {}
-        for _ in range(options.rounds):
-            for tool, command in tools.items():
-                process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **one_core})
-                found = values(process.stdout.read())
-                _, status, usage = os.wait4(process.pid, 0)
-                if status:
-                    raise SystemExit(f"{tool} failed")
-                processor = float(found.get("processor", usage.ru_utime + usage.ru_stime))
-                spent = (float(found["seconds"]), processor)
-                least[tool] = tuple(map(min, spent, least.get(tool, spent)))
-                print(f"{tool:14} {spent[0]:8.3f} s  {spent[1]:8.3f} s of processor  CIDEr {found['cider']}", flush=True)
-    for tool, (seconds, processor) in least.items():
-        times = (seconds / least["ocelli"][0], processor / least["ocelli"][1])
-        print(f"{tool:14} least {seconds:8.3f} s (x {times[0]:.1f})  processor {processor:8.3f} s (x {times[1]:.1f})")
+        in_turns(tools, options.rounds, values, lambda found: f"CIDEr {found['cider']}")
 
 
 def main():

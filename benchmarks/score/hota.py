@@ -25,6 +25,8 @@ import tempfile
 import time
 import warnings
 
+from turns import in_turns
+
 TOLERANCE = 1e-9
 LENGTHS = {"02": 600, "04": 1050, "05": 837, "09": 525, "10": 654, "11": 900, "13": 750}
 CLEAR = {
@@ -245,23 +247,7 @@ def timed(options):
         tools = {"ocelli": ocelli(options.ocelli, "hota", *folders)}
         for tool in options.tools.split(","):
             tools[tool] = [sys.executable, __file__, "one", "--tool", tool, "--truth", folders[0], "--pred", folders[1]]
-        one_core = {key: "1" for key in ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-        least = {}
-        for _ in range(options.rounds):
-            for tool, command in tools.items():
-                process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **one_core})
-                found = values(process.stdout.read())
-                _, status, usage = os.wait4(process.pid, 0)
-                if status:
-                    raise SystemExit(f"{tool} failed")
-                processor = float(found.get("processor", usage.ru_utime + usage.ru_stime))
-                spent = (float(found["seconds"]), processor)
-                least[tool] = tuple(map(min, spent, least.get(tool, spent)))
-                score = found.get("hota", found.get("mota"))
-                print(f"{tool:12} {spent[0]:8.3f} s  {spent[1]:8.3f} s of processor  {score}", flush=True)
-    for tool, (seconds, processor) in least.items():
-        times = (seconds / least["ocelli"][0], processor / least["ocelli"][1])
-        print(f"{tool:12} least {seconds:8.3f} s (x {times[0]:.1f})  processor {processor:8.3f} s (x {times[1]:.1f})")
+        in_turns(tools, options.rounds, values, lambda found: found.get("hota", found.get("mota")))
 
 
 def main():

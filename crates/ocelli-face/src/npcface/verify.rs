@@ -5,12 +5,11 @@ use ocelli_nn::Init;
 use ocelli_nn::layers::Linear;
 use ocelli_nn::ops::cross_entropy;
 use ocelli_nn::replay::replay;
-use ocelli_train::optim::{Optimizer, OptimizerConfig, decay_all};
 use serde::Deserialize;
 
 use super::head::{NpcConfig, NpcHead};
 use crate::recognition::baselines::{MvConfig, MvKind};
-use crate::recognition::components::{facex_backbone, prototypes};
+use crate::recognition::components::{SgdSteps, facex_backbone, prototypes, train_linear};
 use crate::recognition::margin::{
     AdditiveMargin, AngularMargin, Head, Margin, MarginHead, MarginRule, unit_prototypes,
 };
@@ -119,21 +118,7 @@ fn train(case: &Replay<'_>) -> Result<Outputs, ReplayError> {
         let embed = Linear::new(&bench.root().at("embed"), input, embedding, false, Init::Zeros);
         let head = NpcHead::new(&bench.root(), embedding, classes, config);
         bench.load_parameters()?;
-        let (momentum, weight_decay) = (c.momentum, c.weight_decay);
-        let sgd = OptimizerConfig::Sgd { lr: c.lr, momentum, nesterov: false, weight_decay };
-        let mut optimizer = Optimizer::new(sgd, decay_all);
-        for k in 0..c.steps {
-            let x = bench.input::<2>(&format!("x.{k}"))?;
-            let labels = bench.labels(&format!("labels.{k}"))?;
-            bench.store().track();
-            let output = head.cooperate(embed.forward(x), labels.clone());
-            let loss = cross_entropy(output.logits, labels);
-            optimizer.step(&bench.store().backward(&loss), c.lr);
-            bench.output(format!("loss.{k}"), loss);
-            for (name, value) in bench.store().state() {
-                bench.array(format!("{name}.{k}"), value);
-            }
-        }
-        Ok(())
+        let sgd = SgdSteps { lr: c.lr, momentum: c.momentum, weight_decay: c.weight_decay, steps: c.steps };
+        train_linear(bench, &embed, sgd, |embedding, labels| head.cooperate(embedding, labels).logits)
     })
 }

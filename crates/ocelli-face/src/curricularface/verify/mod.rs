@@ -11,12 +11,11 @@ use ocelli_nn::layers::Linear;
 use ocelli_nn::ops::cross_entropy;
 use ocelli_nn::replay::{Bench, replay};
 use ocelli_nn::{Init, Pass};
-use ocelli_train::optim::{Optimizer, OptimizerConfig, decay_all};
 use serde::Deserialize;
 
 use super::head::{CurricularConfig, CurricularHead};
 use crate::recognition::arcface::{ArcConfig, ArcHead};
-use crate::recognition::components::prototypes;
+use crate::recognition::components::{SgdSteps, prototypes, train_linear};
 use crate::recognition::margin::Head;
 
 /// The components.
@@ -88,28 +87,8 @@ fn train(case: &Replay<'_>) -> Result<Outputs, ReplayError> {
         let embed = Linear::new(&bench.root().at("embed"), input, embedding, false, Init::Zeros);
         let head = CurricularHead::new(&bench.root(), embedding, classes, config);
         bench.load_parameters()?;
-        let sgd = OptimizerConfig::Sgd {
-            lr: c.lr,
-            momentum: c.momentum,
-            nesterov: false,
-            weight_decay: c.weight_decay,
-        };
-        let mut optimizer = Optimizer::new(sgd, decay_all);
-        for k in 0..c.steps {
-            let x = bench.input::<2>(&format!("x.{k}"))?;
-            let labels = bench.labels(&format!("labels.{k}"))?;
-            bench.store().track();
-            let output = head.curriculum(embed.forward(x), labels.clone(), true);
-            let loss = cross_entropy(output.logits, labels);
-            optimizer.step(&bench.store().backward(&loss), c.lr);
-            bench.output(format!("loss.{k}"), loss);
-            for name in ["t", "kernel", "embed.weight"] {
-                let entry = bench.store().find(name);
-                let entry = entry.ok_or_else(|| ReplayError::refused(format!("no parameter `{name}`")))?;
-                bench.array(format!("{name}.{k}"), entry.to_array());
-            }
-        }
-        Ok(())
+        let sgd = SgdSteps { lr: c.lr, momentum: c.momentum, weight_decay: c.weight_decay, steps: c.steps };
+        train_linear(bench, &embed, sgd, |embedding, labels| head.curriculum(embedding, labels, true).logits)
     })
 }
 
