@@ -10,10 +10,10 @@ use burn::backend::{Autodiff, AutodiffBackend, Backend, Dispatch, Flex, TensorMe
 use burn::tensor::{Tensor, module};
 
 use crate::backend::{Numbers, is_served};
-use crate::lanes::Lanes;
 use crate::memory::tensor;
 use crate::planes::{ChannelOutput, Planes};
-use crate::vector::vectorized;
+use ocelli_simd::lanes::Lanes;
+use ocelli_simd::vectorized;
 
 /// A normalised batch and the statistics it was normalised by.
 #[derive(Clone, Debug)]

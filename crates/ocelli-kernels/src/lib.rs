@@ -47,13 +47,11 @@ mod allocator;
 mod backend;
 mod batch_norm;
 mod conv;
-mod lanes;
 mod memory;
 mod planes;
 mod prelu;
 mod subsample;
 mod tile;
-mod vector;
 
 pub use allocator::retain_freed_memory;
 pub use batch_norm::{Normalized, batch_norm};

@@ -12,10 +12,10 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_e
 use burn::tensor::{Tensor, activation};
 
 use crate::backend::{Numbers, is_served};
-use crate::lanes::Lanes;
 use crate::memory::tensor;
 use crate::planes::Planes;
-use crate::vector::vectorized;
+use ocelli_simd::lanes::Lanes;
+use ocelli_simd::vectorized;
 
 /// `x` where it is positive and `slope x` elsewhere (He et al., *Delving Deep into Rectifiers*, 2015, equation 1), for
 /// `x` `[B, C, ...]` and one slope a channel, `[C]`.

@@ -13,7 +13,7 @@ use burn::tensor::{Tensor, s};
 use crate::backend::{Numbers, is_served};
 use crate::memory::tensor;
 use crate::planes::Planes;
-use crate::vector::vectorized;
+use ocelli_simd::vectorized;
 
 /// Keeps every `stride`-th row and column of `x` `[B, C, H, W]`, from the first on: `[B, C, ceil(H / stride[0]),
 /// ceil(W / stride[1])]`, the same as max pooling with a kernel of one.

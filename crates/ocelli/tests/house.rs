@@ -24,7 +24,7 @@ const FIELDS: &[&str] = &[
 
 /// The drawing of the house from the ground up: a crate may use crates of earlier rows, never of its own or a later one.
 const LAYERS: &[&[&str]] = &[
-    &["ocelli-method", "ocelli-metrics"],
+    &["ocelli-method", "ocelli-metrics", "ocelli-simd"],
     &["ocelli-kernels", "ocelli-report"],
     &["ocelli-nn", "ocelli-data", "ocelli-world"],
     &["ocelli-train", "ocelli-score"],
@@ -33,10 +33,12 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// Crates that may use fewer crates than their row would allow.
-const NARROWER: &[(&str, &[&str])] = &[("ocelli-vectors", &["ocelli-method", "ocelli-metrics"])];
+const NARROWER: &[(&str, &[&str])] =
+    &[("ocelli-vectors", &["ocelli-method", "ocelli-metrics", "ocelli-simd"])];
 
 /// Crates that any program can use without a tensor framework.
 const WITHOUT_TENSORS: &[&str] = &[
+    "ocelli-simd",
     "ocelli-method",
     "ocelli-metrics",
     "ocelli-report",
@@ -53,7 +55,8 @@ const TENSOR_FRAMEWORKS: &[&str] = &["burn", "cubecl", "candle", "tch"];
 const LONGEST_SOURCE: usize = 600;
 
 /// Where unsafe code may stand: the kernels on tensors, and those of vector search, which has no tensor framework.
-const UNSAFE_PLACES: &[&str] = &["crates/ocelli-kernels/", "crates/ocelli-vectors/src/kernels/"];
+const UNSAFE_PLACES: &[&str] =
+    &["crates/ocelli-simd/", "crates/ocelli-kernels/", "crates/ocelli-vectors/src/kernels/"];
 
 /// Top folders of one developer's machine; no file may name a path below them.
 const MACHINE_FOLDERS: &[&str] = &["work", "root", "home", "tmp", "Users"];

@@ -15,9 +15,9 @@ use rayon::prelude::*;
 use super::geometry::Geometry;
 use super::{ConvOptions, dense, depthwise, filters};
 use crate::backend::Numbers;
-use crate::lanes::sum;
 use crate::memory::tensor;
 use crate::planes::Planes;
+use ocelli_simd::lanes::sum;
 
 pub(super) fn dispatch(
     x: Tensor<4>,

@@ -10,7 +10,7 @@ use super::plan::Plan;
 use super::slab::{SlabShape, Tile, even_parts, tiles};
 use crate::memory::{SharedOutput, with_scratch};
 use crate::tile::{HEIGHT, Offsets, Product, Sums, UNIT, WIDTH, Walk};
-use crate::vector::vectorized;
+use ocelli_simd::vectorized;
 
 /// Steps of the inner dimension gathered at a time.
 const DEPTH: usize = 400;

@@ -9,8 +9,8 @@ use super::dense::transposed_filters;
 use super::geometry::Geometry;
 use super::plan::Plan;
 use super::slab::{SlabShape, Tile};
-use crate::lanes::{add_scaled, dot};
 use crate::memory::{SharedOutput, filled, with_scratch};
+use ocelli_simd::lanes::{add_scaled, dot};
 
 /// Output `[B, O, H', W']` of `x` `[B, C, H, W]` and `weight` `[O, 1, kh, kw]`.
 #[allow(unsafe_code)] // the output is not zeroed first

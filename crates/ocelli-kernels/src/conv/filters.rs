@@ -11,9 +11,9 @@ use rayon::prelude::*;
 use super::geometry::Geometry;
 use super::plan::Plan;
 use super::slab::{SlabShape, Tile, even_parts, tiles};
-use crate::lanes::transpose;
 use crate::memory::with_scratch;
 use crate::tile::{HEIGHT, Offsets, Product, Sums, UNIT, WIDTH, Walk};
+use ocelli_simd::lanes::transpose;
 
 /// Jobs wanted, for many threads to share.
 const JOBS: usize = 16;

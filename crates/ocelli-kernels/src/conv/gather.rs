@@ -1,7 +1,7 @@
 //! Gathering columns: what every tap reads at the positions of a panel, side by side.
 
 use crate::tile::{Offsets, UNIT, WIDTH};
-use crate::vector::vectorized;
+use ocelli_simd::vectorized;
 
 /// Numbers of a panel of `depth` taps, with room for a vector that starts in its last lane.
 pub(crate) fn panel_len(depth: usize) -> usize {

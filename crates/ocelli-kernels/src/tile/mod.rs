@@ -16,7 +16,7 @@ mod avx2;
 mod avx512;
 mod portable;
 
-use crate::vector::{Level, level};
+use ocelli_simd::{Level, level};
 
 /// Numbers in a vector.
 pub(crate) const UNIT: usize = 16;

@@ -1,6 +1,6 @@
 //! Loops over neighbouring numbers, written so that the compiler keeps them in vector registers.
 
-use crate::vector::vectorized;
+use crate::vectorized;
 
 /// Partial sums kept side by side: independent chains of additions, and a fixed order for the result.
 const LANES: usize = 64;
@@ -8,17 +8,24 @@ const LANES: usize = 64;
 /// A sum in the making, over any number of slices. The order of additions depends on their lengths alone.
 ///
 /// Its methods are meant for functions that are [`vectorized`], into which they are compiled.
-pub(crate) struct Lanes([f32; LANES]);
+pub struct Lanes([f32; LANES]);
+
+impl Default for Lanes {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Lanes {
+    /// Zero.
     #[inline(always)]
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self([0.0; LANES])
     }
 
     /// Adds the terms of slices of the same length, read in step.
     #[inline(always)]
-    pub(crate) fn add<const N: usize>(&mut self, sources: [&[f32]; N], term: impl Fn([f32; N]) -> f32) {
+    pub fn add<const N: usize>(&mut self, sources: [&[f32]; N], term: impl Fn([f32; N]) -> f32) {
         let len = sources[0].len();
         let chunks = sources.map(|source| source[..len].as_chunks::<LANES>());
         for block in 0..len / LANES {
@@ -33,8 +40,9 @@ impl Lanes {
         }
     }
 
+    /// What has been added so far.
     #[inline(always)]
-    pub(crate) fn sum(&self) -> f64 {
+    pub fn sum(&self) -> f64 {
         // Folded in single precision, which vectorises, before the rest is summed in double.
         let mut folded = [0.0; LANES / 4];
         for quarter in self.0.chunks_exact(LANES / 4) {
@@ -46,7 +54,7 @@ impl Lanes {
 
 vectorized! {
     /// Sum of the products of `a` and `b`.
-    pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    pub fn dot(a: &[f32], b: &[f32]) -> f32 {
         let mut lanes = Lanes::new();
         lanes.add([a, b], |[a, b]| a * b);
         lanes.sum() as f32
@@ -55,7 +63,7 @@ vectorized! {
 
 vectorized! {
     /// Sum of all numbers of `slices`.
-    pub(crate) fn sum(slices: &mut dyn Iterator<Item = &[f32]>) -> f32 {
+    pub fn sum(slices: &mut dyn Iterator<Item = &[f32]>) -> f32 {
         let mut lanes = Lanes::new();
         slices.for_each(|values| lanes.add([values], |[value]| value));
         lanes.sum() as f32
@@ -64,7 +72,7 @@ vectorized! {
 
 vectorized! {
     /// `target[i] += Σ_k scales[k] * source[offsets[k] + i]` for all of `target`.
-    pub(crate) fn add_scaled(target: &mut [f32], source: &[f32], offsets: &[usize], scales: &[f32]) {
+    pub fn add_scaled(target: &mut [f32], source: &[f32], offsets: &[usize], scales: &[f32]) {
         let (nines, rest) = offsets.as_chunks::<9>();
         let (nine_scales, rest_scales) = scales.as_chunks::<9>();
         for (offsets, scales) in nines.iter().zip(nine_scales) {
@@ -97,7 +105,7 @@ fn add_some<const N: usize>(target: &mut [f32], source: &[f32], offsets: &[usize
 
 vectorized! {
     /// Writes a matrix of `[rows, cols]` numbers, rows `source_pitch` apart, as `[cols, rows]`, rows `target_pitch` apart.
-    pub(crate) fn transpose(
+    pub fn transpose(
         source: &[f32],
         source_pitch: usize,
         shape: [usize; 2],

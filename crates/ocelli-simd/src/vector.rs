@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 /// Compiles a safe function three times, for AVX-512, AVX2 and the base instruction set, and picks one at run time.
 ///
 /// The body is ordinary Rust that the compiler vectorises; there is nothing to keep in step by hand.
+#[macro_export]
 macro_rules! vectorized {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
@@ -22,32 +23,33 @@ macro_rules! vectorized {
                 fn avx2($($arg: $ty),*) $(-> $ret)? {
                     body($($arg),*)
                 }
-                match $crate::vector::level() {
+                match $crate::level() {
                     // SAFETY: the processor has the features the function is compiled for.
-                    $crate::vector::Level::Avx512 => return unsafe { avx512($($arg),*) },
+                    $crate::Level::Avx512 => return unsafe { avx512($($arg),*) },
                     // SAFETY: as above.
-                    $crate::vector::Level::Avx2 => return unsafe { avx2($($arg),*) },
-                    $crate::vector::Level::Base => {}
+                    $crate::Level::Avx2 => return unsafe { avx2($($arg),*) },
+                    $crate::Level::Base => {}
                 }
             }
             body($($arg),*)
         }
     };
 }
-pub(crate) use vectorized;
-
 /// What this processor offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Level {
+pub enum Level {
+    /// AVX-512 F, VL, BW, DQ, and FMA.
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// The instruction set that the target always has.
     Base,
 }
 
 /// The best level of this processor.
-pub(crate) fn level() -> Level {
+pub fn level() -> Level {
     static LEVEL: OnceLock<Level> = OnceLock::new();
     *LEVEL.get_or_init(detect)
 }

@@ -1,0 +1,12 @@
+//! Plain loops that the compiler vectorises, compiled for the processor they run on.
+//!
+//! | what | for |
+//! |---|---|
+//! | [`vectorized!`] | a safe function, compiled for AVX-512, AVX2 and the base instruction set; picked at run time |
+//! | [`level`] | what this processor offers, for kernels written by hand |
+//! | [`lanes`] | sums, scaled additions and transposition over neighbouring numbers |
+
+pub mod lanes;
+mod vector;
+
+pub use vector::{Level, level};
