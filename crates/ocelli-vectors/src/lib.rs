@@ -2,6 +2,8 @@
 //!
 //! One folder a method. Where only a method's evaluator is there so far, its card says so. [`linear`] is what they share.
 
+pub mod index;
+mod kernels;
 pub mod linear;
 pub mod low_rank_eigenmatrix;
 pub mod score_aware_quantization;

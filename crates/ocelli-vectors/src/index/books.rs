@@ -1,0 +1,124 @@
+//! Codebooks of 16 codewords a block, laid out for tables and encoding.
+
+use ocelli_simd::vectorized;
+use rayon::prelude::*;
+
+use crate::kernels::blocks::nearest_words;
+use crate::kernels::lut::{Layout, RUN, WORDS, quantize};
+
+/// The codewords of all blocks.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Books {
+    /// Where each block ends in a vector.
+    pub(super) ends: Vec<usize>,
+    /// `[dim, 16]`: the value of each codeword at each element. A block with fewer codewords repeats its first.
+    pub(super) words: Vec<[f32; WORDS]>,
+}
+
+/// A query's table in eight bits.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Table {
+    /// As the kernels want it.
+    pub(super) entries: Vec<i8>,
+    /// What a sum of entries is multiplied by to give a score.
+    pub(super) scale: f32,
+    scores: Vec<[f32; WORDS]>,
+}
+
+impl Books {
+    /// Where blocks of `length` elements end; the last may be shorter.
+    pub(super) fn ends(dim: usize, length: usize) -> Vec<usize> {
+        (1..=dim.div_ceil(length)).map(|block| (block * length).min(dim)).collect()
+    }
+
+    pub(super) fn blocks(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub(super) fn layout(&self) -> Layout {
+        Layout::new(self.blocks())
+    }
+
+    /// k-means of each block by itself, from codewords of points spread evenly over the sample. `points [dim, N]` are in
+    /// columns.
+    pub(super) fn train(points: &[f32], count: usize, ends: Vec<usize>, iterations: usize) -> Self {
+        let starts = std::iter::once(&0).chain(&ends);
+        let blocks: Vec<(usize, usize)> = starts.copied().zip(ends.iter().copied()).collect();
+        let train = |&(start, end): &(usize, usize)| lloyd(&points[start * count..end * count], end - start, iterations);
+        let words = blocks.par_iter().flat_map_iter(train).collect();
+        Self { ends, words }
+    }
+
+    /// Inner products of a query's blocks with all codewords, in eight bits (section 3.6).
+    pub(super) fn table(&self, query: &[f32], table: &mut Table) {
+        table.scores.resize(self.blocks(), [0.0; WORDS]);
+        table.entries.resize(self.layout().table_rows() * RUN, 0);
+        let largest = products(query, &self.words, &self.ends, &mut table.scores);
+        // The published package's guard against a table of zeros: the root of single precision's epsilon.
+        let multiplier = 127.0 / largest.max(f32::EPSILON.sqrt());
+        quantize(&table.scores, multiplier, &mut table.entries);
+        table.scale = 1.0 / multiplier;
+    }
+
+    /// The vector that codes stand for.
+    pub(super) fn decode(&self, codes: &[u8], out: &mut [f32]) {
+        let mut start = 0;
+        for (&end, &code) in self.ends.iter().zip(codes) {
+            for d in start..end {
+                out[d] = self.words[d][usize::from(code)];
+            }
+            start = end;
+        }
+    }
+}
+
+vectorized! {
+    fn products(query: &[f32], words: &[[f32; WORDS]], ends: &[usize], scores: &mut [[f32; WORDS]]) -> f32 {
+        let mut largest = [0.0f32; WORDS];
+        let mut start = 0;
+        for (&end, scores) in ends.iter().zip(scores) {
+            let mut sums = [0.0f32; WORDS];
+            for d in start..end {
+                for (sum, word) in sums.iter_mut().zip(&words[d]) {
+                    *sum = query[d].mul_add(*word, *sum);
+                }
+            }
+            for (largest, sum) in largest.iter_mut().zip(&sums) {
+                *largest = largest.max(sum.abs());
+            }
+            *scores = sums;
+            start = end;
+        }
+        largest.into_iter().fold(0.0, f32::max)
+    }
+}
+
+/// Lloyd iterations on one block, `points [dims, N]`; gives `[dims, 16]`. A codeword without points stays.
+fn lloyd(points: &[f32], dims: usize, iterations: usize) -> Vec<[f32; WORDS]> {
+    let count = points.len() / dims;
+    let number = count.min(WORDS);
+    let mut words: Vec<f32> = Vec::with_capacity(number * dims);
+    for k in 0..number {
+        let at = (2 * k + 1) * count / (2 * number);
+        words.extend((0..dims).map(|d| points[d * count + at]));
+    }
+    let mut codes = vec![0u8; count];
+    for _ in 0..iterations {
+        nearest_words(points, dims, &words, &mut codes);
+        let mut counts = [0u32; WORDS];
+        codes.iter().for_each(|&code| counts[usize::from(code)] += 1);
+        for d in 0..dims {
+            let mut sums = [0.0f64; WORDS];
+            for (&code, &value) in codes.iter().zip(&points[d * count..(d + 1) * count]) {
+                sums[usize::from(code)] += f64::from(value);
+            }
+            for k in 0..number {
+                if counts[k] > 0 {
+                    words[k * dims + d] = (sums[k] / f64::from(counts[k])) as f32;
+                }
+            }
+        }
+    }
+    let value = |d: usize, k: usize| words[if k < number { k } else { 0 } * dims + d];
+    (0..dims).map(|d| std::array::from_fn(|k| value(d, k))).collect()
+}

@@ -1,0 +1,226 @@
+//! Building an index.
+
+use std::collections::HashMap;
+
+use ocelli_method::random::stream;
+use rand::seq::index::sample;
+
+use super::books::Books;
+use super::error::IndexError;
+use super::partition::Centers;
+use super::rows::{Rows, Storage, normalize};
+use super::segment::Shared;
+use super::{Index, Similarity};
+use crate::kernels::rows::row_f32;
+use crate::score_aware_quantization::Eta;
+
+/// Vectors a partition that its centre is trained on.
+const TRAINED_ON: usize = 256;
+/// Vectors that codewords are trained on.
+const WORDS_TRAINED_ON: usize = 20_000;
+/// Below this many vectors a partition would hold too few to be worth its centre.
+const LEAST_PARTITIONED: usize = 5_000;
+
+/// How an index is built.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BuildConfig {
+    /// What scores mean.
+    pub similarity: Similarity,
+    /// Partitions; by default about the root of the number of vectors.
+    pub partitions: Option<usize>,
+    /// Elements a block of four bits.
+    pub block_dims: usize,
+    /// How much more the error along a vector counts than the error across it.
+    pub eta: Eta,
+    /// How codewords are trained.
+    pub training: Training,
+    /// A second partition for each vector.
+    pub spill: Option<Spill>,
+    /// How vectors are kept for exact scores.
+    pub storage: Storage,
+    /// Lloyd iterations of partitions and codewords.
+    pub iterations: usize,
+    /// Fixes all random choices.
+    pub seed: u64,
+}
+
+impl Default for BuildConfig {
+    fn default() -> Self {
+        Self {
+            similarity: Similarity::InnerProduct,
+            partitions: None,
+            block_dims: 2,
+            eta: Eta::Exact(0.2),
+            training: Training::KMeans,
+            spill: None,
+            storage: Storage::F32,
+            iterations: 14,
+            seed: 0,
+        }
+    }
+}
+
+/// How codewords are trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Training {
+    /// k-means of each block by itself, as the published package does.
+    KMeans,
+    /// All codewords together under the score-aware loss, as the paper says: better codes, slower.
+    Joint,
+}
+
+/// A second partition for each vector, chosen so that a query that misses it in the first finds it there.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Spill {
+    /// How much more a second residual along the first counts.
+    pub lambda: f32,
+}
+
+impl Default for Spill {
+    fn default() -> Self {
+        Self { lambda: 1.0 }
+    }
+}
+
+impl BuildConfig {
+    fn check(&self, rows: Rows<'_>) -> Result<(), IndexError> {
+        let (count, dim) = (rows.count(), rows.dim());
+        if count == 0 {
+            return Err(IndexError::Empty("the vectors to index"));
+        }
+        // Positions have 32 bits, and spilling takes two.
+        if count > (u32::MAX / 4) as usize {
+            return Err(IndexError::TooMany(count));
+        }
+        if self.block_dims == 0 || self.block_dims > dim {
+            return Err(IndexError::setting("block_dims", self.block_dims, format!("from 1 to {dim}")));
+        }
+        if let Some(partitions) = self.partitions
+            && (partitions == 0 || partitions > count)
+        {
+            let wanted = format!("from 1 to the {count} vectors");
+            return Err(IndexError::setting("partitions", partitions, wanted));
+        }
+        if let Some(spill) = self.spill
+            && !(spill.lambda >= 0.0 && spill.lambda.is_finite())
+        {
+            return Err(IndexError::setting("spill.lambda", spill.lambda, "a number from 0"));
+        }
+        Ok(())
+    }
+
+    /// The number of partitions for `count` vectors.
+    pub fn partitions_for(&self, count: usize) -> usize {
+        let automatic = || match count < LEAST_PARTITIONED {
+            true => 1,
+            false => (count as f64).sqrt().round() as usize,
+        };
+        self.partitions.unwrap_or_else(automatic)
+    }
+
+    /// A threshold means a share of a vector's own score, so that vectors of any length can reach it.
+    fn eta_of(&self, rows: Rows<'_>) -> Eta {
+        if self.similarity == Similarity::SquaredL2 {
+            return Eta::Nearest;
+        }
+        if self.similarity == Similarity::Cosine {
+            return self.eta;
+        }
+        let mean = rows.data().chunks_exact(rows.dim()).map(|row| f64::from(row_f32(row, row)).sqrt()).sum::<f64>()
+            / rows.count() as f64;
+        match self.eta {
+            Eta::Exact(threshold) => Eta::Exact(threshold * mean),
+            Eta::Limit(threshold) => Eta::Limit(threshold * mean),
+            other => other,
+        }
+    }
+}
+
+impl Index {
+    /// An index of `rows`; without `ids`, a vector's id is its row number.
+    ///
+    /// # Errors
+    /// [`IndexError`] for an empty set, ids given twice, settings that do not fit.
+    pub fn build(rows: Rows<'_>, ids: Option<&[u64]>, config: &BuildConfig) -> Result<Self, IndexError> {
+        config.check(rows)?;
+        let numbers: Vec<u64>;
+        let ids = match ids {
+            Some(ids) => check_ids(ids, rows.count())?,
+            None => {
+                numbers = (0..rows.count() as u64).collect();
+                &numbers
+            }
+        };
+        let unit;
+        let rows = match config.similarity {
+            Similarity::Cosine => {
+                unit = normalized(rows);
+                Rows::new("the vectors", &unit, rows.dim())?
+            }
+            _ => rows,
+        };
+        let shared = train(rows, config)?;
+        let segment = shared.segment(rows, ids, 0)?;
+        Ok(Self { shared, segments: vec![segment] })
+    }
+}
+
+/// Copies of unit length.
+pub(super) fn normalized(rows: Rows<'_>) -> Vec<f32> {
+    let mut unit = rows.data().to_vec();
+    unit.chunks_exact_mut(rows.dim()).for_each(normalize);
+    unit
+}
+
+pub(super) fn check_ids(ids: &[u64], count: usize) -> Result<&[u64], IndexError> {
+    if ids.len() != count {
+        return Err(IndexError::setting("ids", ids.len(), format!("one for each of the {count} vectors")));
+    }
+    let mut first = HashMap::with_capacity(count);
+    for (second, &id) in ids.iter().enumerate() {
+        if let Some(first) = first.insert(id, second) {
+            return Err(IndexError::DuplicateId { id, first, second });
+        }
+    }
+    Ok(ids)
+}
+
+fn train(rows: Rows<'_>, config: &BuildConfig) -> Result<Shared, IndexError> {
+    let dim = rows.dim();
+    let partitions = config.partitions_for(rows.count());
+    let drawn = draw(rows, TRAINED_ON * partitions, config.seed, "partition sample");
+    let centers = if partitions == 1 {
+        // A single centre would only move all scores alike.
+        Centers::new(vec![0.0; dim], dim)
+    } else {
+        Centers::train(Rows::new("the sample", &drawn, dim)?, partitions, config.iterations)
+    };
+    let drawn = draw(rows, WORDS_TRAINED_ON, config.seed, "codeword sample");
+    let sample = Rows::new("the sample", &drawn, dim)?;
+    let nearest = centers.nearest(sample);
+    // Residuals in columns.
+    let count = sample.count();
+    let mut residuals = vec![0.0; count * dim];
+    for (i, &center) in nearest.iter().enumerate() {
+        for (d, (x, c)) in sample.row(i).iter().zip(centers.center(center as usize)).enumerate() {
+            residuals[d * count + i] = x - c;
+        }
+    }
+    let ends = Books::ends(dim, config.block_dims);
+    let books = Books::train(&residuals, count, ends, config.iterations);
+    Ok(Shared {
+        similarity: config.similarity,
+        centers,
+        books,
+        eta: config.eta_of(rows),
+        spill: config.spill,
+        storage: config.storage,
+    })
+}
+
+/// At most `most` vectors, in random order.
+fn draw(rows: Rows<'_>, most: usize, seed: u64, what: &str) -> Vec<f32> {
+    let chosen = sample(&mut stream(seed, what, 0), rows.count(), most.min(rows.count()));
+    chosen.iter().flat_map(|row| rows.row(row).iter().copied()).collect()
+}

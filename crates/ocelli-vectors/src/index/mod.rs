@@ -1,0 +1,64 @@
+//! Search in large sets of vectors: partitions, 4-bit score-aware codes, exact reordering.
+//!
+//! A vector belongs to the partition whose centre is nearest. What is left of it after the centre is cut into blocks of a
+//! few elements, each replaced by one of 16 codewords, chosen so that the inner products that are large survive
+//! ([`crate::score_aware_quantization`]). A query looks into the partitions with the best centres, scores their codes by
+//! table lookup, and computes the best of these exactly.
+
+mod books;
+mod build;
+mod candidates;
+mod data;
+mod error;
+mod partition;
+mod rows;
+mod search;
+mod segment;
+
+use segment::{Segment, Shared};
+
+pub use build::{BuildConfig, Spill, Training};
+pub use error::IndexError;
+pub use rows::{Rows, Storage};
+pub use search::{Hits, SearchParams};
+
+/// What is large for vectors that belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Similarity {
+    /// `<q, x>`.
+    InnerProduct,
+    /// `<q, x> / (|q| |x|)`; zero vectors have 0 with all.
+    Cosine,
+    /// `|q - x|^2`, the smallest first.
+    SquaredL2,
+}
+
+/// A searchable set of vectors.
+#[derive(Clone, Debug)]
+pub struct Index {
+    shared: Shared,
+    segments: Vec<Segment>,
+}
+
+impl Index {
+    /// Length of a vector.
+    pub fn dim(&self) -> usize {
+        self.shared.centers.dim
+    }
+
+    /// Number of vectors, deleted ones not counted.
+    pub fn count(&self) -> usize {
+        self.segments.iter().map(Segment::alive).sum()
+    }
+
+    /// Number of partitions.
+    pub fn partitions(&self) -> usize {
+        self.shared.centers.count()
+    }
+
+    /// What scores mean.
+    pub fn similarity(&self) -> Similarity {
+        self.shared.similarity
+    }
+}

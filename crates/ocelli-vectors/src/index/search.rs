@@ -1,0 +1,306 @@
+//! Searching an index.
+
+use rayon::prelude::*;
+
+use super::books::Table;
+use super::candidates::{Candidates, key, unkey};
+use super::error::IndexError;
+use super::rows::{Rows, normalize};
+use super::segment::Segment;
+use super::{Index, Similarity};
+use crate::kernels::lut::{Kernel, Lookup, Points, UNIT};
+use crate::kernels::rows::row_f32;
+
+/// Queries that go through the partitions together.
+const TOGETHER: usize = 64;
+
+/// How thoroughly is searched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct SearchParams {
+    /// Results a query.
+    pub k: usize,
+    /// Partitions that are looked into.
+    pub leaves: usize,
+    /// Candidates whose scores are computed exactly, at least `k`.
+    pub reorder: usize,
+}
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hits {
+    /// Results a query.
+    pub k: usize,
+    /// `[Q, k]`, the best first, equal scores by id; [`Hits::NONE`] where there are fewer.
+    pub ids: Vec<u64>,
+    /// `[Q, k]`: inner products or cosines, falling, or squared distances, rising.
+    pub scores: Vec<f32>,
+}
+
+impl Hits {
+    /// Stands for no vector.
+    pub const NONE: u64 = u64::MAX;
+}
+
+impl Index {
+    /// The best vectors for each query.
+    ///
+    /// # Errors
+    /// [`IndexError`] for queries of another length, NaN, or settings out of range.
+    pub fn search(&self, queries: Rows<'_>, params: &SearchParams) -> Result<Hits, IndexError> {
+        self.check(queries, params)?;
+        let (dim, k) = (self.dim(), params.k);
+        let mut hits = Hits {
+            k,
+            ids: vec![Hits::NONE; queries.count() * k],
+            scores: vec![0.0; queries.count() * k],
+        };
+        let parts = hits.ids.par_chunks_mut(TOGETHER * k).zip(hits.scores.par_chunks_mut(TOGETHER * k));
+        queries.data().par_chunks(TOGETHER * dim).zip(parts).for_each_init(
+            || Searcher::new(self, *params),
+            |searcher, (queries, (ids, scores))| searcher.search(queries, ids, scores),
+        );
+        Ok(hits)
+    }
+
+    fn check(&self, queries: Rows<'_>, params: &SearchParams) -> Result<(), IndexError> {
+        if queries.dim() != self.dim() {
+            return Err(IndexError::Dimension {
+                what: "the queries",
+                found: queries.dim(),
+                wanted: self.dim(),
+            });
+        }
+        if params.k == 0 {
+            return Err(IndexError::setting("k", 0, "at least 1"));
+        }
+        if params.leaves == 0 {
+            return Err(IndexError::setting("leaves", 0, "at least 1"));
+        }
+        Ok(())
+    }
+}
+
+/// Scratch space of one thread for queries of one setting.
+pub(super) struct Searcher<'a> {
+    index: &'a Index,
+    params: SearchParams,
+    kernel: Kernel,
+    /// Candidates that codes choose.
+    keep: usize,
+    queries: Vec<f32>,
+    leaf_scores: Vec<f32>,
+    keys: Vec<u64>,
+    tables: Vec<Table>,
+    candidates: Vec<Candidates>,
+    /// Partition, query, and the score of the partition's centre.
+    visits: Vec<(u32, u32, f32)>,
+    rows: Vec<u32>,
+    scores: Vec<f32>,
+    best: Vec<(f32, u64)>,
+}
+
+impl<'a> Searcher<'a> {
+    pub(super) fn new(index: &'a Index, params: SearchParams) -> Self {
+        let params = SearchParams {
+            leaves: params.leaves.min(index.partitions()),
+            reorder: params.reorder.max(params.k),
+            ..params
+        };
+        // A vector in two partitions may be there twice.
+        let spilled = index.segments.iter().any(|segment| segment.members.is_some());
+        let most: usize = index.segments.iter().map(Segment::positions).sum();
+        let keep = (params.reorder * if spilled { 2 } else { 1 }).min(most.max(1));
+        Self {
+            index,
+            params,
+            kernel: Kernel::best(),
+            keep,
+            queries: Vec::new(),
+            leaf_scores: Vec::new(),
+            keys: Vec::new(),
+            tables: Vec::new(),
+            candidates: Vec::new(),
+            visits: Vec::new(),
+            rows: Vec::new(),
+            scores: Vec::new(),
+            best: Vec::new(),
+        }
+    }
+
+    /// Searches for up to [`TOGETHER`] queries, `[Q, dim]`.
+    pub(super) fn search(&mut self, queries: &[f32], ids: &mut [u64], scores: &mut [f32]) {
+        let (dim, k) = (self.index.dim(), self.params.k);
+        self.queries.clear();
+        self.queries.extend_from_slice(queries);
+        if self.index.shared.similarity == Similarity::Cosine {
+            self.queries.chunks_exact_mut(dim).for_each(normalize);
+        }
+        let count = queries.len() / dim;
+        self.prepare(count);
+        self.choose_leaves(count);
+        self.visit();
+        for (query, (ids, scores)) in ids.chunks_exact_mut(k).zip(scores.chunks_exact_mut(k)).enumerate() {
+            self.finish(query, ids, scores);
+        }
+    }
+
+    fn prepare(&mut self, count: usize) {
+        let dim = self.index.dim();
+        self.tables.resize_with(count.max(self.tables.len()), Table::default);
+        let keep = self.keep;
+        self.candidates.resize_with(count.max(self.candidates.len()), || Candidates::new(keep));
+        for (query, table) in self.queries.chunks_exact(dim).zip(&mut self.tables) {
+            self.index.shared.books.table(query, table);
+        }
+        self.candidates.iter_mut().for_each(Candidates::clear);
+    }
+
+    /// Lists the visits of all queries: first each query's best partition, then the others by partition.
+    fn choose_leaves(&mut self, count: usize) {
+        let centers = &self.index.shared.centers;
+        let number = centers.count();
+        centers.products(&self.queries, &mut self.leaf_scores);
+        let offsets = self.index.shared.similarity == Similarity::SquaredL2;
+        self.visits.clear();
+        for (query, scores) in self.leaf_scores.chunks_exact(number).take(count).enumerate() {
+            self.keys.clear();
+            if offsets {
+                let ranks = scores.iter().zip(&centers.offsets).map(|(score, offset)| score + offset);
+                self.keys.extend(ranks.enumerate().map(|(leaf, rank)| key(rank, leaf as u32)));
+            } else {
+                self.keys.extend(scores.iter().enumerate().map(|(leaf, &score)| key(score, leaf as u32)));
+            }
+            let chosen = if self.params.leaves < number {
+                let (chosen, _, _) = self.keys.select_nth_unstable(self.params.leaves);
+                chosen
+            } else {
+                &mut self.keys
+            };
+            let first = chosen.iter().copied().min();
+            for &key in chosen.iter() {
+                let leaf = unkey(key).1;
+                // Sorts before all partitions.
+                let order = if Some(key) == first { leaf } else { leaf | 1 << 31 };
+                self.visits.push((order, query as u32, scores[leaf as usize]));
+            }
+        }
+        self.visits.sort_unstable_by_key(|&(leaf, query, _)| (leaf, query));
+    }
+
+    fn visit(&mut self) {
+        let mut start = 0;
+        while start < self.visits.len() {
+            let leaf = self.visits[start].0;
+            let same = self.visits[start..].iter().take_while(|visit| visit.0 == leaf).count();
+            for segment in &self.index.segments {
+                let points = segment.points(&self.index.shared, (leaf & !(1 << 31)) as usize);
+                if points.count > 0 {
+                    self.visit_leaf(segment, points, start..start + same);
+                }
+            }
+            start += same;
+        }
+    }
+
+    /// Scores a partition for the queries that visit it, four at a time.
+    fn visit_leaf(&mut self, segment: &Segment, points: Points<'_>, visits: std::ops::Range<usize>) {
+        let units = points.count.div_ceil(UNIT);
+        let (fours, rest) = self.visits[visits].as_chunks::<4>();
+        for four in fours {
+            let queries = four.map(|(_, query, _)| query as usize);
+            let mut unit = 0;
+            while unit < units {
+                let lookups: [Lookup<'_>; 4] = std::array::from_fn(|i| {
+                    lookup(&self.tables[queries[i]], four[i].2, self.candidates[queries[i]].threshold)
+                });
+                let Ok(candidates) = self.candidates.get_disjoint_mut(queries) else { break };
+                let before = [0, 1, 2, 3].map(|i: usize| candidates[i].hits.len);
+                let [a, b, c, d] = candidates;
+                unit = self.kernel.scan_four(
+                    points,
+                    unit..units,
+                    &lookups,
+                    [&mut a.hits, &mut b.hits, &mut c.hits, &mut d.hits],
+                );
+                for (candidates, before) in [a, b, c, d].into_iter().zip(before) {
+                    settle(segment, candidates, before, unit < units);
+                }
+            }
+        }
+        for &(_, query, base) in rest {
+            let candidates = &mut self.candidates[query as usize];
+            let mut unit = 0;
+            while unit < units {
+                let lookup = lookup(&self.tables[query as usize], base, candidates.threshold);
+                let before = candidates.hits.len;
+                unit = self.kernel.scan(points, unit..units, lookup, &mut candidates.hits);
+                settle(segment, candidates, before, unit < units);
+            }
+        }
+    }
+
+    /// Exact scores of the candidates of a query, and the best of them.
+    fn finish(&mut self, query: usize, ids: &mut [u64], scores: &mut [f32]) {
+        let dim = self.index.dim();
+        let candidates = &mut self.candidates[query];
+        candidates.cut();
+        let query = &self.queries[query * dim..(query + 1) * dim];
+        let hits = &candidates.hits;
+        self.best.clear();
+        for segment in &self.index.segments {
+            let end = segment.base + segment.positions() as u32;
+            let inside = |position: &u32| (segment.base..end).contains(position);
+            let own = hits.positions[..hits.len].iter().zip(&hits.scores[..hits.len]).filter(|(p, _)| inside(p));
+            self.keys.clear();
+            self.keys.extend(own.map(|(&position, &score)| {
+                u64::from(segment.row_at(position - segment.base)) << 32 | u64::from(score.to_bits())
+            }));
+            self.keys.sort_unstable();
+            self.keys.dedup_by_key(|key| *key >> 32);
+            self.rows.clear();
+            self.rows.extend(self.keys.iter().map(|key| (key >> 32) as u32));
+            self.scores.resize(self.rows.len(), 0.0);
+            if segment.rows.dots(query, &self.rows, &mut self.scores) {
+                if let Some(halves) = &segment.halves {
+                    let add = |(score, row): (&mut f32, &u32)| *score += halves[*row as usize];
+                    self.scores.iter_mut().zip(&self.rows).for_each(add);
+                }
+            } else {
+                let codes = self.keys.iter().map(|key| f32::from_bits(*key as u32));
+                self.scores.iter_mut().zip(codes).for_each(|(score, code)| *score = code);
+            }
+            let scored = self.rows.iter().zip(&self.scores);
+            self.best.extend(scored.map(|(&row, &score)| (score, segment.ids.get(row as usize))));
+        }
+        let order = |a: &(f32, u64), b: &(f32, u64)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
+        if self.best.len() > self.params.k {
+            self.best.select_nth_unstable_by(self.params.k, order);
+            self.best.truncate(self.params.k);
+        }
+        self.best.sort_unstable_by(order);
+        // |q - x|^2 = |q|^2 - 2 (<q, x> - |x|^2 / 2)
+        let squared = (self.index.shared.similarity == Similarity::SquaredL2).then(|| row_f32(query, query));
+        for (i, (id, score)) in ids.iter_mut().zip(scores).enumerate() {
+            (*score, *id) = self.best.get(i).copied().unwrap_or((f32::NEG_INFINITY, Hits::NONE));
+            if let Some(squared) = squared {
+                *score = (squared - 2.0 * *score).max(0.0);
+            }
+        }
+    }
+}
+
+fn lookup(table: &Table, base: f32, threshold: f32) -> Lookup<'_> {
+    Lookup { table: &table.entries, scale: table.scale, base, threshold }
+}
+
+/// Takes out what may not be found and makes room where the scan stopped for want of it.
+fn settle(segment: &Segment, candidates: &mut Candidates, before: usize, stopped: bool) {
+    if segment.deleted.count() > 0 {
+        candidates.retain(before, |position| {
+            !segment.deleted.contains(segment.row_at(position - segment.base))
+        });
+    }
+    if stopped {
+        candidates.cut();
+    }
+}

@@ -1,0 +1,233 @@
+//! Vectors by partition: packed codes, the rows they stand for, and what is known of each.
+
+use rayon::prelude::*;
+
+use super::books::Books;
+use super::data::{Data, Ids, RowSet};
+use super::error::IndexError;
+use super::partition::Centers;
+use super::rows::{Rows, Storage, Stored};
+use super::{Similarity, Spill};
+use crate::kernels::blocks::Descent;
+use crate::kernels::lut::{Points, UNIT};
+use crate::kernels::rows::row_f32;
+use crate::score_aware_quantization::Eta;
+
+/// Rounds of coordinate descent at most (section 3.4).
+const ROUNDS: usize = 10;
+
+/// What all segments of an index share.
+#[derive(Clone, Debug)]
+pub(super) struct Shared {
+    pub(super) similarity: Similarity,
+    pub(super) centers: Centers,
+    pub(super) books: Books,
+    pub(super) eta: Eta,
+    pub(super) spill: Option<Spill>,
+    pub(super) storage: Storage,
+}
+
+/// Vectors that were added together.
+#[derive(Clone, Debug)]
+pub(super) struct Segment {
+    /// Packed codes of all partitions, each beginning with a unit of its own.
+    pub(super) codes: Data<u8>,
+    /// First position of each partition, and the end: `[K + 1]`.
+    pub(super) firsts: Data<u32>,
+    /// First unit of each partition, and the end: `[K + 1]`.
+    pub(super) units: Data<u32>,
+    /// The row at each position; without it, positions are rows.
+    pub(super) members: Option<Data<u32>>,
+    /// For distances: `-|x|^2 / 2` of each row.
+    pub(super) halves: Option<Data<f32>>,
+    /// The same of each position, where positions are not rows.
+    pub(super) bias: Option<Data<f32>>,
+    /// Vectors in the order of their first partitions.
+    pub(super) rows: Stored,
+    pub(super) ids: Ids,
+    pub(super) deleted: RowSet,
+    /// Positions of segments before this one.
+    pub(super) base: u32,
+}
+
+/// A vector's partitions and codes.
+struct Placed {
+    /// Partition and row of each position, in order.
+    slots: Vec<(u32, u32)>,
+    /// Original row of each row.
+    order: Vec<u32>,
+}
+
+impl Placed {
+    /// Rows go by first partition, then by original order; positions of a partition by row.
+    fn new(first: &[u32], second: Option<&[u32]>) -> Self {
+        let mut order: Vec<u32> = (0..first.len() as u32).collect();
+        order.sort_by_key(|&row| first[row as usize]);
+        let mut slots: Vec<(u32, u32)> =
+            order.iter().enumerate().map(|(row, &original)| (first[original as usize], row as u32)).collect();
+        if let Some(second) = second {
+            slots.extend(
+                order.iter().enumerate().map(|(row, &original)| (second[original as usize], row as u32)),
+            );
+            slots.sort_unstable();
+        }
+        Self { slots, order }
+    }
+}
+
+impl Shared {
+    /// Encodes vectors, which for cosine similarity are of unit length, and orders them by partition.
+    pub(super) fn segment(&self, rows: Rows<'_>, ids: &[u64], base: u32) -> Result<Segment, IndexError> {
+        let first = self.centers.nearest(rows);
+        let second = match self.spill {
+            Some(spill) if self.centers.count() > 1 => {
+                Some(self.centers.second(rows, &first, spill.lambda))
+            }
+            _ => None,
+        };
+        let placed = Placed::new(&first, second.as_deref());
+        let (codes, firsts, units) = self.codes(rows, &placed)?;
+        let mut stored = Stored::with_capacity(self.storage, rows.count(), rows.dim());
+        for &original in &placed.order {
+            stored.push(rows.row(original as usize), original as usize)?;
+        }
+        let halves = (self.similarity == Similarity::SquaredL2).then(|| halves(rows, &placed.order, &stored));
+        let by_position = |halves: &Vec<f32>| -> Vec<f32> {
+            placed.slots.iter().map(|&(_, row)| halves[row as usize]).collect()
+        };
+        let bias = halves.as_ref().filter(|_| second.is_some()).map(by_position);
+        let members = second.map(|_| placed.slots.iter().map(|&(_, row)| row).collect::<Vec<u32>>().into());
+        let ids = Ids::new(placed.order.iter().map(|&original| ids[original as usize]).collect());
+        Ok(Segment {
+            codes: codes.into(),
+            firsts: firsts.into(),
+            units: units.into(),
+            members,
+            halves: halves.map(Data::from),
+            bias: bias.map(Data::from),
+            rows: stored,
+            ids,
+            deleted: RowSet::default(),
+            base,
+        })
+    }
+
+    /// Packed codes, first positions and first units of partitions.
+    fn codes(&self, rows: Rows<'_>, placed: &Placed) -> Result<(Vec<u8>, Vec<u32>, Vec<u32>), IndexError> {
+        let number = self.centers.count();
+        let mut firsts = vec![0u32; number + 1];
+        placed.slots.iter().for_each(|(partition, _)| firsts[*partition as usize + 1] += 1);
+        let mut units = vec![0u32; number + 1];
+        for partition in 0..number {
+            units[partition + 1] = units[partition] + firsts[partition + 1].div_ceil(UNIT as u32);
+            firsts[partition + 1] += firsts[partition];
+        }
+        let layout = self.books.layout();
+        let mut packed = vec![0u8; units[number] as usize * layout.unit_bytes()];
+        let mut parts = Vec::with_capacity(number);
+        let mut rest = packed.as_mut_slice();
+        for partition in 0..number {
+            let bytes = (units[partition + 1] - units[partition]) as usize * layout.unit_bytes();
+            let (part, left) = rest.split_at_mut(bytes);
+            rest = left;
+            parts.push((part, &placed.slots[firsts[partition] as usize..firsts[partition + 1] as usize]));
+        }
+        let encoder = || Encoder::new(self, rows.dim());
+        parts.into_par_iter().try_for_each_init(encoder, |encoder, (part, slots)| {
+            for (point, &(partition, row)) in slots.iter().enumerate() {
+                let original = placed.order[row as usize] as usize;
+                encoder.encode(rows.row(original), self.centers.center(partition as usize))?;
+                layout.put(part, point, &encoder.codes);
+            }
+            Ok::<(), IndexError>(())
+        })?;
+        Ok((packed, firsts, units))
+    }
+}
+
+/// `-|x|^2 / 2` of vectors as they are stored, or as they are where they are not: errors of storage then cancel.
+fn halves(rows: Rows<'_>, order: &[u32], stored: &Stored) -> Vec<f32> {
+    let mut x = vec![0.0; rows.dim()];
+    let half = |(row, &original): (usize, &u32)| {
+        if !stored.row(row, &mut x) {
+            x.copy_from_slice(rows.row(original as usize));
+        }
+        -0.5 * row_f32(&x, &x)
+    };
+    order.iter().enumerate().map(half).collect()
+}
+
+/// Scratch space to encode one vector after another.
+struct Encoder<'a> {
+    shared: &'a Shared,
+    descent: Descent,
+    residual: Vec<f32>,
+    unit: Vec<f32>,
+    codes: Vec<u8>,
+    /// The length that `eta` belongs to: normalised data have one.
+    length: f32,
+    eta: Option<f32>,
+}
+
+impl<'a> Encoder<'a> {
+    fn new(shared: &'a Shared, dim: usize) -> Self {
+        Self {
+            shared,
+            descent: Descent::new(shared.books.blocks()),
+            residual: vec![0.0; dim],
+            unit: vec![0.0; dim],
+            codes: vec![0; shared.books.blocks()],
+            length: f32::NAN,
+            eta: None,
+        }
+    }
+
+    fn encode(&mut self, x: &[f32], center: &[f32]) -> Result<(), IndexError> {
+        self.residual.iter_mut().zip(x.iter().zip(center)).for_each(|(r, (x, c))| *r = x - c);
+        let length = row_f32(x, x).sqrt();
+        // Lengths of normalised vectors differ by rounding only.
+        if self.length.is_nan() || (length - self.length).abs() > 1e-6 * length {
+            self.length = length;
+            self.eta = self.shared.eta.of(f64::from(length), x.len())?.map(|eta| eta as f32);
+        }
+        let inverse = if length > 0.0 { 1.0 / length } else { 0.0 };
+        self.unit.iter_mut().zip(x).for_each(|(unit, x)| *unit = x * inverse);
+        // Without weights the nearest codeword of each block is final.
+        let (eta, rounds) = self.eta.map_or((1.0, 0), |eta| (eta, ROUNDS));
+        let books = &self.shared.books;
+        self.descent.encode(&self.residual, &self.unit, eta, rounds, &books.words, &books.ends, &mut self.codes);
+        Ok(())
+    }
+}
+
+impl Segment {
+    /// The points of a partition.
+    pub(super) fn points(&self, shared: &Shared, partition: usize) -> Points<'_> {
+        let layout = shared.books.layout();
+        let bytes = layout.unit_bytes();
+        let (start, end) = (self.firsts[partition] as usize, self.firsts[partition + 1] as usize);
+        let units = self.units[partition] as usize * bytes..self.units[partition + 1] as usize * bytes;
+        Points {
+            layout,
+            codes: &self.codes[units],
+            count: end - start,
+            bias: self.bias.as_ref().or(self.halves.as_ref()).map(|bias| &bias[start..end]),
+            first: self.base + start as u32,
+        }
+    }
+
+    /// Positions, of which a row may have two.
+    pub(super) fn positions(&self) -> usize {
+        self.firsts.last().map_or(0, |end| *end as usize)
+    }
+
+    /// The row at a position of this segment, without its base.
+    pub(super) fn row_at(&self, position: u32) -> u32 {
+        self.members.as_ref().map_or(position, |members| members[position as usize])
+    }
+
+    /// Vectors that are not deleted.
+    pub(super) fn alive(&self) -> usize {
+        self.ids.count() - self.deleted.count()
+    }
+}

@@ -1,0 +1,164 @@
+//! 16 points of four blocks a permutation (`vpermb`), four values a 32-bit sum (`vpdpbusd`).
+
+use std::arch::x86_64::*;
+use std::ops::Range;
+
+use super::{Hits, Lookup, Points, RUN, UNIT};
+
+/// Adds each byte's block to its code: codes of block `j` are looked up in entries `16 j` to `16 j + 15`.
+#[target_feature(enable = "avx512f,avx512bw")]
+fn block_offsets() -> __m512i {
+    _mm512_set1_epi32(0x3020_1000)
+}
+
+/// Integer sums of `U` units for `Q` queries, in two halves of 16 points each.
+///
+/// # Safety
+/// The units lie within the codes and the tables have the layout's rows.
+#[allow(unsafe_code)] // reads through pointers
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
+unsafe fn sums<const Q: usize, const U: usize>(
+    points: Points<'_>,
+    unit: usize,
+    tables: [*const i8; Q],
+) -> [[[__m512i; 2]; U]; Q] {
+    let layout = points.layout;
+    let bytes = layout.unit_bytes();
+    let nibble = _mm512_set1_epi8(15);
+    let offsets = block_offsets();
+    let ones = _mm512_set1_epi8(1);
+    let mut sums = [[[_mm512_setzero_si512(); 2]; U]; Q];
+    // SAFETY: the caller vouches for `unit + U` units of codes and all rows of tables.
+    unsafe {
+        let codes = points.codes.as_ptr().add(unit * bytes);
+        let load = |at: usize| _mm512_loadu_si512(codes.add(at).cast());
+        // (codes & 15) | offsets and ((codes >> 4) & 15) | offsets
+        let low = |codes: __m512i| _mm512_ternarylogic_epi32::<0xEA>(codes, nibble, offsets);
+        let high = |codes: __m512i| _mm512_ternarylogic_epi32::<0xEA>(_mm512_srli_epi16::<4>(codes), nibble, offsets);
+        for chunk in 0..layout.chunks {
+            let mut index = [[[_mm512_setzero_si512(); 2]; 2]; U];
+            for u in 0..U {
+                for half in 0..2 {
+                    let codes = load(u * bytes + (2 * chunk + half) * RUN);
+                    index[u][half] = [low(codes), high(codes)];
+                }
+            }
+            for q in 0..Q {
+                for row in 0..2 {
+                    let table = _mm512_loadu_si512(tables[q].add((2 * chunk + row) * RUN).cast());
+                    for u in 0..U {
+                        for half in 0..2 {
+                            let values = _mm512_permutexvar_epi8(index[u][half][row], table);
+                            sums[q][u][half] = _mm512_dpbusd_epi32(sums[q][u][half], ones, values);
+                        }
+                    }
+                }
+            }
+        }
+        if layout.half {
+            for u in 0..U {
+                let codes = load(u * bytes + layout.chunks * 2 * RUN);
+                let index = [low(codes), high(codes)];
+                for q in 0..Q {
+                    let table = _mm512_loadu_si512(tables[q].add(layout.chunks * 2 * RUN).cast());
+                    for half in 0..2 {
+                        let values = _mm512_permutexvar_epi8(index[half], table);
+                        sums[q][u][half] = _mm512_dpbusd_epi32(sums[q][u][half], ones, values);
+                    }
+                }
+            }
+        }
+    }
+    sums
+}
+
+/// Adds the scores of a unit that reach the threshold to `hits`, which has room for them.
+///
+/// # Safety
+/// `hits` has room for [`UNIT`] more, and the unit has points that count.
+#[allow(unsafe_code)] // reads and writes through pointers
+#[target_feature(enable = "avx512f,avx512bw")]
+unsafe fn keep(points: Points<'_>, unit: usize, lookup: &Lookup<'_>, sums: [__m512i; 2], hits: &mut Hits) {
+    let (scale, base) = (_mm512_set1_ps(lookup.scale), _mm512_set1_ps(lookup.base));
+    let threshold = _mm512_set1_ps(lookup.threshold);
+    for (half, sums) in sums.into_iter().enumerate() {
+        let start = unit * UNIT + half * 16;
+        let there = points.count.saturating_sub(start).min(16);
+        let valid = ((1u32 << there) - 1) as __mmask16;
+        let mut score = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), scale, base);
+        // SAFETY: only places below `count` are read, and no more than 32 places are written behind `len`.
+        unsafe {
+            if let Some(bias) = points.bias {
+                // Of an empty half nothing is read: the pointer may lie behind the end.
+                let bias = bias.as_ptr().wrapping_add(start);
+                score = _mm512_add_ps(score, _mm512_maskz_loadu_ps(valid, bias));
+            }
+            let high = _mm512_mask_cmp_ps_mask::<_CMP_GE_OQ>(valid, score, threshold);
+            if high != 0 {
+                let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+                let first = _mm512_set1_epi32((points.first + start as u32) as i32);
+                let positions = _mm512_add_epi32(lanes, first);
+                // Compressed in the register: storing through a mask is slow on some processors.
+                let score = _mm512_maskz_compress_ps(high, score);
+                let positions = _mm512_maskz_compress_epi32(high, positions);
+                _mm512_storeu_ps(hits.scores.as_mut_ptr().add(hits.len), score);
+                _mm512_storeu_si512(hits.positions.as_mut_ptr().add(hits.len).cast(), positions);
+                hits.len += high.count_ones() as usize;
+            }
+        }
+    }
+}
+
+/// See [`super::Kernel::scan`].
+///
+/// # Safety
+/// The units lie within the codes and the table has the layout's rows.
+#[allow(unsafe_code)] // calls of the functions above
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
+pub(super) unsafe fn scan(points: Points<'_>, units: Range<usize>, lookup: Lookup<'_>, hits: &mut Hits) -> usize {
+    let mut unit = units.start;
+    let tables = [lookup.table.as_ptr()];
+    // SAFETY: the caller vouches for the units; room is asked for before each step, `ROOM` being two units.
+    unsafe {
+        while unit + 2 <= units.end && hits.has_room() {
+            let [[first, second]] = sums::<1, 2>(points, unit, tables);
+            keep(points, unit, &lookup, first, hits);
+            keep(points, unit + 1, &lookup, second, hits);
+            unit += 2;
+        }
+        if unit + 1 == units.end && hits.has_room() {
+            let [[only]] = sums::<1, 1>(points, unit, tables);
+            keep(points, unit, &lookup, only, hits);
+            unit += 1;
+        }
+    }
+    unit
+}
+
+/// See [`super::Kernel::scan_four`].
+///
+/// # Safety
+/// The units lie within the codes and the tables have the layout's rows.
+#[allow(unsafe_code)] // calls of the functions above
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
+pub(super) unsafe fn scan_four(
+    points: Points<'_>,
+    units: Range<usize>,
+    lookups: &[Lookup<'_>; 4],
+    mut hits: [&mut Hits; 4],
+) -> usize {
+    let tables = [0, 1, 2, 3].map(|q: usize| lookups[q].table.as_ptr());
+    for unit in units.clone() {
+        if !hits.iter().all(|hits| hits.has_room()) {
+            return unit;
+        }
+        // SAFETY: the caller vouches for the units; there is room for two units.
+        unsafe {
+            let sums = sums::<4, 1>(points, unit, tables);
+            for ((lookup, [sums]), hits) in lookups.iter().zip(sums).zip(hits.iter_mut()) {
+                keep(points, unit, lookup, sums, hits);
+            }
+        }
+    }
+    units.end
+}

@@ -1,0 +1,283 @@
+//! Scores of 4-bit codes by table lookup, thresholds applied as they come out.
+//!
+//! Codes lie in units of 32 points. In a unit, a chunk of eight blocks takes two runs of 64 bytes, the first for points
+//! 0 to 15, the second for points 16 to 31: byte `4 p + j` holds the code of block `8 c + j` in its low half and of
+//! block `8 c + 4 + j` in its high half. One to four blocks left over take a single run, with the codes of points 0 to 15
+//! in the low halves and of points 16 to 31 in the high ones. So four neighbouring bytes belong to one point, and one
+//! permutation of a 64-byte table (four blocks of 16 entries) looks up 16 points at once, whose four values a dot
+//! product with ones adds into 32 bits.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod portable;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+use std::sync::OnceLock;
+
+pub(crate) use table::quantize;
+
+/// Points of a unit.
+pub(crate) const UNIT: usize = 32;
+/// Entries of a block's table.
+pub(crate) const WORDS: usize = 16;
+/// Bytes of a run, and of a row of tables: four blocks.
+pub(crate) const RUN: usize = 64;
+
+/// How many blocks a code has, and so how codes and tables lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// Chunks of eight blocks.
+    chunks: usize,
+    /// Whether a run of up to four blocks follows.
+    half: bool,
+}
+
+impl Layout {
+    pub(crate) fn new(blocks: usize) -> Self {
+        let left = blocks % 8;
+        Self { chunks: blocks / 8 + usize::from(left > 4), half: (1..=4).contains(&left) }
+    }
+
+    /// Rows of a query's table, each of [`RUN`] bytes for four blocks.
+    pub(crate) fn table_rows(self) -> usize {
+        2 * self.chunks + usize::from(self.half)
+    }
+
+    /// Bytes of a unit.
+    pub(crate) fn unit_bytes(self) -> usize {
+        (2 * self.chunks + usize::from(self.half)) * RUN
+    }
+
+    /// The byte, and whether its high half, that holds the code of a block of a point.
+    pub(crate) fn place(self, point: usize, block: usize) -> (usize, bool) {
+        let (chunk, inside) = (block / 8, block % 8);
+        let (unit, point) = (point / UNIT * self.unit_bytes(), point % UNIT);
+        let byte = unit + chunk * 2 * RUN + 4 * (point % 16) + inside % 4;
+        if chunk < self.chunks {
+            (byte + point / 16 * RUN, inside >= 4)
+        } else {
+            (byte, point >= 16)
+        }
+    }
+
+    /// Packs codes `[N, blocks]` below 16, row by row. Unused places of the last unit hold zeros.
+    pub(crate) fn pack(self, codes: &[u8], blocks: usize) -> Vec<u8> {
+        let count = codes.len() / blocks;
+        let mut packed = vec![0; count.div_ceil(UNIT) * self.unit_bytes()];
+        for (point, codes) in codes.chunks_exact(blocks).enumerate() {
+            self.put(&mut packed, point, codes);
+        }
+        packed
+    }
+
+    /// Writes a point's codes over zeros.
+    pub(crate) fn put(self, packed: &mut [u8], point: usize, codes: &[u8]) {
+        for (block, &code) in codes.iter().enumerate() {
+            let (byte, high) = self.place(point, block);
+            packed[byte] |= code << (4 * u32::from(high));
+        }
+    }
+
+    /// A point's codes.
+    pub(crate) fn get(self, packed: &[u8], point: usize, codes: &mut [u8]) {
+        for (block, code) in codes.iter_mut().enumerate() {
+            let (byte, high) = self.place(point, block);
+            *code = packed[byte] >> (4 * u32::from(high)) & 15;
+        }
+    }
+}
+
+/// A query's tables and what its scores must reach.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lookup<'a> {
+    /// `[table_rows, 64]`: entry `16 j + code` of row `r` belongs to block `4 r + j`.
+    pub table: &'a [i8],
+    /// A score is `scale * sum of entries + base`.
+    pub scale: f32,
+    pub base: f32,
+    /// The lowest score that counts.
+    pub threshold: f32,
+}
+
+/// Points in packed form.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Points<'a> {
+    pub layout: Layout,
+    /// Whole units.
+    pub codes: &'a [u8],
+    /// Points that count; what the last unit holds beyond them is padding.
+    pub count: usize,
+    /// Added to the score of each point; `[count]`.
+    pub bias: Option<&'a [f32]>,
+    /// Position of the first point.
+    pub first: u32,
+}
+
+/// Scores that were high enough and the positions they belong to, in buffers of fixed length.
+#[derive(Clone, Debug)]
+pub(crate) struct Hits {
+    pub scores: Vec<f32>,
+    pub positions: Vec<u32>,
+    /// How many there are.
+    pub len: usize,
+}
+
+impl Hits {
+    /// Room that is needed before two units are scored.
+    pub(crate) const ROOM: usize = 2 * UNIT;
+
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        let capacity = capacity.max(Self::ROOM);
+        Self { scores: vec![0.0; capacity], positions: vec![0; capacity], len: 0 }
+    }
+
+    fn has_room(&self) -> bool {
+        self.len + Self::ROOM <= self.scores.len()
+    }
+}
+
+/// A way to do it on this processor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kernel {
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    Portable,
+}
+
+impl Kernel {
+    /// The fastest.
+    pub(crate) fn best() -> Self {
+        static BEST: OnceLock<Kernel> = OnceLock::new();
+        *BEST.get_or_init(|| Self::available()[0])
+    }
+
+    /// All that run here, the fastest first.
+    pub(crate) fn available() -> Vec<Self> {
+        let mut kernels = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::is_x86_feature_detected as has;
+            if has!("avx512f") && has!("avx512bw") && has!("avx512vbmi") && has!("avx512vnni") {
+                kernels.push(Self::Avx512);
+            }
+            if has!("avx2") {
+                kernels.push(Self::Avx2);
+            }
+        }
+        #[cfg(target_arch = "aarch64")]
+        if std::arch::is_aarch64_feature_detected!("neon") {
+            kernels.push(Self::Neon);
+        }
+        kernels.push(Self::Portable);
+        kernels
+    }
+
+    /// Scores the points of `units` and adds those that reach the threshold to `hits`. Stops early when there is no room
+    /// left for more; gives the unit to go on with.
+    #[allow(unsafe_code)] // calls of kernels that need the processor's features
+    pub(crate) fn scan(
+        self,
+        points: Points<'_>,
+        units: Range<usize>,
+        lookup: Lookup<'_>,
+        hits: &mut Hits,
+    ) -> usize {
+        points.check(&units);
+        assert_eq!(lookup.table.len(), points.layout.table_rows() * RUN);
+        match self {
+            // SAFETY: the features were detected when the kernel was chosen; lengths were checked above.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => unsafe { avx512::scan(points, units, lookup, hits) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => {
+                scan_units(points, units, lookup, hits, |unit| unsafe { avx2::sums(points, unit, lookup) })
+            }
+            // SAFETY: as above.
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => {
+                scan_units(points, units, lookup, hits, |unit| unsafe { neon::sums(points, unit, lookup) })
+            }
+            Self::Portable => {
+                scan_units(points, units, lookup, hits, |unit| portable::sums(points, unit, lookup))
+            }
+        }
+    }
+
+    /// [`Self::scan`] for four queries at once, each with its own hits. Stops when any has no room left.
+    #[allow(unsafe_code)] // as above
+    pub(crate) fn scan_four(
+        self,
+        points: Points<'_>,
+        units: Range<usize>,
+        lookups: &[Lookup<'_>; 4],
+        mut hits: [&mut Hits; 4],
+    ) -> usize {
+        points.check(&units);
+        for lookup in lookups {
+            assert_eq!(lookup.table.len(), points.layout.table_rows() * RUN);
+        }
+        #[cfg(target_arch = "x86_64")]
+        if self == Self::Avx512 {
+            // SAFETY: the features were detected when the kernel was chosen; lengths were checked above.
+            return unsafe { avx512::scan_four(points, units, lookups, hits) };
+        }
+        for unit in units.clone() {
+            if !hits.iter().all(|hits| hits.has_room()) {
+                return unit;
+            }
+            // The rows of tables stay in the nearest cache; the codes are read once.
+            for (&lookup, hits) in lookups.iter().zip(&mut hits) {
+                self.scan(points, unit..unit + 1, lookup, hits);
+            }
+        }
+        units.end
+    }
+}
+
+impl Points<'_> {
+    fn check(&self, units: &Range<usize>) {
+        assert!(units.start <= units.end && units.end <= self.count.div_ceil(UNIT));
+        assert!(self.count.div_ceil(UNIT) * self.layout.unit_bytes() <= self.codes.len());
+        assert!(self.bias.is_none_or(|bias| bias.len() == self.count));
+    }
+}
+
+/// Scores units whose integer sums `sums` gives.
+fn scan_units(
+    points: Points<'_>,
+    units: Range<usize>,
+    lookup: Lookup<'_>,
+    hits: &mut Hits,
+    sums: impl Fn(usize) -> [i32; UNIT],
+) -> usize {
+    for unit in units.clone() {
+        if !hits.has_room() {
+            return unit;
+        }
+        let start = unit * UNIT;
+        for (i, sum) in sums(unit).into_iter().enumerate().take(points.count - start) {
+            let mut score = (sum as f32).mul_add(lookup.scale, lookup.base);
+            if let Some(bias) = points.bias {
+                score += bias[start + i];
+            }
+            if score >= lookup.threshold {
+                hits.scores[hits.len] = score;
+                hits.positions[hits.len] = points.first + (start + i) as u32;
+                hits.len += 1;
+            }
+        }
+    }
+    units.end
+}

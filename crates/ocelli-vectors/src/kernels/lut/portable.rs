@@ -1,0 +1,32 @@
+//! The definition, which every other kernel equals.
+
+use super::{Lookup, Points, RUN, UNIT, WORDS};
+
+/// Integer sums of the 32 points of a unit.
+pub(super) fn sums(points: Points<'_>, unit: usize, lookup: Lookup<'_>) -> [i32; UNIT] {
+    let layout = points.layout;
+    let codes = &points.codes[unit * layout.unit_bytes()..][..layout.unit_bytes()];
+    let mut sums = [0; UNIT];
+    let (chunks, half) = codes.split_at(layout.chunks * 2 * RUN);
+    let (rows, half_row) = lookup.table.split_at(layout.chunks * 2 * RUN);
+    for (chunk, tables) in chunks.chunks_exact(2 * RUN).zip(rows.chunks_exact(2 * RUN)) {
+        let (low, high) = tables.split_at(RUN);
+        for (four, sum) in chunk.chunks_exact(4).zip(&mut sums) {
+            for (j, &codes) in four.iter().enumerate() {
+                *sum += entry(low, j, codes & 15) + entry(high, j, codes >> 4);
+            }
+        }
+    }
+    let (first, second) = sums.split_at_mut(UNIT / 2);
+    for ((four, first), second) in half.chunks_exact(4).zip(first).zip(second) {
+        for (j, &codes) in four.iter().enumerate() {
+            *first += entry(half_row, j, codes & 15);
+            *second += entry(half_row, j, codes >> 4);
+        }
+    }
+    sums
+}
+
+fn entry(row: &[i8], block: usize, code: u8) -> i32 {
+    i32::from(row[block * WORDS + usize::from(code)])
+}
