@@ -1,0 +1,3 @@
+//! What is unsafe in this crate, and nothing else.
+
+pub(crate) mod map;
