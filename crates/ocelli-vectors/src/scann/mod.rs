@@ -197,10 +197,7 @@ impl Folder<'_> {
     /// Codes `[N, B]`, each of a codeword that exists.
     fn codes(&self, name: &str, books: &[(usize, Vec<f32>)], size: &mut Size) -> Result<Vec<u8>> {
         self.array(name, |raw| {
-            let (shape, codes) = (raw.shape().to_vec(), raw.little_endian('u', 1));
-            let ([rows, columns], Some(codes)) = (shape[..], codes) else {
-                return Err(format!("codes are rows of bytes, found {shape:?}"));
-            };
+            let (rows, columns, codes) = grid(&raw, 'u', 1)?;
             size.rows(rows)?;
             if columns != books.len() {
                 return Err(format!("{columns} codes a vector for {} blocks of codewords", books.len()));
@@ -260,10 +257,7 @@ impl Folder<'_> {
             Stored::Bfloat16 => ("bfloat16_dataset.npy", 'i', 2),
         };
         let mut values = self.array(name, |raw| {
-            let (shape, elements) = (raw.shape().to_vec(), raw.little_endian(kind, bytes));
-            let ([rows, columns], Some(elements)) = (shape[..], elements) else {
-                return Err(format!("vectors are rows of `{kind}{bytes}`, found {shape:?}"));
-            };
+            let (rows, columns, elements) = grid(&raw, kind, bytes)?;
             size.rows(rows)?;
             size.columns(columns)?;
             let values: Vec<f32> = match stored {
@@ -296,6 +290,16 @@ impl Folder<'_> {
             }
         }
         Ok(values)
+    }
+}
+
+/// Rows, columns, and elements in row-major order.
+fn grid<'a>(raw: &Raw<'a>, kind: char, size: usize) -> Result<(usize, usize, &'a [u8]), String> {
+    match (raw.shape(), raw.little_endian(kind, size)) {
+        (&[rows, columns], Some(elements)) => Ok((rows, columns, elements)),
+        (shape, _) => {
+            Err(format!("rows of `<{kind}{size}` are wanted, found another type or order, or {shape:?}"))
+        }
     }
 }
 

@@ -115,49 +115,32 @@ impl<'a> Value<'a> {
 
     /// Adds one or packed numbers of single precision.
     pub(super) fn floats_into(self, values: &mut Vec<f32>) -> Result<()> {
-        extend(
-            values,
-            self,
-            |bytes: [u8; 4]| f32::from_le_bytes(bytes),
-            |value| match value {
-                Self::Fixed32(bytes) => Some(bytes),
-                _ => None,
-            },
-        )
+        let numbers = match &self {
+            Self::Fixed32(one) => std::slice::from_ref(one),
+            other => packed(*other)?,
+        };
+        values.extend(numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)));
+        Ok(())
     }
 
     /// Adds one or packed numbers of double precision.
     pub(super) fn doubles_into(self, values: &mut Vec<f64>) -> Result<()> {
-        extend(
-            values,
-            self,
-            |bytes: [u8; 8]| f64::from_le_bytes(bytes),
-            |value| match value {
-                Self::Fixed64(bytes) => Some(bytes),
-                _ => None,
-            },
-        )
+        let numbers = match &self {
+            Self::Fixed64(one) => std::slice::from_ref(one),
+            other => packed(*other)?,
+        };
+        values.extend(numbers.iter().map(|bytes| f64::from_le_bytes(*bytes)));
+        Ok(())
     }
 }
 
-fn extend<T, const N: usize>(
-    values: &mut Vec<T>,
-    value: Value<'_>,
-    decode: impl Fn([u8; N]) -> T,
-    single: impl FnOnce(Value<'_>) -> Option<[u8; N]>,
-) -> Result<()> {
-    if let Value::Bytes(bytes) = value {
-        let (numbers, rest) = bytes.as_chunks::<N>();
-        if !rest.is_empty() {
-            return Err(format!("{} bytes are no numbers of {N} bytes", bytes.len()));
-        }
-        values.extend(numbers.iter().map(|bytes| decode(*bytes)));
-        return Ok(());
+/// Numbers of `N` bytes, one after the other.
+fn packed<const N: usize>(value: Value<'_>) -> Result<&[[u8; N]]> {
+    let bytes = value.bytes()?;
+    match bytes.as_chunks() {
+        (numbers, []) => Ok(numbers),
+        _ => Err(format!("{} bytes are no numbers of {N} bytes", bytes.len())),
     }
-    let bytes =
-        single(value).ok_or_else(|| format!("{value:?} stands where a number of {N} bytes should"))?;
-    values.push(decode(bytes));
-    Ok(())
 }
 
 #[cfg(test)]
@@ -167,7 +150,7 @@ pub(super) mod tests {
 
     /// Writes one field: what the reader must understand.
     pub(in crate::scann) fn put(message: &mut Vec<u8>, number: u32, value: Value<'_>) {
-        let mut varint = |mut value: u64, message: &mut Vec<u8>| {
+        let varint = |mut value: u64, message: &mut Vec<u8>| {
             while value >= 0x80 {
                 message.push(value as u8 | 0x80);
                 value >>= 7;
