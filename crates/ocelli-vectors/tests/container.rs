@@ -1,4 +1,5 @@
 //! Containers: what is written comes back, and no damage passes for content.
+#![allow(clippy::unwrap_used)]
 
 use std::io::{self, Cursor, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -29,7 +30,10 @@ mod place {
     pub(crate) const ZERO: usize = 124;
 }
 
-fn writer() -> ContainerWriter<Cursor<Vec<u8>>> {
+/// Writes to memory.
+type Writer = ContainerWriter<Cursor<Vec<u8>>>;
+
+fn writer() -> Writer {
     ContainerWriter::new("test", Cursor::new(Vec::new()), "test").unwrap()
 }
 
@@ -138,8 +142,7 @@ fn wrong_wishes_are_named() {
 
 #[test]
 fn impossible_sections_are_refused() {
-    let refused =
-        |write: &dyn Fn(&mut ContainerWriter<Cursor<Vec<u8>>>) -> Result<()>| message(write(&mut writer()));
+    let refused = |write: &dyn Fn(&mut Writer) -> Result<()>| message(write(&mut writer()));
     let long = "n".repeat(49);
     for name in ["", "Rows", "a b", "naïve", "a/b", long.as_str()] {
         assert!(refused(&|w| w.section(name, &[1], &[1u8])).contains("a name is 1 to 48"), "{name}");

@@ -3,6 +3,7 @@
 //! Each folder in `tests/scann` is what `serialize` of `scann` 1.4.2 writes, on vectors drawn for the purpose, with the
 //! package's own answers beside: `queries.npy [Q, dim]` and `ids.npy [Q, k]`. Further folders of the same
 //! form can be named in `OCELLI_SCANN`, separated by colons.
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
