@@ -304,7 +304,7 @@ fn what_is_wrong_is_said_with_the_file() {
             array_of(&[320], &[-2; 320], integers),
             "vector 0 is in [-2, -2]",
         ),
-        ("spilled", "int8_multipliers.npy", array_of(&[8], &[0.0; 8], floats), "neither 0 nor infinite"),
+        ("spilled", "int8_multipliers.npy", array_of(&[8], &[0.0; 8], floats), "neither infinite nor 0"),
         ("spilled", "int8_multipliers.npy", array_of(&[7], &[1.0; 7], floats), "a number for each dimension"),
         ("tree", "ah_codebook.pb", vec![], "there are no codewords"),
         ("tree", "ah_codebook.pb", vec![0x0a, 0x7f], "no field can be read at byte 0"),

@@ -278,11 +278,13 @@ impl Folder<'_> {
                 let multipliers = raw.decode()?;
                 match multipliers.data() {
                     Data::F32(m)
-                        if Some(m.len()) == size.dim && m.iter().all(|m| m.is_finite() && *m != 0.0) =>
+                        if Some(m.len()) == size.dim
+                            && m.iter().all(|m| m.is_finite() && (128.0 / m).is_finite()) =>
                     {
                         Ok(m.clone())
                     }
-                    _ => Err("a number for each dimension is wanted, neither 0 nor infinite".to_owned()),
+                    _ => Err("a number for each dimension is wanted, neither infinite nor 0 or close to it"
+                        .to_owned()),
                 }
             })?;
             for row in values.chunks_exact_mut(multipliers.len()) {

@@ -161,3 +161,78 @@ impl Root {
         Ok(ordered)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::wire::Value;
+    use super::super::wire::tests::message;
+    use super::*;
+
+    fn packed64(values: &[f64]) -> Vec<u8> {
+        values.iter().flat_map(|v| v.to_le_bytes()).collect()
+    }
+
+    /// A partitioner whose root has these centres, already messages, and leaves with these numbers.
+    fn partitioner(centres: &[Vec<u8>], leaves: &[i64]) -> Vec<u8> {
+        let leaves: Vec<Vec<u8>> =
+            leaves.iter().map(|leaf| message(&[(5, Value::Varint(leaf.cast_unsigned()))])).collect();
+        let centres = centres.iter().map(|centre| (1, Value::Bytes(centre)));
+        let root: Vec<_> = centres.chain(leaves.iter().map(|leaf| (3, Value::Bytes(leaf)))).collect();
+        let tree = message(&[(1, Value::Bytes(&message(&root)))]);
+        message(&[
+            (1, Value::Varint(leaves.len() as u64)),
+            (2, Value::Bytes(&message(&[(1, Value::Bytes(&tree))]))),
+        ])
+    }
+
+    fn double(values: &[f64]) -> Vec<u8> {
+        message(&[(1, Value::Bytes(&packed64(values)))])
+    }
+
+    #[test]
+    fn centres_are_put_into_the_order_of_their_leaves() {
+        let single: Vec<u8> = [5.0f32, 6.0].iter().flat_map(|v| v.to_le_bytes()).collect();
+        let one_by_one =
+            message(&[(1, Value::Fixed64(3f64.to_le_bytes())), (1, Value::Fixed64(4f64.to_le_bytes()))]);
+        let file = partitioner(
+            &[message(&[(2, Value::Bytes(&single))]), double(&[1.0, 2.0]), one_by_one],
+            &[2, 0, 1],
+        );
+        assert_eq!(centres(&file, 2).unwrap(), (3, vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
+    }
+
+    #[test]
+    fn leaves_and_centres_must_belong_together() {
+        let two = [double(&[1.0]), double(&[2.0])];
+        let refused = |file: Vec<u8>| centres(&file, 1).unwrap_err();
+        assert!(refused(partitioner(&two, &[0, 0])).contains("leaf 0 is there twice"));
+        assert!(refused(partitioner(&two, &[0, 2])).contains("leaf 2"));
+        assert!(refused(partitioner(&two, &[0, -1])).contains("leaf -1"));
+        assert!(refused(partitioner(&two, &[0])).contains("2 centres for 1 leaves"));
+        assert!(
+            refused(partitioner(&[double(&[1.0, 2.0])], &[0])).contains("2 dimensions, the vectors have 1")
+        );
+        assert!(refused(partitioner(&[double(&[f64::INFINITY])], &[0])).contains("holds inf"));
+        let deeper = message(&[(1, Value::Bytes(&double(&[1.0])))]);
+        let root = message(&[(1, Value::Bytes(&double(&[1.0]))), (3, Value::Bytes(&deeper))]);
+        let tree = message(&[(1, Value::Bytes(&message(&[(1, Value::Bytes(&root))])))]);
+        assert!(refused(message(&[(2, Value::Bytes(&tree))])).contains("more than one level"));
+        let claimed = [partitioner(&two, &[0, 1]), message(&[(1, Value::Varint(3))])].concat();
+        assert!(refused(claimed).contains("2 partitions are there, 3 are claimed"));
+    }
+
+    #[test]
+    fn codewords_of_a_block_are_alike() {
+        let word = |count: usize| message(&[(4, Value::Bytes(&vec![0; 4 * count]))]);
+        let file = |words: &[Vec<u8>]| {
+            let block: Vec<_> = words.iter().map(|word| (1, Value::Bytes(word))).collect();
+            message(&[(1, Value::Bytes(&message(&block)))])
+        };
+        assert_eq!(codebook(&file(&[word(2), word(2)])).unwrap(), [(2, vec![0.0; 4])]);
+        let refused = |words: &[Vec<u8>]| codebook(&file(words)).unwrap_err();
+        assert_eq!(refused(&[word(2), word(3)]), "block 0: a codeword has 3 values, the first one 2");
+        assert!(refused(&[word(0)]).contains("has 0 values"));
+        assert!(refused(&vec![word(1); 257]).contains("257 codewords; 1 to 256"));
+        assert!(refused(&[message(&[(6, Value::Varint(1))])]).contains("no dense vectors"));
+    }
+}

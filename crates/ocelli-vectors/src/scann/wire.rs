@@ -148,8 +148,14 @@ pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Writes one field: what the reader must understand.
-    pub(in crate::scann) fn put(message: &mut Vec<u8>, number: u32, value: Value<'_>) {
+    /// A message of these fields: what the reader must understand.
+    pub(in crate::scann) fn message(fields: &[(u32, Value<'_>)]) -> Vec<u8> {
+        let mut message = Vec::new();
+        fields.iter().for_each(|(number, value)| put(&mut message, *number, *value));
+        message
+    }
+
+    fn put(message: &mut Vec<u8>, number: u32, value: Value<'_>) {
         let varint = |mut value: u64, message: &mut Vec<u8>| {
             while value >= 0x80 {
                 message.push(value as u8 | 0x80);
@@ -230,8 +236,7 @@ pub(super) mod tests {
             };
             let wanted: Vec<(u32, Value<'_>)> =
                 fields.iter().map(|(field, kind, number, bytes)| (*field, value(*kind, *number, bytes))).collect();
-            let mut message = Vec::new();
-            wanted.iter().for_each(|(field, value)| put(&mut message, *field, *value));
+            let message = message(&wanted);
             prop_assert_eq!(read(&message).unwrap(), wanted);
         }
 
