@@ -22,6 +22,7 @@ pub mod compare;
 pub mod files;
 pub mod harness;
 pub mod method;
+pub mod npy;
 pub mod random;
 pub mod reproduce;
 #[cfg(test)]

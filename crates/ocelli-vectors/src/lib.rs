@@ -2,10 +2,13 @@
 //!
 //! One folder a method. Where only a method's evaluator is there so far, its card says so. [`linear`] is what they share.
 
+pub mod container;
+pub mod hamming;
 pub mod index;
 mod kernels;
 pub mod linear;
 pub mod low_rank_eigenmatrix;
+pub mod scann;
 pub mod score_aware_quantization;
 
 use ocelli_method::Method;
