@@ -1,7 +1,10 @@
 //! Methods on vectors: search, Hamming search, eigenvectors. No tensor framework; usable alone.
 //!
 //! One folder a method. Where only a method's evaluator is there so far, its card says so. [`linear`] is what they share.
+//! [`hamming`] searches binary codes.
 
+pub mod hamming;
+mod kernels;
 pub mod linear;
 pub mod low_rank_eigenmatrix;
 pub mod score_aware_quantization;
