@@ -174,6 +174,11 @@ impl Codes {
         ((low | high) & (u64::MAX >> (64 - len))) as u32
     }
 
+    /// The codes one after another, `[N, words]`.
+    pub(super) fn to_rows(&self) -> Vec<u64> {
+        (0..self.count).flat_map(|number| self.words_of(number)).collect()
+    }
+
     /// Words in a code.
     pub(super) fn words(&self) -> usize {
         self.bits.div_ceil(64)

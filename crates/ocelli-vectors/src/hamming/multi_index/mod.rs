@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use super::scan::{check, scan};
 use super::select::{Collect, Nearest, Within};
 use super::{Codes, HammingError, Neighbours, Result};
-use probe::Probe;
+use probe::{Probe, Rooms};
 use table::{Substring, Table};
 
 /// The longest substring.
@@ -26,12 +26,15 @@ const TRIAL: usize = 16;
 /// Codes with tables of their substrings.
 ///
 /// A search looks up and compares until that has cost as much as comparing all codes would, then compares all codes; so
-/// it takes at most about twice as long as [`Codes::nearest`], and for a batch whose first queries all end so it takes as
-/// long. Looking up is faster where the neighbours asked for lie within about `bits / 12` bits in a million codes, which
+/// it takes at most about twice as long as [`Codes::nearest`], and about as long for a batch of many queries most of which
+/// end so. Looking up is faster where the neighbours asked for lie within about `bits / 12` bits in a million codes, which
 /// is so for near duplicates and for learned codes with many equal ones, but not for the ten nearest of random codes.
 #[derive(Clone, Debug)]
 pub struct MultiIndex {
     codes: Codes,
+    /// The codes one after another, `[N, words]`, so that a code lies in one place of the memory. Empty where a code is a
+    /// word, for then blocks are the same.
+    rows: Vec<u64>,
     tables: Vec<Table>,
 }
 
@@ -67,7 +70,8 @@ impl MultiIndex {
         }
         let parts = Substring::divide(codes.bits(), substrings);
         let tables = parts.into_par_iter().map(|part| Table::new(&codes, part)).collect();
-        Ok(Self { codes, tables })
+        let rows = if codes.words() == 1 { Vec::new() } else { codes.to_rows() };
+        Ok(Self { codes, rows, tables })
     }
 
     /// The codes.
@@ -85,9 +89,14 @@ impl MultiIndex {
         self.tables.len()
     }
 
-    /// Bytes that the tables take in memory, beside the codes.
+    /// Bytes in memory beside the codes: tables, and codes of more than 64 bits once more in another order.
     pub fn table_bytes(&self) -> usize {
-        self.tables.iter().map(Table::bytes).sum()
+        size_of_val(&self.rows[..]) + self.tables.iter().map(Table::bytes).sum::<usize>()
+    }
+
+    /// The codes one after another, `[N, words]`.
+    fn rows(&self) -> &[u64] {
+        if self.codes.words() == 1 { self.codes.blocks() } else { &self.rows }
     }
 
     /// What is to be stored.
@@ -136,13 +145,13 @@ impl MultiIndex {
         if self.codes.is_empty() {
             return Neighbours::from_keys(&vec![Vec::new(); queries.len()]);
         }
-        let probe = |range: std::ops::Range<usize>| {
-            let run = |room: &mut probe::Room, q| Probe::new(self, queries, q, patience).run(probing(), room);
-            range.into_par_iter().map_init(probe::Room::default, run).collect::<Vec<_>>()
-        };
+        let rooms = Rooms::default();
+        let run = |q| rooms.with(|room| Probe::new(self, queries, q, patience).run(probing(), room));
+        let probe = |range: std::ops::Range<usize>| range.into_par_iter().map(run).collect::<Vec<_>>();
         let trial = queries.len().min(TRIAL);
         let mut found = probe(0..trial);
-        if found.iter().any(Result::is_ok) {
+        // With half of them ending in vain, looking up and scanning for those costs as much as scanning for all.
+        if found.iter().filter(|found| found.is_ok()).count() * 2 > trial {
             found.extend(probe(trial..queries.len()));
         }
         found.resize(queries.len(), Err(u32::MAX));

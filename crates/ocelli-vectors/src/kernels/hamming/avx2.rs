@@ -35,14 +35,14 @@ pub(super) fn nearer(search: &Search<'_>, blocks: &[Lanes], hits: &mut Vec<u64>)
 
 /// See [`super::Instructions::nearer_of`].
 #[allow(unsafe_code)] // a call that needs the processor's features
-pub(super) fn nearer_of(query: &[u64], blocks: &[u64], limit: u32, numbers: &[u32], hits: &mut Vec<u64>) {
+pub(super) fn nearer_of(query: &[u64], codes: &[u64], limit: u32, numbers: &[u32], hits: &mut Vec<u64>) {
     #[target_feature(enable = "popcnt")]
-    fn counted(query: &[u64], blocks: &[u64], limit: u32, numbers: &[u32], hits: &mut Vec<u64>) {
-        portable::nearer_of(query, blocks, limit, numbers, hits);
+    fn counted(query: &[u64], codes: &[u64], limit: u32, numbers: &[u32], hits: &mut Vec<u64>) {
+        portable::nearer_of(query, codes, limit, numbers, hits);
     }
     assert!(is_here());
     // SAFETY: the feature was just asked for.
-    unsafe { counted(query, blocks, limit, numbers, hits) }
+    unsafe { counted(query, codes, limit, numbers, hits) }
 }
 
 /// Codes of `WORDS` words, where that is 0 of up to [`WORDS_IN_BYTES`].

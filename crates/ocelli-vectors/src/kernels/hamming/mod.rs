@@ -87,24 +87,24 @@ impl Instructions {
     }
 
     /// Appends to `hits` the keys of those of the codes `numbers` that are nearer to `query` than `limit`, in the order
-    /// of `numbers`.
+    /// of `numbers`. Here codes stand one after another, `[N, words]`.
     ///
     /// # Panics
-    /// When `blocks` has no such code.
+    /// When there is no such code.
     pub(crate) fn nearer_of(
         self,
         query: &[u64],
-        blocks: &[u64],
+        codes: &[u64],
         limit: u32,
         numbers: &[u32],
         hits: &mut Vec<u64>,
     ) {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 | Self::Avx2 => avx2::nearer_of(query, blocks, limit, numbers, hits),
+            Self::Avx512 | Self::Avx2 => avx2::nearer_of(query, codes, limit, numbers, hits),
             #[cfg(target_arch = "aarch64")]
-            Self::Neon => portable::nearer_of(query, blocks, limit, numbers, hits),
-            Self::Portable => portable::nearer_of(query, blocks, limit, numbers, hits),
+            Self::Neon => portable::nearer_of(query, codes, limit, numbers, hits),
+            Self::Portable => portable::nearer_of(query, codes, limit, numbers, hits),
         }
     }
 }

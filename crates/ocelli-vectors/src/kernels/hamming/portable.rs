@@ -20,18 +20,13 @@ pub(super) fn nearer(search: &Search<'_>, blocks: &[Lanes], hits: &mut Vec<u64>)
 ///
 /// Always inlined, so that a caller with the processor's population count gets it here.
 #[inline(always)]
-pub(super) fn nearer_of(query: &[u64], blocks: &[u64], limit: u32, numbers: &[u32], hits: &mut Vec<u64>) {
+pub(super) fn nearer_of(query: &[u64], codes: &[u64], limit: u32, numbers: &[u32], hits: &mut Vec<u64>) {
     for &number in numbers {
-        let (block, lane) = (number as usize / LANES, number as usize % LANES);
-        let code = &blocks[block * LANES * query.len()..][..LANES * query.len()];
-        let mut distance = 0;
-        // Most candidates are far: the first words tell, and the others lie in further cache lines.
-        for (lanes, word) in code.as_chunks::<LANES>().0.iter().zip(query) {
-            distance += (lanes[lane] ^ word).count_ones();
-            if distance >= limit {
-                break;
-            }
-        }
+        let code = &codes[number as usize * query.len()..][..query.len()];
+        let distance = match (query, code) {
+            ([query], [code]) => (query ^ code).count_ones(),
+            _ => query.iter().zip(code).map(|(a, b)| (a ^ b).count_ones()).sum(),
+        };
         if distance < limit {
             hits.push(u64::from(distance) << 32 | u64::from(number));
         }

@@ -45,21 +45,23 @@ proptest! {
 
     #[test]
     fn codes_by_number_are_those_of_the_definition(
-        (words_in_code, blocks) in (1usize..=20, 1usize..10),
+        (words_in_code, count) in (1usize..=20, 1usize..80),
         (seed, sparse, share) in (any::<u64>(), 0u32..6, 0.0f64..=1.1),
     ) {
         let mut generator = stream(seed, "kernel", 1);
         let query = words(&mut generator, words_in_code, sparse);
-        let codes = blocks * LANES;
-        let blocks = words(&mut generator, codes * words_in_code, sparse);
+        let codes = words(&mut generator, count * words_in_code, sparse);
         let limit = (share * 64.0 * words_in_code as f64) as u32;
-        let numbers: Vec<u32> = (0..30).map(|_| generator.random_range(0..codes as u32)).collect();
-        let all = defined(&query, &blocks, limit, 0);
-        let of = |n: &u32| all.iter().copied().find(|key| *key as u32 == *n);
-        let wanted: Vec<u64> = numbers.iter().filter_map(of).collect();
+        let numbers: Vec<u32> = (0..30).map(|_| generator.random_range(0..count as u32)).collect();
+        let key = |n: &u32| {
+            let code = &codes[*n as usize * words_in_code..];
+            let distance: u32 = query.iter().zip(code).map(|(a, b)| (a ^ b).count_ones()).sum();
+            (distance < limit).then_some(u64::from(distance) << 32 | u64::from(*n))
+        };
+        let wanted: Vec<u64> = numbers.iter().filter_map(key).collect();
         for instructions in Instructions::available() {
             let mut hits = Vec::new();
-            instructions.nearer_of(&query, &blocks, limit, &numbers, &mut hits);
+            instructions.nearer_of(&query, &codes, limit, &numbers, &mut hits);
             prop_assert_eq!(&hits, &wanted, "{:?}", instructions);
         }
     }
