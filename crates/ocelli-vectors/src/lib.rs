@@ -1,6 +1,8 @@
 //! Methods on vectors: search, Hamming search, eigenvectors. No tensor framework; usable alone.
 //!
 //! One folder a method. Where only a method's evaluator is there so far, its card says so. [`linear`] is what they share.
+//! [`index`] searches vectors, [`hamming`] binary codes; [`container`] is the file both lie in, [`scann`] reads the published
+//! package's indexes.
 
 pub mod container;
 pub mod hamming;
