@@ -59,17 +59,6 @@ impl Books {
         quantize(&table.scores, multiplier, &mut table.entries);
         table.scale = 1.0 / multiplier;
     }
-
-    /// The vector that codes stand for.
-    pub(super) fn decode(&self, codes: &[u8], out: &mut [f32]) {
-        let mut start = 0;
-        for (&end, &code) in self.ends.iter().zip(codes) {
-            for d in start..end {
-                out[d] = self.words[d][usize::from(code)];
-            }
-            start = end;
-        }
-    }
 }
 
 vectorized! {

@@ -162,7 +162,7 @@ impl Index {
         };
         let shared = train(rows, config)?;
         let segment = shared.segment(rows, ids, 0)?;
-        Ok(Self { shared, segments: vec![segment] })
+        Ok(Self { shared, segments: vec![segment], defaults: None })
     }
 }
 

@@ -8,19 +8,28 @@
 mod books;
 mod build;
 mod candidates;
+mod change;
 mod data;
 mod error;
+mod exact;
+mod file;
+mod filter;
 mod partition;
 mod rows;
 mod search;
 mod segment;
+mod tune;
 
 use segment::{Segment, Shared};
 
 pub use build::{BuildConfig, Spill, Training};
 pub use error::IndexError;
+pub use exact::exact;
+pub use file::{KIND, OpenError};
+pub use filter::Filter;
 pub use rows::{Rows, Storage};
 pub use search::{Hits, SearchParams};
+pub use tune::{Tuned, TuningSet};
 
 /// What is large for vectors that belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -39,6 +48,7 @@ pub enum Similarity {
 pub struct Index {
     shared: Shared,
     segments: Vec<Segment>,
+    defaults: Option<SearchParams>,
 }
 
 impl Index {
@@ -55,6 +65,19 @@ impl Index {
     /// Number of partitions.
     pub fn partitions(&self) -> usize {
         self.shared.centers.count()
+    }
+
+    /// Bytes of codes, of the vectors kept for exact scores, and of all else.
+    pub fn bytes(&self) -> [usize; 3] {
+        let sum = |of: fn(&Segment) -> usize| self.segments.iter().map(of).sum::<usize>();
+        // Centres lie in memory twice, for products with many queries and with one.
+        let shared = 2 * 4 * self.shared.centers.data.len() + 64 * self.shared.books.words.len();
+        [sum(|segment| segment.codes.len()), sum(|segment| segment.rows.bytes()), shared + sum(Segment::other_bytes)]
+    }
+
+    /// How vectors are kept for exact scores.
+    pub fn storage(&self) -> Storage {
+        self.shared.storage
     }
 
     /// What scores mean.

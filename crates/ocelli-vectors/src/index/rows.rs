@@ -1,8 +1,12 @@
 //! Vectors as they come in, and as they are kept for exact reordering.
 
+use std::sync::Arc;
+
 use half::f16;
 
 use super::error::IndexError;
+use super::file::{OpenError, column};
+use crate::container::{Column, Container, ContainerError, ContainerWriter};
 use crate::kernels::rows::{dots_f16, dots_f32, dots_i8, row_f32};
 
 /// Borrowed vectors, row-major `[count, dim]`.
@@ -100,45 +104,50 @@ impl Storage {
 /// Vectors in one of the [`Storage`]s.
 #[derive(Clone, Debug)]
 pub(super) enum Stored {
-    F32(Vec<f32>),
-    F16(Vec<f16>),
-    Int8 { values: Vec<i8>, scales: Vec<f32> },
+    F32(Column<f32>),
+    F16(Column<f16>),
+    Int8 { values: Column<i8>, scales: Column<f32> },
     None,
 }
 
 impl Stored {
-    pub(super) fn with_capacity(storage: Storage, count: usize, dim: usize) -> Self {
-        match storage {
-            Storage::F32 => Self::F32(Vec::with_capacity(count * dim)),
-            Storage::F16 => Self::F16(Vec::with_capacity(count * dim)),
+    /// Stores vectors, given with their numbers in errors.
+    pub(super) fn new<'a>(
+        storage: Storage,
+        dim: usize,
+        rows: impl ExactSizeIterator<Item = (usize, &'a [f32])>,
+    ) -> Result<Self, IndexError> {
+        let elements = rows.len() * dim;
+        Ok(match storage {
+            Storage::F32 => {
+                let mut values = Vec::with_capacity(elements);
+                rows.for_each(|(_, x)| values.extend_from_slice(x));
+                Self::F32(values.into())
+            }
+            Storage::F16 => {
+                let mut values = Vec::with_capacity(elements);
+                for (row, x) in rows {
+                    let start = values.len();
+                    values.extend(x.iter().map(|value| f16::from_f32(*value)));
+                    let large = values[start..].iter().position(|value| !value.is_finite());
+                    if let Some(element) = large {
+                        return Err(IndexError::TooLargeForHalf { row, element, value: x[element] });
+                    }
+                }
+                Self::F16(values.into())
+            }
             Storage::Int8 => {
-                Self::Int8 { values: Vec::with_capacity(count * dim), scales: Vec::with_capacity(count) }
+                let (mut values, mut scales) = (Vec::with_capacity(elements), Vec::with_capacity(rows.len()));
+                for (_, x) in rows {
+                    let largest = x.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+                    let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
+                    values.extend(x.iter().map(|value| (value * inverse).round() as i8));
+                    scales.push(largest / 127.0);
+                }
+                Self::Int8 { values: values.into(), scales: scales.into() }
             }
             Storage::None => Self::None,
-        }
-    }
-
-    /// Appends a vector, whose number in errors is `row`.
-    pub(super) fn push(&mut self, x: &[f32], row: usize) -> Result<(), IndexError> {
-        match self {
-            Self::F32(values) => values.extend_from_slice(x),
-            Self::F16(values) => {
-                let start = values.len();
-                values.extend(x.iter().map(|value| f16::from_f32(*value)));
-                if let Some(element) = values[start..].iter().position(|value| !value.is_finite()) {
-                    return Err(IndexError::TooLargeForHalf { row, element, value: x[element] });
-                }
-            }
-            Self::Int8 { values, scales } => {
-                let largest = x.iter().fold(0.0f32, |m, v| m.max(v.abs()));
-                let scale = largest / 127.0;
-                let inverse = if scale > 0.0 { 127.0 / largest } else { 0.0 };
-                values.extend(x.iter().map(|value| (value * inverse).round() as i8));
-                scales.push(scale);
-            }
-            Self::None => {}
-        }
-        Ok(())
+        })
     }
 
     /// `<query, row>` of each listed row; false when vectors are not stored.
@@ -152,16 +161,17 @@ impl Stored {
         true
     }
 
-    pub(super) fn storage(&self) -> Storage {
+    /// Bytes that the vectors take.
+    pub(super) fn bytes(&self) -> usize {
         match self {
-            Self::F32(_) => Storage::F32,
-            Self::F16(_) => Storage::F16,
-            Self::Int8 { .. } => Storage::Int8,
-            Self::None => Storage::None,
+            Self::F32(values) => 4 * values.len(),
+            Self::F16(values) => 2 * values.len(),
+            Self::Int8 { values, scales } => values.len() + 4 * scales.len(),
+            Self::None => 0,
         }
     }
 
-    /// The vector `row` as it is kept.
+    /// The vector `row` as it is kept; false when it is not.
     pub(super) fn row(&self, row: usize, out: &mut [f32]) -> bool {
         let range = row * out.len()..(row + 1) * out.len();
         match self {
@@ -176,5 +186,76 @@ impl Stored {
             Self::None => return false,
         }
         true
+    }
+
+    /// Rows of several of these, all in one storage, as they are kept: each by its part and its row there.
+    pub(super) fn gathered(parts: &[&Self], dim: usize, rows: &[(u32, u32)]) -> Self {
+        fn gather<'a, T: Copy + 'a>(
+            rows: &[(u32, u32)],
+            width: usize,
+            part: impl Fn(usize) -> &'a [T],
+        ) -> Vec<T> {
+            let slice = |&(number, row): &(u32, u32)| {
+                part(number as usize)[row as usize * width..(row as usize + 1) * width].iter().copied()
+            };
+            rows.iter().flat_map(slice).collect()
+        }
+        match parts.first() {
+            Some(Self::F32(_)) => Self::F32(gather(rows, dim, |i| parts[i].f32()).into()),
+            Some(Self::F16(_)) => Self::F16(gather(rows, dim, |i| parts[i].f16()).into()),
+            Some(Self::Int8 { .. }) => Self::Int8 {
+                values: gather(rows, dim, |i| parts[i].int8().0).into(),
+                scales: gather(rows, 1, |i| parts[i].int8().1).into(),
+            },
+            Some(Self::None) | None => Self::None,
+        }
+    }
+
+    fn f32(&self) -> &[f32] {
+        if let Self::F32(values) = self { values } else { &[] }
+    }
+
+    fn f16(&self) -> &[f16] {
+        if let Self::F16(values) = self { values } else { &[] }
+    }
+
+    fn int8(&self) -> (&[i8], &[f32]) {
+        if let Self::Int8 { values, scales } = self { (values, scales) } else { (&[], &[]) }
+    }
+
+    /// Writes sections that begin with `name`.
+    pub(super) fn save(
+        &self,
+        writer: &mut ContainerWriter,
+        name: &str,
+        dim: usize,
+    ) -> Result<(), ContainerError> {
+        match self {
+            Self::F32(values) => writer.section(name, &[values.len() / dim, dim], values),
+            Self::F16(values) => writer.section(name, &[values.len() / dim, dim], values),
+            Self::Int8 { values, scales } => {
+                writer.section(name, &[scales.len(), dim], values)?;
+                writer.section(&format!("{name}.scales"), &[scales.len()], scales)
+            }
+            Self::None => Ok(()),
+        }
+    }
+
+    /// What [`Self::save`] wrote for `count` vectors.
+    pub(super) fn open(
+        container: &Arc<Container>,
+        name: &str,
+        storage: Storage,
+        shape: [usize; 2],
+    ) -> Result<Self, OpenError> {
+        Ok(match storage {
+            Storage::F32 => Self::F32(column(container, name, &shape)?),
+            Storage::F16 => Self::F16(column(container, name, &shape)?),
+            Storage::Int8 => Self::Int8 {
+                values: column(container, name, &shape)?,
+                scales: column(container, &format!("{name}.scales"), &shape[..1])?,
+            },
+            Storage::None => Self::None,
+        })
     }
 }

@@ -1,11 +1,15 @@
 //! Searching an index.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::books::Table;
 use super::candidates::{Candidates, key, unkey};
+use super::data::RowSet;
 use super::error::IndexError;
-use super::rows::{Rows, normalize};
+use super::filter::Filter;
+use super::rows::{Rows, Storage, normalize};
 use super::segment::Segment;
 use super::{Index, Similarity};
 use crate::kernels::lut::{Kernel, Lookup, Points, UNIT};
@@ -13,6 +17,9 @@ use crate::kernels::rows::row_f32;
 
 /// Queries that go through the partitions together.
 const TOGETHER: usize = 64;
+
+/// Up to so many vectors that a filter allows are all scored: that costs less than looking for them.
+const FEW: usize = 1000;
 
 /// How thoroughly is searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -47,6 +54,33 @@ impl Index {
     /// # Errors
     /// [`IndexError`] for queries of another length, NaN, or settings out of range.
     pub fn search(&self, queries: Rows<'_>, params: &SearchParams) -> Result<Hits, IndexError> {
+        self.search_among(queries, params, None)
+    }
+
+    /// The best of the vectors that a filter allows. The fewer these are, the more partitions are looked into; where fewer
+    /// than k are found though more are allowed, all allowed are looked at.
+    ///
+    /// # Errors
+    /// As [`Index::search`]; [`IndexError::Setting`] for a filter made before vectors were added.
+    pub fn search_filtered(
+        &self,
+        queries: Rows<'_>,
+        params: &SearchParams,
+        filter: &Filter,
+    ) -> Result<Hits, IndexError> {
+        if filter.allowed.len() != self.segments.len() {
+            let wanted = "one made after the last vectors were added";
+            return Err(IndexError::setting("filter", "outdated", wanted));
+        }
+        self.search_among(queries, params, Some(filter))
+    }
+
+    fn search_among(
+        &self,
+        queries: Rows<'_>,
+        params: &SearchParams,
+        filter: Option<&Filter>,
+    ) -> Result<Hits, IndexError> {
         self.check(queries, params)?;
         let (dim, k) = (self.dim(), params.k);
         let mut hits = Hits {
@@ -56,7 +90,7 @@ impl Index {
         };
         let parts = hits.ids.par_chunks_mut(TOGETHER * k).zip(hits.scores.par_chunks_mut(TOGETHER * k));
         queries.data().par_chunks(TOGETHER * dim).zip(parts).for_each_init(
-            || Searcher::new(self, *params),
+            || Searcher::new(self, *params, filter),
             |searcher, (queries, (ids, scores))| searcher.search(queries, ids, scores),
         );
         Ok(hits)
@@ -84,6 +118,9 @@ impl Index {
 pub(super) struct Searcher<'a> {
     index: &'a Index,
     params: SearchParams,
+    filter: Option<&'a Filter>,
+    /// Vectors that may be found.
+    allowed: usize,
     kernel: Kernel,
     /// Candidates that codes choose.
     keep: usize,
@@ -100,9 +137,16 @@ pub(super) struct Searcher<'a> {
 }
 
 impl<'a> Searcher<'a> {
-    pub(super) fn new(index: &'a Index, params: SearchParams) -> Self {
+    pub(super) fn new(index: &'a Index, params: SearchParams, filter: Option<&'a Filter>) -> Self {
+        let (alive, partitions) = (index.count(), index.partitions());
+        let allowed = filter.map_or(alive, Filter::count);
+        // What is allowed is as near as before, but what is found among it lies farther away.
+        let wider = match index.shared.storage {
+            Storage::None if filter.is_some() => partitions as f64,
+            _ => (alive as f64 / allowed.max(1) as f64).sqrt(),
+        };
         let params = SearchParams {
-            leaves: params.leaves.min(index.partitions()),
+            leaves: ((params.leaves as f64 * wider).ceil() as usize).min(partitions),
             reorder: params.reorder.max(params.k),
             ..params
         };
@@ -113,6 +157,8 @@ impl<'a> Searcher<'a> {
         Self {
             index,
             params,
+            filter,
+            allowed,
             kernel: Kernel::best(),
             keep,
             queries: Vec::new(),
@@ -136,12 +182,62 @@ impl<'a> Searcher<'a> {
             self.queries.chunks_exact_mut(dim).for_each(normalize);
         }
         let count = queries.len() / dim;
-        self.prepare(count);
-        self.choose_leaves(count);
-        self.visit();
+        let stored = self.index.shared.storage != Storage::None;
+        let few = if self.filter.is_some() { FEW.max(self.params.reorder) } else { self.params.reorder };
+        let all = stored && self.allowed <= few;
+        if !all {
+            self.prepare(count);
+            self.choose_leaves(count);
+            self.visit();
+        }
         for (query, (ids, scores)) in ids.chunks_exact_mut(k).zip(scores.chunks_exact_mut(k)).enumerate() {
+            if all {
+                self.score_all(query);
+            } else {
+                self.score_candidates(query);
+                if self.filter.is_some() && stored && self.best.len() < self.params.k.min(self.allowed) {
+                    self.score_all(query);
+                }
+            }
             self.finish(query, ids, scores);
         }
+    }
+
+    /// Exact scores of all vectors that may be found.
+    fn score_all(&mut self, query: usize) {
+        self.best.clear();
+        for number in 0..self.index.segments.len() {
+            let segment = &self.index.segments[number];
+            let allowed = self.filter.map(|filter| &filter.allowed[number]);
+            self.rows.clear();
+            match allowed {
+                Some(allowed) => {
+                    self.rows.extend(allowed.rows().filter(|row| !segment.deleted.contains(*row)));
+                }
+                None => {
+                    let rows = 0..segment.ids.count() as u32;
+                    self.rows.extend(rows.filter(|row| !segment.deleted.contains(*row)));
+                }
+            }
+            self.score_rows(segment, query);
+        }
+    }
+
+    /// Exact scores of `rows`; false where vectors are not kept.
+    fn score_rows(&mut self, segment: &Segment, query: usize) -> bool {
+        let dim = self.index.dim();
+        self.scores.resize(self.rows.len(), 0.0);
+        let query = &self.queries[query * dim..(query + 1) * dim];
+        if !segment.rows.dots(query, &self.rows, &mut self.scores) {
+            return false;
+        }
+        if let Some(halves) = &segment.halves {
+            let add = |(score, row): (&mut f32, &u32)| *score += halves[*row as usize];
+            self.scores.iter_mut().zip(&self.rows).for_each(add);
+        }
+        let scored = self.rows.iter().zip(&self.scores);
+        self.best.extend(scored.map(|(&row, &score)| (score, segment.ids.get(row as usize))));
+        true
     }
 
     fn prepare(&mut self, count: usize) {
@@ -192,10 +288,10 @@ impl<'a> Searcher<'a> {
         while start < self.visits.len() {
             let leaf = self.visits[start].0;
             let same = self.visits[start..].iter().take_while(|visit| visit.0 == leaf).count();
-            for segment in &self.index.segments {
+            for (number, segment) in self.index.segments.iter().enumerate() {
                 let points = segment.points(&self.index.shared, (leaf & !(1 << 31)) as usize);
                 if points.count > 0 {
-                    self.visit_leaf(segment, points, start..start + same);
+                    self.visit_leaf(number, points, start..start + same);
                 }
             }
             start += same;
@@ -203,7 +299,9 @@ impl<'a> Searcher<'a> {
     }
 
     /// Scores a partition for the queries that visit it, four at a time.
-    fn visit_leaf(&mut self, segment: &Segment, points: Points<'_>, visits: std::ops::Range<usize>) {
+    fn visit_leaf(&mut self, number: usize, points: Points<'_>, visits: Range<usize>) {
+        let segment = &self.index.segments[number];
+        let allowed = self.filter.map(|filter| &filter.allowed[number]);
         let units = points.count.div_ceil(UNIT);
         let (fours, rest) = self.visits[visits].as_chunks::<4>();
         for four in fours {
@@ -223,7 +321,7 @@ impl<'a> Searcher<'a> {
                     [&mut a.hits, &mut b.hits, &mut c.hits, &mut d.hits],
                 );
                 for (candidates, before) in [a, b, c, d].into_iter().zip(before) {
-                    settle(segment, candidates, before, unit < units);
+                    settle(segment, allowed, candidates, before, unit < units);
                 }
             }
         }
@@ -234,50 +332,46 @@ impl<'a> Searcher<'a> {
                 let lookup = lookup(&self.tables[query as usize], base, candidates.threshold);
                 let before = candidates.hits.len;
                 unit = self.kernel.scan(points, unit..units, lookup, &mut candidates.hits);
-                settle(segment, candidates, before, unit < units);
+                settle(segment, allowed, candidates, before, unit < units);
             }
         }
     }
 
-    /// Exact scores of the candidates of a query, and the best of them.
-    fn finish(&mut self, query: usize, ids: &mut [u64], scores: &mut [f32]) {
-        let dim = self.index.dim();
-        let candidates = &mut self.candidates[query];
-        candidates.cut();
-        let query = &self.queries[query * dim..(query + 1) * dim];
-        let hits = &candidates.hits;
+    /// Exact scores of a query's candidates, or those of their codes where vectors are not kept.
+    fn score_candidates(&mut self, query: usize) {
+        self.candidates[query].cut();
         self.best.clear();
         for segment in &self.index.segments {
+            let hits = &self.candidates[query].hits;
             let end = segment.base + segment.positions() as u32;
-            let inside = |position: &u32| (segment.base..end).contains(position);
-            let own = hits.positions[..hits.len].iter().zip(&hits.scores[..hits.len]).filter(|(p, _)| inside(p));
+            let found = hits.positions[..hits.len].iter().zip(&hits.scores[..hits.len]);
+            let own = found.filter(|(position, _)| (segment.base..end).contains(position));
             self.keys.clear();
             self.keys.extend(own.map(|(&position, &score)| {
                 u64::from(segment.row_at(position - segment.base)) << 32 | u64::from(score.to_bits())
             }));
+            // In the order they lie in memory; a vector in two partitions once, with either score of its codes.
             self.keys.sort_unstable();
             self.keys.dedup_by_key(|key| *key >> 32);
             self.rows.clear();
             self.rows.extend(self.keys.iter().map(|key| (key >> 32) as u32));
-            self.scores.resize(self.rows.len(), 0.0);
-            if segment.rows.dots(query, &self.rows, &mut self.scores) {
-                if let Some(halves) = &segment.halves {
-                    let add = |(score, row): (&mut f32, &u32)| *score += halves[*row as usize];
-                    self.scores.iter_mut().zip(&self.rows).for_each(add);
-                }
-            } else {
-                let codes = self.keys.iter().map(|key| f32::from_bits(*key as u32));
-                self.scores.iter_mut().zip(codes).for_each(|(score, code)| *score = code);
+            if !self.score_rows(segment, query) {
+                let scored = self.keys.iter().map(|key| (f32::from_bits(*key as u32), (key >> 32) as usize));
+                self.best.extend(scored.map(|(score, row)| (score, segment.ids.get(row))));
             }
-            let scored = self.rows.iter().zip(&self.scores);
-            self.best.extend(scored.map(|(&row, &score)| (score, segment.ids.get(row as usize))));
         }
+    }
+
+    /// Puts the best in order.
+    fn finish(&mut self, query: usize, ids: &mut [u64], scores: &mut [f32]) {
         let order = |a: &(f32, u64), b: &(f32, u64)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
         if self.best.len() > self.params.k {
             self.best.select_nth_unstable_by(self.params.k, order);
             self.best.truncate(self.params.k);
         }
         self.best.sort_unstable_by(order);
+        let dim = self.index.dim();
+        let query = &self.queries[query * dim..(query + 1) * dim];
         // |q - x|^2 = |q|^2 - 2 (<q, x> - |x|^2 / 2)
         let squared = (self.index.shared.similarity == Similarity::SquaredL2).then(|| row_f32(query, query));
         for (i, (id, score)) in ids.iter_mut().zip(scores).enumerate() {
@@ -294,10 +388,17 @@ fn lookup(table: &Table, base: f32, threshold: f32) -> Lookup<'_> {
 }
 
 /// Takes out what may not be found and makes room where the scan stopped for want of it.
-fn settle(segment: &Segment, candidates: &mut Candidates, before: usize, stopped: bool) {
-    if segment.deleted.count() > 0 {
+fn settle(
+    segment: &Segment,
+    allowed: Option<&RowSet>,
+    candidates: &mut Candidates,
+    before: usize,
+    stopped: bool,
+) {
+    if allowed.is_some() || segment.deleted.count() > 0 {
         candidates.retain(before, |position| {
-            !segment.deleted.contains(segment.row_at(position - segment.base))
+            let row = segment.row_at(position - segment.base);
+            allowed.is_none_or(|allowed| allowed.contains(row)) && !segment.deleted.contains(row)
         });
     }
     if stopped {

@@ -3,11 +3,12 @@
 use rayon::prelude::*;
 
 use super::books::Books;
-use super::data::{Data, Ids, RowSet};
+use super::data::{Ids, RowSet};
 use super::error::IndexError;
 use super::partition::Centers;
 use super::rows::{Rows, Storage, Stored};
 use super::{Similarity, Spill};
+use crate::container::Column;
 use crate::kernels::blocks::Descent;
 use crate::kernels::lut::{Points, UNIT};
 use crate::kernels::rows::row_f32;
@@ -31,17 +32,17 @@ pub(super) struct Shared {
 #[derive(Clone, Debug)]
 pub(super) struct Segment {
     /// Packed codes of all partitions, each beginning with a unit of its own.
-    pub(super) codes: Data<u8>,
+    pub(super) codes: Column<u8>,
     /// First position of each partition, and the end: `[K + 1]`.
-    pub(super) firsts: Data<u32>,
+    pub(super) firsts: Column<u32>,
     /// First unit of each partition, and the end: `[K + 1]`.
-    pub(super) units: Data<u32>,
+    pub(super) units: Column<u32>,
     /// The row at each position; without it, positions are rows.
-    pub(super) members: Option<Data<u32>>,
+    pub(super) members: Option<Column<u32>>,
     /// For distances: `-|x|^2 / 2` of each row.
-    pub(super) halves: Option<Data<f32>>,
+    pub(super) halves: Option<Column<f32>>,
     /// The same of each position, where positions are not rows.
-    pub(super) bias: Option<Data<f32>>,
+    pub(super) bias: Option<Column<f32>>,
     /// Vectors in the order of their first partitions.
     pub(super) rows: Stored,
     pub(super) ids: Ids,
@@ -50,7 +51,14 @@ pub(super) struct Segment {
     pub(super) base: u32,
 }
 
-/// A vector's partitions and codes.
+/// Packed codes with the first positions and units of partitions.
+struct Packed {
+    codes: Vec<u8>,
+    firsts: Vec<u32>,
+    units: Vec<u32>,
+}
+
+/// Where vectors stand.
 struct Placed {
     /// Partition and row of each position, in order.
     slots: Vec<(u32, u32)>,
@@ -86,11 +94,9 @@ impl Shared {
             _ => None,
         };
         let placed = Placed::new(&first, second.as_deref());
-        let (codes, firsts, units) = self.codes(rows, &placed)?;
-        let mut stored = Stored::with_capacity(self.storage, rows.count(), rows.dim());
-        for &original in &placed.order {
-            stored.push(rows.row(original as usize), original as usize)?;
-        }
+        let Packed { codes, firsts, units } = self.codes(rows, &placed)?;
+        let in_order = placed.order.iter().map(|&original| (original as usize, rows.row(original as usize)));
+        let stored = Stored::new(self.storage, rows.dim(), in_order)?;
         let halves = (self.similarity == Similarity::SquaredL2).then(|| halves(rows, &placed.order, &stored));
         let by_position = |halves: &Vec<f32>| -> Vec<f32> {
             placed.slots.iter().map(|&(_, row)| halves[row as usize]).collect()
@@ -103,8 +109,8 @@ impl Shared {
             firsts: firsts.into(),
             units: units.into(),
             members,
-            halves: halves.map(Data::from),
-            bias: bias.map(Data::from),
+            halves: halves.map(Column::from),
+            bias: bias.map(Column::from),
             rows: stored,
             ids,
             deleted: RowSet::default(),
@@ -112,8 +118,8 @@ impl Shared {
         })
     }
 
-    /// Packed codes, first positions and first units of partitions.
-    fn codes(&self, rows: Rows<'_>, placed: &Placed) -> Result<(Vec<u8>, Vec<u32>, Vec<u32>), IndexError> {
+    /// Codes by partition.
+    fn codes(&self, rows: Rows<'_>, placed: &Placed) -> Result<Packed, IndexError> {
         let number = self.centers.count();
         let mut firsts = vec![0u32; number + 1];
         placed.slots.iter().for_each(|(partition, _)| firsts[*partition as usize + 1] += 1);
@@ -141,7 +147,7 @@ impl Shared {
             }
             Ok::<(), IndexError>(())
         })?;
-        Ok((packed, firsts, units))
+        Ok(Packed { codes: packed, firsts, units })
     }
 }
 
@@ -224,6 +230,15 @@ impl Segment {
     /// The row at a position of this segment, without its base.
     pub(super) fn row_at(&self, position: u32) -> u32 {
         self.members.as_ref().map_or(position, |members| members[position as usize])
+    }
+
+    /// Bytes of all but codes and vectors.
+    pub(super) fn other_bytes(&self) -> usize {
+        let words = [Some(&self.firsts), Some(&self.units), self.members.as_ref()];
+        let numbers = [self.halves.as_ref(), self.bias.as_ref()];
+        let count = words.into_iter().flatten().map(|column| column.len()).sum::<usize>()
+            + numbers.into_iter().flatten().map(|column| column.len()).sum::<usize>();
+        4 * count + self.ids.bytes()
     }
 
     /// Vectors that are not deleted.

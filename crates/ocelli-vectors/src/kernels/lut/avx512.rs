@@ -36,35 +36,33 @@ unsafe fn sums<const Q: usize, const U: usize>(
         let low = |codes: __m512i| _mm512_ternarylogic_epi32::<0xEA>(codes, nibble, offsets);
         let high = |codes: __m512i| _mm512_ternarylogic_epi32::<0xEA>(_mm512_srli_epi16::<4>(codes), nibble, offsets);
         for chunk in 0..layout.chunks {
-            let mut index = [[[_mm512_setzero_si512(); 2]; 2]; U];
-            for u in 0..U {
-                for half in 0..2 {
+            // For each unit and half, the indices into the chunk's two rows of tables.
+            let index: [[[__m512i; 2]; 2]; U] = std::array::from_fn(|u| {
+                [0, 1].map(|half| {
                     let codes = load(u * bytes + (2 * chunk + half) * RUN);
-                    index[u][half] = [low(codes), high(codes)];
-                }
-            }
-            for q in 0..Q {
-                for row in 0..2 {
-                    let table = _mm512_loadu_si512(tables[q].add((2 * chunk + row) * RUN).cast());
-                    for u in 0..U {
-                        for half in 0..2 {
-                            let values = _mm512_permutexvar_epi8(index[u][half][row], table);
-                            sums[q][u][half] = _mm512_dpbusd_epi32(sums[q][u][half], ones, values);
-                        }
+                    [low(codes), high(codes)]
+                })
+            });
+            for (table, sums) in tables.iter().zip(&mut sums) {
+                for row in [0, 1] {
+                    let table = _mm512_loadu_si512(table.add((2 * chunk + row) * RUN).cast());
+                    for (sum, index) in sums.as_flattened_mut().iter_mut().zip(index.as_flattened()) {
+                        let values = _mm512_permutexvar_epi8(index[row], table);
+                        *sum = _mm512_dpbusd_epi32(*sum, ones, values);
                     }
                 }
             }
         }
         if layout.half {
-            for u in 0..U {
+            let index: [[__m512i; 2]; U] = std::array::from_fn(|u| {
                 let codes = load(u * bytes + layout.chunks * 2 * RUN);
-                let index = [low(codes), high(codes)];
-                for q in 0..Q {
-                    let table = _mm512_loadu_si512(tables[q].add(layout.chunks * 2 * RUN).cast());
-                    for half in 0..2 {
-                        let values = _mm512_permutexvar_epi8(index[half], table);
-                        sums[q][u][half] = _mm512_dpbusd_epi32(sums[q][u][half], ones, values);
-                    }
+                [low(codes), high(codes)]
+            });
+            for (table, sums) in tables.iter().zip(&mut sums) {
+                let table = _mm512_loadu_si512(table.add(layout.chunks * 2 * RUN).cast());
+                for (sum, index) in sums.as_flattened_mut().iter_mut().zip(index.as_flattened()) {
+                    let values = _mm512_permutexvar_epi8(*index, table);
+                    *sum = _mm512_dpbusd_epi32(*sum, ones, values);
                 }
             }
         }

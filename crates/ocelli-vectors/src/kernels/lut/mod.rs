@@ -68,6 +68,7 @@ impl Layout {
     }
 
     /// Packs codes `[N, blocks]` below 16, row by row. Unused places of the last unit hold zeros.
+    #[cfg(test)]
     pub(crate) fn pack(self, codes: &[u8], blocks: usize) -> Vec<u8> {
         let count = codes.len() / blocks;
         let mut packed = vec![0; count.div_ceil(UNIT) * self.unit_bytes()];
@@ -199,16 +200,16 @@ impl Kernel {
             // SAFETY: the features were detected when the kernel was chosen; lengths were checked above.
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => unsafe { avx512::scan(points, units, lookup, hits) },
-            // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => {
-                scan_units(points, units, lookup, hits, |unit| unsafe { avx2::sums(points, unit, lookup) })
-            }
-            // SAFETY: as above.
+            Self::Avx2 => scan_units(points, units, lookup, hits, |unit| {
+                // SAFETY: as above.
+                unsafe { avx2::sums(points, unit, lookup) }
+            }),
             #[cfg(target_arch = "aarch64")]
-            Self::Neon => {
-                scan_units(points, units, lookup, hits, |unit| unsafe { neon::sums(points, unit, lookup) })
-            }
+            Self::Neon => scan_units(points, units, lookup, hits, |unit| {
+                // SAFETY: as above.
+                unsafe { neon::sums(points, unit, lookup) }
+            }),
             Self::Portable => {
                 scan_units(points, units, lookup, hits, |unit| portable::sums(points, unit, lookup))
             }

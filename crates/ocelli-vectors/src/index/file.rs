@@ -1,0 +1,296 @@
+//! Indexes as files: sections of a [`Container`], mapped when they are opened.
+//!
+//! | section | shape | what |
+//! |---|---|---|
+//! | `centers` | `[K, dim]` f32 | centres of partitions |
+//! | `words` | `[dim, 16]` f32 | codewords |
+//! | `ends` | `[B]` u32 | where blocks end |
+//! | `<i>.codes` | bytes | packed codes of segment i |
+//! | `<i>.firsts`, `<i>.units` | `[K + 1]` u32 | first position and unit of each partition |
+//! | `<i>.members` | positions, u32 | the row at each position, where vectors are in two partitions |
+//! | `<i>.halves`, `<i>.bias` | rows, positions; f32 | `-abs(x)^2 / 2`, for distances |
+//! | `<i>.rows`, `<i>.rows.scales` | `[N, dim]`, `[N]` | vectors for exact scores |
+//! | `<i>.ids` | `[N]` u32 or u64 | ids |
+//! | `<i>.deleted` | u32 | rows that are deleted, rising |
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::books::Books;
+use super::data::Ids;
+use super::partition::Centers;
+use super::rows::{Storage, Stored};
+use super::segment::{Segment, Shared};
+use super::{Index, SearchParams, Similarity, Spill};
+use crate::container::{Column, Container, ContainerError, ContainerWriter, Element};
+use crate::kernels::lut::{UNIT, WORDS};
+use crate::score_aware_quantization::Eta;
+
+/// The kind of container that holds an index.
+pub const KIND: &str = "vector-index";
+
+/// Why an index cannot be opened.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The file is no readable container, or a section is missing or of another type.
+    #[error(transparent)]
+    Container(#[from] ContainerError),
+    /// Sections that contradict each other.
+    #[error("{path}: section `{section}`: {reason}; build the index again", path = path.display())]
+    Section {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The section.
+        section: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Metadata {
+    similarity: Similarity,
+    dim: usize,
+    partitions: usize,
+    eta: EtaText,
+    spill: Option<Spill>,
+    storage: Storage,
+    segments: Vec<SegmentText>,
+    defaults: Option<SearchParams>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct SegmentText {
+    rows: usize,
+    positions: usize,
+    members: bool,
+    halves: bool,
+    bias: bool,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum EtaText {
+    Nearest,
+    Exact(f64),
+    Limit(f64),
+    Fixed(f64),
+}
+
+impl From<Eta> for EtaText {
+    fn from(eta: Eta) -> Self {
+        match eta {
+            Eta::Nearest => Self::Nearest,
+            Eta::Exact(threshold) => Self::Exact(threshold),
+            Eta::Limit(threshold) => Self::Limit(threshold),
+            Eta::Fixed(ratio) => Self::Fixed(ratio),
+        }
+    }
+}
+
+impl From<EtaText> for Eta {
+    fn from(eta: EtaText) -> Self {
+        match eta {
+            EtaText::Nearest => Self::Nearest,
+            EtaText::Exact(threshold) => Self::Exact(threshold),
+            EtaText::Limit(threshold) => Self::Limit(threshold),
+            EtaText::Fixed(ratio) => Self::Fixed(ratio),
+        }
+    }
+}
+
+/// A section of this shape.
+pub(super) fn column<T: Element>(
+    container: &Arc<Container>,
+    name: &str,
+    shape: &[usize],
+) -> Result<Column<T>, OpenError> {
+    let column = Column::open(container, name)?;
+    let found = &container.section(name)?.shape;
+    if found != shape {
+        return Err(wrong(container, name, format!("its shape is {found:?}, wanted {shape:?}")));
+    }
+    Ok(column)
+}
+
+fn wrong(container: &Container, section: &str, reason: impl Into<String>) -> OpenError {
+    OpenError::Section { path: container.path().to_owned(), section: section.into(), reason: reason.into() }
+}
+
+impl Index {
+    /// Writes the index beside its place and puts it there when it is whole.
+    ///
+    /// # Errors
+    /// [`ContainerError`]; what was there before then stays.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), ContainerError> {
+        let shared = &self.shared;
+        let dim = self.dim();
+        let text = |segment: &Segment| SegmentText {
+            rows: segment.ids.count(),
+            positions: segment.positions(),
+            members: segment.members.is_some(),
+            halves: segment.halves.is_some(),
+            bias: segment.bias.is_some(),
+        };
+        let mut writer = ContainerWriter::create(path, KIND)?;
+        writer.metadata(&Metadata {
+            similarity: shared.similarity,
+            dim,
+            partitions: self.partitions(),
+            eta: shared.eta.into(),
+            spill: shared.spill,
+            storage: shared.storage,
+            segments: self.segments.iter().map(text).collect(),
+            defaults: self.defaults,
+        })?;
+        writer.section("centers", &[self.partitions(), dim], &shared.centers.data)?;
+        writer.section("words", &[dim, WORDS], shared.books.words.as_flattened())?;
+        let ends: Vec<u32> = shared.books.ends.iter().map(|&end| end as u32).collect();
+        writer.section("ends", &[ends.len()], &ends)?;
+        for (number, segment) in self.segments.iter().enumerate() {
+            segment.save(&mut writer, number, dim)?;
+        }
+        writer.finish()
+    }
+
+    /// Opens an index, mapped into memory: at once, whatever its size. Sections that say where others begin are looked
+    /// through; checksums of all are compared by [`Container::verify`], which [`Index::open_verified`] calls.
+    ///
+    /// # Errors
+    /// [`OpenError`] naming the file and the section.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Self::from_container(&Arc::new(Container::open(path)?))
+    }
+
+    /// The same, after all checksums have been compared.
+    ///
+    /// # Errors
+    /// As [`Index::open`].
+    pub fn open_verified(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let container = Container::open(path)?;
+        container.verify()?;
+        Self::from_container(&Arc::new(container))
+    }
+
+    /// An index in an opened container.
+    ///
+    /// # Errors
+    /// As [`Index::open`].
+    pub fn from_container(container: &Arc<Container>) -> Result<Self, OpenError> {
+        container.expect_kind(KIND)?;
+        let metadata: Metadata = container.metadata()?;
+        let (dim, partitions) = (metadata.dim, metadata.partitions);
+        let centers: Column<f32> = column(container, "centers", &[partitions, dim])?;
+        let words: Column<f32> = column(container, "words", &[dim, WORDS])?;
+        let ends: Column<u32> = Column::open(container, "ends")?;
+        let rising = ends.iter().zip(ends.iter().skip(1)).all(|(a, b)| a < b);
+        if dim == 0 || partitions == 0 || !rising || ends[0] == 0 || ends.last() != Some(&(dim as u32)) {
+            return Err(wrong(container, "ends", format!("blocks do not divide {dim} elements")));
+        }
+        let shared = Shared {
+            similarity: metadata.similarity,
+            centers: Centers::new(centers.to_vec(), dim),
+            books: Books {
+                ends: ends.iter().map(|&end| end as usize).collect(),
+                words: words.as_chunks::<WORDS>().0.to_vec(),
+            },
+            eta: metadata.eta.into(),
+            spill: metadata.spill,
+            storage: metadata.storage,
+        };
+        let mut segments = Vec::with_capacity(metadata.segments.len());
+        let mut base = 0u32;
+        for (number, text) in metadata.segments.iter().enumerate() {
+            let segment = Segment::open(container, &shared, number, *text, base)?;
+            let end = u32::try_from(text.positions).ok().and_then(|positions| base.checked_add(positions));
+            base = end.ok_or_else(|| wrong(container, "metadata", "more positions than 32 bits count"))?;
+            segments.push(segment);
+        }
+        Ok(Self { shared, segments, defaults: metadata.defaults })
+    }
+}
+
+impl Segment {
+    fn save(&self, writer: &mut ContainerWriter, number: usize, dim: usize) -> Result<(), ContainerError> {
+        let name = |section: &str| format!("{number}.{section}");
+        writer.section(&name("codes"), &[self.codes.len()], &self.codes)?;
+        writer.section(&name("firsts"), &[self.firsts.len()], &self.firsts)?;
+        writer.section(&name("units"), &[self.units.len()], &self.units)?;
+        if let Some(members) = &self.members {
+            writer.section(&name("members"), &[members.len()], members)?;
+        }
+        for (section, values) in [("halves", &self.halves), ("bias", &self.bias)] {
+            if let Some(values) = values {
+                writer.section(&name(section), &[values.len()], values)?;
+            }
+        }
+        self.rows.save(writer, &name("rows"), dim)?;
+        self.ids.save(writer, &name("ids"))?;
+        let deleted: Vec<u32> = self.deleted.rows().collect();
+        writer.section(&name("deleted"), &[deleted.len()], &deleted)
+    }
+
+    fn open(
+        container: &Arc<Container>,
+        shared: &Shared,
+        number: usize,
+        text: SegmentText,
+        base: u32,
+    ) -> Result<Self, OpenError> {
+        let name = |section: &str| format!("{number}.{section}");
+        let partitions = shared.centers.count();
+        let firsts: Column<u32> = column(container, &name("firsts"), &[partitions + 1])?;
+        let units: Column<u32> = column(container, &name("units"), &[partitions + 1])?;
+        let mut unit = 0;
+        for (i, pair) in firsts.windows(2).enumerate() {
+            if pair[0] > pair[1] {
+                return Err(wrong(container, &name("firsts"), format!("partition {i} ends before it begins")));
+            }
+            if units[i] != unit {
+                return Err(wrong(container, &name("units"), format!("partition {i} begins elsewhere")));
+            }
+            unit += (pair[1] - pair[0]).div_ceil(UNIT as u32);
+        }
+        let ends = (firsts[0], firsts[partitions] as usize, units[partitions]);
+        if ends != (0, text.positions, unit) || (!text.members && text.rows != text.positions) {
+            let reason = format!("partitions do not hold the {} positions", text.positions);
+            return Err(wrong(container, &name("firsts"), reason));
+        }
+        let bytes = unit as usize * shared.books.layout().unit_bytes();
+        let optional = |section: &str, there: bool, count: usize| {
+            there.then(|| column::<f32>(container, &name(section), &[count])).transpose()
+        };
+        let members = match text.members {
+            true => Some(column::<u32>(container, &name("members"), &[text.positions])?),
+            false => None,
+        };
+        let deleted: Column<u32> = Column::open(container, &name("deleted"))?;
+        for (section, listed) in [("members", members.as_ref()), ("deleted", Some(&deleted))] {
+            if let Some(row) = listed.and_then(|rows| rows.iter().find(|row| **row as usize >= text.rows)) {
+                let reason = format!("row {row} is not one of {}", text.rows);
+                return Err(wrong(container, &name(section), reason));
+            }
+        }
+        let ids = Ids::open(container, &name("ids"))?;
+        if ids.count() != text.rows {
+            let reason = format!("{} ids for {} rows", ids.count(), text.rows);
+            return Err(wrong(container, &name("ids"), reason));
+        }
+        Ok(Self {
+            codes: column(container, &name("codes"), &[bytes])?,
+            firsts,
+            units,
+            members,
+            halves: optional("halves", text.halves, text.rows)?,
+            bias: optional("bias", text.bias, text.positions)?,
+            rows: Stored::open(container, &name("rows"), shared.storage, [text.rows, shared.centers.dim])?,
+            ids,
+            deleted: deleted.iter().copied().collect(),
+            base,
+        })
+    }
+}
