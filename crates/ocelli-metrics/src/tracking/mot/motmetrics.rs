@@ -32,11 +32,11 @@ pub struct Motmetrics {
 }
 
 impl Motmetrics {
-    pub(super) fn new(sequence: &Sequence, frames: &[Frame], threshold: f64) -> Self {
+    pub(super) fn new(sequence: &Sequence, threshold: f64) -> Self {
         let mut last = vec![None; sequence.objects()];
         let mut courses = vec![Vec::new(); sequence.objects()];
         let mut sums = Self { unique_objects: sequence.objects() as u64, ..Self::default() };
-        for frame in frames {
+        for frame in &sequence.frames {
             let partner = sums.match_frame(frame, threshold, &last);
             for (row, &object) in frame.truth.iter().enumerate() {
                 courses[object].push(partner[row].is_some());

@@ -105,6 +105,21 @@ fn records_add_up() {
 }
 
 #[test]
+fn a_family_is_the_same_alone() {
+    let rows: Vec<BoxRow> = (0..6).flat_map(|t| [row(t, 1, t as f64), row(t, 2 + t % 2, 9.0)]).collect();
+    let sequence = Sequence::new(&rows, &rows[1..]).unwrap();
+    let all = SequenceRecord::new(&sequence, 0.5).unwrap();
+    let none = Families { motmetrics: false, clear: false, identity: false, hota: false };
+    let of = |wanted| SequenceRecord::of(wanted, &sequence, 0.5).unwrap();
+    assert_eq!(of(none), SequenceRecord::default());
+    let mut sum = of(Families { motmetrics: true, ..none });
+    sum.merge(&of(Families { clear: true, ..none }));
+    sum.merge(&of(Families { identity: true, ..none }));
+    sum.merge(&of(Families { hota: true, ..none }));
+    assert_eq!(sum, all);
+}
+
+#[test]
 fn impossible_rows_are_named() {
     let twice = Sequence::new(&[row(3, 1, 0.0), row(3, 1, 5.0)], &[]).unwrap_err().to_string();
     assert!(twice.contains("id 1") && twice.contains("frame 3"), "{twice}");
