@@ -78,30 +78,28 @@ fn plain_row(text: &str) -> Option<(MotRow, &str)> {
     let fits = found >= 6 && is_whole(frame) && is_whole(id) && frame >= 1.0 && w >= 0.0 && h >= 0.0;
     let confidence = if found > 6 { confidence } else { 1.0 };
     let (frame, id, class) = (frame as i64, id as i64, class_of(class));
-    fits.then(|| (MotRow { frame, id, xywh: [x, y, w, h], confidence, class }, text.get(at + 1..).unwrap_or("")))
+    fits.then(|| {
+        (MotRow { frame, id, xywh: [x, y, w, h], confidence, class }, text.get(at + 1..).unwrap_or(""))
+    })
 }
 
 /// A number of digits with perhaps a sign and a point, rounded as by [`str::parse`]. `at` moves behind it.
 fn plain_number(text: &str, at: &mut usize) -> Option<f64> {
-    let bytes = text.as_bytes();
     let start = *at;
-    let negative = bytes.get(*at) == Some(&b'-');
-    *at += usize::from(negative);
-    let (mut digits, mut count, mut point) = (0u64, 0, None);
-    loop {
-        match bytes.get(*at) {
-            Some(digit @ b'0'..=b'9') => {
-                digits = digits.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
-                count += 1;
-            }
-            Some(b'.') if point.is_none() => point = Some(count),
-            _ => break,
-        }
-        *at += 1;
+    let (negative, unsigned) = match text.as_bytes().get(start..)? {
+        [b'-', rest @ ..] => (true, rest),
+        all => (false, all),
+    };
+    let (mut digits, whole, rest) = leading_digits(0, unsigned);
+    let (mut count, mut behind_point, mut length) = (whole, 0, whole);
+    if let [b'.', rest @ ..] = rest {
+        (digits, behind_point, _) = leading_digits(digits, rest);
+        count += behind_point;
+        length = count + 1;
     }
+    *at = start + usize::from(negative) + length;
     // Both are exact, so their quotient is rounded once.
-    let power = POWERS.get(count - point.unwrap_or(count));
-    match power.filter(|_| (1..POWERS.len()).contains(&count)) {
+    match POWERS.get(behind_point).filter(|_| (1..POWERS.len()).contains(&count)) {
         Some(power) => {
             let size = digits as f64 / power;
             Some(if negative { -size } else { size })
@@ -110,17 +108,27 @@ fn plain_number(text: &str, at: &mut usize) -> Option<f64> {
     }
 }
 
+/// Appends the digits at the head of a text to a number; gives how many there are, and the text after them.
+fn leading_digits(mut number: u64, text: &[u8]) -> (u64, usize, &[u8]) {
+    let mut count = 0;
+    while let Some(digit) = text.get(count).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
+        number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
+        count += 1;
+    }
+    (number, count, &text[count..])
+}
+
 /// Powers of ten; a number of so many digits is exact in double precision too.
 const POWERS: [f64; 16] =
     [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
 fn is_whole(value: f64) -> bool {
-    value.fract() == 0.0 && value.abs() < 1e15
+    value as i64 as f64 == value && value.abs() < 1e15
 }
 
 /// A class from the field after the confidence, where there is one: it counts from 1.
 fn class_of(value: f64) -> Option<i64> {
-    (value >= 1.0 && value.fract() == 0.0).then_some(value as i64)
+    (value >= 1.0 && is_whole(value)).then_some(value as i64)
 }
 
 fn row(path: &Path, line: usize, text: &str) -> Result<MotRow, DataError> {

@@ -7,8 +7,9 @@ use crate::tracking::assignment::least_cost;
 ///
 /// What it finds is what [`least_cost`] finds on the full matrix of `-weight`, 0 where boxes are apart, less the pairs
 /// without weight. Most pairs of a frame leave no choice, though: one that weighs more than the best others of its row and
-/// of its column together is in every best assignment. Such pairs are taken, their row and column go, and so on; only a
-/// frame in which this does not settle all pairs is assigned as a matrix.
+/// of its column together is in every best assignment. Such pairs are taken, their row and column go, and so on. A few
+/// pairs that stay open are tried in every combination; only a frame with more of them, or one in which two combinations
+/// are as good, is assigned as a matrix.
 #[derive(Debug, Default)]
 pub(super) struct Matcher {
     /// Pairs that are not settled.
@@ -52,6 +53,9 @@ impl Best {
 /// By how much of the largest weight a pair must outweigh others, lest rounding in [`least_cost`] decide otherwise.
 const CLEARLY: f64 = 1e-9;
 
+/// Of how many pairs all combinations are tried.
+const FEW: usize = 8;
+
 impl Matcher {
     /// The overlaps of the assignment with the largest sum of `weight`, by rising row; those that weigh nothing left out.
     pub(super) fn matched<'a>(
@@ -80,10 +84,28 @@ impl Matcher {
         self.chosen.iter().flatten().map(|&place| &frame.overlaps[place])
     }
 
-    /// Takes pairs that leave no choice, as long as there are any; gives whether none is left open.
+    /// Chooses pairs; gives whether this is clearly the best that can be.
     fn settle(&mut self, rows: usize, columns: usize) -> bool {
+        let margin = CLEARLY * self.open.iter().map(|e| e.weight).fold(0.0, f64::max);
+        self.take_clear(rows, columns, margin);
+        if self.open.len() > FEW {
+            return false;
+        }
+        let mut trial = Trial { pairs: &self.open, best: 0, first: 0.0, second: f64::NEG_INFINITY };
+        trial.extend(0, 0, 0.0);
+        if trial.first <= trial.second + margin {
+            return false;
+        }
+        let best = trial.best;
+        for edge in self.open.iter().enumerate().filter(|(at, _)| best >> at & 1 == 1).map(|(_, edge)| edge) {
+            self.chosen[edge.row] = Some(edge.place);
+        }
+        true
+    }
+
+    /// Takes pairs that leave no choice, as long as there are any.
+    fn take_clear(&mut self, rows: usize, columns: usize, margin: f64) {
         let Self { open, rows: by_row, columns: by_column, chosen } = self;
-        let margin = CLEARLY * open.iter().map(|e| e.weight).fold(0.0, f64::max);
         for (sides, count) in [(&mut *by_row, rows), (&mut *by_column, columns)] {
             sides.clear();
             sides.resize(count, Best::default());
@@ -104,13 +126,43 @@ impl Matcher {
             }
             open.retain(|edge| !by_row[edge.row].taken && !by_column[edge.column].taken);
             if open.len() == before {
-                return false;
+                return;
             }
             for edge in &*open {
                 (by_row[edge.row], by_column[edge.column]) = Default::default();
             }
         }
-        true
+    }
+}
+
+/// All combinations of a few pairs that share no row and no column.
+struct Trial<'a> {
+    pairs: &'a [Edge],
+    /// The combination of the largest total, a bit a pair.
+    best: u32,
+    /// The largest two totals.
+    first: f64,
+    second: f64,
+}
+
+impl Trial<'_> {
+    /// Tries all combinations that agree with one of the pairs before `next`.
+    fn extend(&mut self, next: usize, taken: u32, total: f64) {
+        let Some(pair) = self.pairs.get(next) else {
+            if total > self.first {
+                (self.best, self.second, self.first) = (taken, self.first, total);
+            } else if taken != 0 {
+                self.second = self.second.max(total);
+            }
+            return;
+        };
+        self.extend(next + 1, taken, total);
+        let apart = |(at, other): (usize, &Edge)| {
+            taken >> at & 1 == 0 || (other.row != pair.row && other.column != pair.column)
+        };
+        if self.pairs[..next].iter().enumerate().all(apart) {
+            self.extend(next + 1, taken | 1 << next, total + pair.weight);
+        }
     }
 }
 

@@ -39,7 +39,7 @@ pub use clear::Clear;
 pub use hota::{ALPHAS, Hota, HotaReport};
 pub use identity::Identity;
 pub use motmetrics::Motmetrics;
-pub use preprocess::TruthRow;
+pub use preprocess::Label;
 pub use sequence::{BoxRow, Sequence};
 
 /// What TrackEval calls `eps`.

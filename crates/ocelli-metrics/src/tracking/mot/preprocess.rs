@@ -3,16 +3,14 @@
 use super::EPS;
 use super::matching::Matcher;
 use super::sequence::{BoxRow, Frame, Sequence, frames};
-use crate::Result;
+use crate::{Result, check};
 
-/// A truth box with what its file says of it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct TruthRow {
-    /// The box.
-    pub row: BoxRow,
+/// What a truth file says of a box.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Label {
     /// The class; 1 is a pedestrian.
     pub class: i64,
-    /// Whether the file lets it count.
+    /// Whether the file lets the box count.
     pub counts: bool,
 }
 
@@ -28,24 +26,23 @@ impl Sequence {
     /// boxes of their frame by overlap, whatever their class, and those assigned to a distractor are taken out.
     ///
     /// # Errors
-    /// As [`Sequence::new`]; what is taken out may have an id twice.
-    pub fn of_pedestrians(truth: &[TruthRow], pred: &[BoxRow]) -> Result<Self> {
-        let rows: Vec<BoxRow> = truth.iter().map(|t| t.row).collect();
-        let mut frames = frames(&rows, pred)?;
+    /// As [`Sequence::new`], save that what is taken out may have an id twice; [`crate::MetricError::Length`] unless
+    /// each truth box has a label.
+    pub fn of_pedestrians(truth: &[BoxRow], labels: &[Label], pred: &[BoxRow]) -> Result<Self> {
+        check::same_length("labels", labels.len(), "truth", truth.len())?;
         let mut matcher = Matcher::default();
-        let (mut on_distractor, mut places) = (Vec::new(), [Vec::new(), Vec::new()]);
-        for frame in &mut frames {
+        let (mut on_distractor, mut rows, mut columns) = (Vec::new(), Vec::new(), Vec::new());
+        let frames = frames(truth, pred, |frame| {
             on_distractor.clear();
             on_distractor.resize(frame.pred.len(), false);
             for o in matcher.matched(frame, |o| if o.iou >= ON_IT - EPS { o.iou } else { 0.0 }) {
-                on_distractor[o.column] = DISTRACTORS.contains(&truth[frame.truth[o.row]].class);
+                on_distractor[o.column] = DISTRACTORS.contains(&labels[frame.truth[o.row]].class);
             }
-            let [rows, columns] = &mut places;
-            keep(&mut frame.truth, rows, |_, at| truth[at].counts && truth[at].class == PEDESTRIAN);
-            keep(&mut frame.pred, columns, |column, _| !on_distractor[column]);
-            keep_overlaps(frame, rows, columns);
-        }
-        Self::numbered(&rows, pred, frames)
+            keep(&mut frame.truth, &mut rows, |_, at| labels[at].counts && labels[at].class == PEDESTRIAN);
+            keep(&mut frame.pred, &mut columns, |column, _| !on_distractor[column]);
+            keep_overlaps(frame, &rows, &columns);
+        })?;
+        Self::numbered(truth, pred, frames)
     }
 }
 
@@ -83,19 +80,14 @@ mod tests {
     #[test]
     fn predictions_on_distractors_do_not_count() {
         let row = |id, x| BoxRow { frame: 1, id, xywh: [x, 0.0, 10.0, 10.0] };
-        let truth = [
-            TruthRow { row: row(1, 0.0), class: 1, counts: true },
-            TruthRow { row: row(2, 100.0), class: 7, counts: false },
-            TruthRow { row: row(3, 200.0), class: 1, counts: false },
-            TruthRow { row: row(4, 300.0), class: 3, counts: true },
-            TruthRow { row: row(5, 401.0), class: 1, counts: true },
-        ];
+        let truth = [row(1, 0.0), row(2, 100.0), row(3, 200.0), row(4, 300.0), row(5, 401.0)];
+        let labels = [(1, true), (7, false), (1, false), (3, true), (1, true)]
+            .map(|(class, counts)| Label { class, counts });
         let xs = [1.0, 101.0, 201.0, 301.0, 400.0, 900.0];
         let pred: Vec<BoxRow> = (11..).zip(xs).map(|(id, x)| row(id, x)).collect();
-        let found = Sequence::of_pedestrians(&truth, &pred).unwrap();
+        let found = Sequence::of_pedestrians(&truth, &labels, &pred).unwrap();
         let kept = |rows: &[BoxRow], places: &[usize]| places.iter().map(|&at| rows[at]).collect::<Vec<_>>();
-        let rows: Vec<BoxRow> = truth.iter().map(|t| t.row).collect();
-        let wanted = Sequence::new(&kept(&rows, &[0, 4]), &kept(&pred, &[0, 2, 3, 4, 5])).unwrap();
+        let wanted = Sequence::new(&kept(&truth, &[0, 4]), &kept(&pred, &[0, 2, 3, 4, 5])).unwrap();
         assert_eq!(found, wanted);
         assert_eq!(found.frames[0].overlaps.len(), 2);
     }
@@ -103,10 +95,11 @@ mod tests {
     #[test]
     fn what_does_not_count_may_be_there_twice() {
         let row = BoxRow { frame: 1, id: 1, xywh: [0.0, 0.0, 10.0, 10.0] };
-        let counted = TruthRow { row, class: 1, counts: true };
-        let other = TruthRow { class: 7, ..counted };
-        assert_eq!(Sequence::of_pedestrians(&[counted, other], &[]).unwrap().objects(), 1);
-        let twice = Sequence::of_pedestrians(&[other, counted, counted], &[]).unwrap_err().to_string();
+        let (counted, other) = (Label { class: 1, counts: true }, Label { class: 7, counts: true });
+        let of = |labels: &[Label]| Sequence::of_pedestrians(&vec![row; labels.len()], labels, &[]);
+        assert_eq!(of(&[counted, other]).unwrap().objects(), 1);
+        let twice = of(&[other, counted, counted]).unwrap_err().to_string();
         assert!(twice.contains("truth[2]"), "{twice}");
+        assert!(Sequence::of_pedestrians(&[row], &[], &[]).is_err());
     }
 }

@@ -67,7 +67,7 @@ impl Sequence {
     /// # Errors
     /// [`MetricError`] for values that are no numbers, negative sides, and an id that occurs twice in a frame.
     pub fn new(truth: &[BoxRow], pred: &[BoxRow]) -> Result<Self> {
-        Self::numbered(truth, pred, frames(truth, pred)?)
+        Self::numbered(truth, pred, frames(truth, pred, |_| ())?)
     }
 
     /// From frames of rows that have no numbers yet.
@@ -105,24 +105,32 @@ fn count<'a>(sides: impl Iterator<Item = &'a Vec<usize>>, ids: usize) -> Vec<u64
     counts
 }
 
-/// The frames that either side has, rising, of rows that have no numbers yet.
-pub(super) fn frames(truth: &[BoxRow], pred: &[BoxRow]) -> Result<Vec<Frame>> {
+/// The frames that either side has, rising, of rows that have no numbers yet, each as `prepare` leaves it.
+pub(super) fn frames(
+    truth: &[BoxRow],
+    pred: &[BoxRow],
+    mut prepare: impl FnMut(&mut Frame),
+) -> Result<Vec<Frame>> {
     check_rows("truth", truth)?;
     check_rows("pred", pred)?;
     let (truth_order, pred_order) = (by_frame(truth), by_frame(pred));
     let (mut left, mut right) = (&truth_order[..], &pred_order[..]);
-    let mut frames = Vec::new();
-    let mut corners = Vec::new();
+    let (mut frames, mut frame, mut corners) = (Vec::new(), Frame::default(), Vec::new());
     loop {
-        let next = [(truth, left), (pred, right)].map(|(rows, order)| order.first().map(|&at| rows[at].frame));
+        let next =
+            [(truth, left), (pred, right)].map(|(rows, order)| order.first().map(|&at| rows[at].frame));
         let Some(number) = next.into_iter().flatten().min() else { return Ok(frames) };
-        let (of_truth, of_pred);
-        (of_truth, left) = split(truth, left, number);
-        (of_pred, right) = split(pred, right, number);
+        left = frame_rows(truth, left, number, &mut frame.truth);
+        right = frame_rows(pred, right, number, &mut frame.pred);
         corners.clear();
-        corners.extend(of_pred.iter().map(|&at| Corners::new(&pred[at].xywh)));
-        let overlaps = overlaps(of_truth.iter().map(|&at| Corners::new(&truth[at].xywh)), &corners);
-        frames.push(Frame { truth: of_truth.to_vec(), pred: of_pred.to_vec(), overlaps });
+        corners.extend(frame.pred.iter().map(|&at| Corners::new(&pred[at].xywh)));
+        frame.overlaps.clear();
+        for (row, &at) in frame.truth.iter().enumerate() {
+            Corners::new(&truth[at].xywh).overlaps(row, &corners, &mut frame.overlaps);
+        }
+        prepare(&mut frame);
+        // A copy has no more room than it needs.
+        frames.push(frame.clone());
     }
 }
 
@@ -143,10 +151,12 @@ fn by_frame(rows: &[BoxRow]) -> Vec<usize> {
     order
 }
 
-/// The rows at the head of an order that are in a frame, and those after them.
-fn split<'a>(rows: &[BoxRow], order: &'a [usize], frame: i64) -> (&'a [usize], &'a [usize]) {
+/// Moves the rows at the head of an order that are in a frame into `side`; gives those after them.
+fn frame_rows<'a>(rows: &[BoxRow], order: &'a [usize], frame: i64, side: &mut Vec<usize>) -> &'a [usize] {
     let count = order.iter().take_while(|&&at| rows[at].frame == frame).count();
-    order.split_at(count)
+    side.clear();
+    side.extend_from_slice(&order[..count]);
+    &order[count..]
 }
 
 /// A continuous box by its corners, as both tools have it: the rounding of the area decides at a threshold.
@@ -163,31 +173,30 @@ impl Corners {
         Self { low, high, area: (high[0] - low[0]) * (high[1] - low[1]) }
     }
 
+    /// Whether the boxes have no inner point in common. Most pairs are apart, in either direction, so one branch is
+    /// cheaper than four.
+    fn apart(&self, other: &Self) -> bool {
+        let along = |k: usize| (self.high[k] <= other.low[k]) | (other.high[k] <= self.low[k]);
+        along(0) | along(1)
+    }
+
     /// Intersection over union; 0 where both are empty.
     fn iou(&self, other: &Self) -> f64 {
-        let side = |k: usize| self.high[k].min(other.high[k]) - self.low[k].max(other.low[k]);
-        let (width, height) = (side(0), side(1));
-        if !(width > 0.0 && height > 0.0) {
-            return 0.0;
-        }
-        let shared = width * height;
+        let side = |k: usize| (self.high[k].min(other.high[k]) - self.low[k].max(other.low[k])).max(0.0);
+        let shared = side(0) * side(1);
         let union = self.area + other.area - shared;
-        if union > 0.0 { shared / union } else { 0.0 }
+        if shared > 0.0 && union > 0.0 { shared / union } else { 0.0 }
     }
-}
 
-/// The pairs that overlap, which are not among [`Sequence::pairs`] yet.
-fn overlaps(truth: impl ExactSizeIterator<Item = Corners>, pred: &[Corners]) -> Vec<Overlap> {
-    let mut overlaps = Vec::with_capacity(3 * truth.len());
-    for (row, a) in truth.enumerate() {
-        for (column, b) in pred.iter().enumerate() {
-            let iou = a.iou(b);
+    /// Lists the boxes of the other side that overlap this one; their pairs have no place yet.
+    fn overlaps(&self, row: usize, others: &[Self], found: &mut Vec<Overlap>) {
+        for (column, other) in others.iter().enumerate().filter(|(_, other)| !self.apart(other)) {
+            let iou = self.iou(other);
             if iou > 0.0 {
-                overlaps.push(Overlap { row, column, pair: 0, iou });
+                found.push(Overlap { row, column, pair: 0, iou });
             }
         }
     }
-    overlaps
 }
 
 /// Puts the numbers of ids, by size, in place of rows; gives the number of ids.

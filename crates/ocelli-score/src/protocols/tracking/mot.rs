@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ocelli_data::annotations::mot::{self, MotRow};
-use ocelli_metrics::tracking::mot::{
-    ALPHAS, BoxRow, Families, HotaReport, Sequence, SequenceRecord, TruthRow,
-};
+use ocelli_metrics::tracking::mot::{ALPHAS, BoxRow, Families, HotaReport, Label, Sequence, SequenceRecord};
 use rayon::prelude::*;
 
 use super::sequences::{Matched, files, matched, unknown_note};
@@ -26,7 +24,10 @@ pub(crate) const PROTOCOL: Protocol = Protocol {
     variants: &[
         Choice { name: "motmetrics", summary: "py-motmetrics: MOTP is a distance, assignments are kept" },
         Choice { name: "trackeval-clear", summary: "TrackEval's CLEAR: MOTP is an overlap" },
-        Choice { name: "hota", summary: "TrackEval's HOTA, means over 19 overlaps; MOTA, MOTP and IDSW beside it" },
+        Choice {
+            name: "hota",
+            summary: "TrackEval's HOTA, means over 19 overlaps; MOTA, MOTP and IDSW beside it",
+        },
     ],
     settings: &[
         Setting {
@@ -67,7 +68,7 @@ fn open(inputs: &Inputs) -> Result<Box<dyn Evaluation>> {
             let path = if e.to_string().starts_with("truth") { &m.truth } else { &m.pred };
             ScoreError::content(path, e.to_string())
         };
-        let sequence = counted(&mot::read(&m.truth)?, &mot::read(&m.pred)?, &classes).map_err(at_fault)?;
+        let sequence = counted(mot::read(&m.truth)?, mot::read(&m.pred)?, &classes).map_err(at_fault)?;
         SequenceRecord::of(wanted, &sequence, threshold).map_err(ScoreError::from)
     };
     let records: Vec<SequenceRecord> = in_order(found.par_iter().map(read))?;
@@ -86,21 +87,17 @@ fn families(variant: &str) -> Families {
 }
 
 /// The boxes that count.
-fn counted(truth: &[MotRow], pred: &[MotRow], classes: &str) -> ocelli_metrics::Result<Sequence> {
-    let plain = |row: &MotRow| BoxRow { frame: row.frame, id: row.id, xywh: row.xywh };
-    let pred: Vec<BoxRow> = pred.iter().map(plain).collect();
+fn counted(mut truth: Vec<MotRow>, pred: Vec<MotRow>, classes: &str) -> ocelli_metrics::Result<Sequence> {
+    let plain = |row: MotRow| BoxRow { frame: row.frame, id: row.id, xywh: row.xywh };
+    let boxes = |rows: Vec<MotRow>| rows.into_iter().map(plain).collect::<Vec<_>>();
     let has_classes = !truth.is_empty() && truth.iter().all(|row| row.class.is_some());
     if classes == "pedestrians" || (classes == "auto" && has_classes) {
-        let labelled = |row: &MotRow| TruthRow {
-            row: plain(row),
-            class: row.class.unwrap_or(1),
-            counts: row.confidence != 0.0,
-        };
-        let truth: Vec<TruthRow> = truth.iter().map(labelled).collect();
-        return Sequence::of_pedestrians(&truth, &pred);
+        let label = |row: &MotRow| Label { class: row.class.unwrap_or(1), counts: row.confidence != 0.0 };
+        let labels: Vec<Label> = truth.iter().map(label).collect();
+        return Sequence::of_pedestrians(&boxes(truth), &labels, &boxes(pred));
     }
-    let truth: Vec<BoxRow> = truth.iter().filter(|row| row.confidence != 0.0).map(plain).collect();
-    Sequence::new(&truth, &pred)
+    truth.retain(|row| row.confidence != 0.0);
+    Sequence::new(&boxes(truth), &boxes(pred))
 }
 
 /// The measures of a variant, the one it is known by first.
