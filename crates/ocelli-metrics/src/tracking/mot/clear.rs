@@ -56,7 +56,12 @@ impl Clear {
             };
             std::mem::swap(&mut pairs, &mut before);
             pairs.clear();
-            pairs.extend(matcher.matched(frame, score).filter(|o| score(o) > EPS).map(|o| (named(o), o.iou)));
+            pairs.extend(
+                matcher
+                    .matched(frame, 0.0, |o| -score(o))
+                    .filter(|o| score(o) > EPS)
+                    .map(|o| (named(o), o.iou)),
+            );
             for &((object, track), iou) in &pairs {
                 sums.idsw += u64::from(last[object].is_some_and(|t| t != track));
                 sums.overlap += iou;

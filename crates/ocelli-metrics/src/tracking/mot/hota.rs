@@ -93,7 +93,7 @@ impl Hota {
     ) {
         let least = least_overlaps();
         let mut matched = [0u32; ALPHAS];
-        for o in matcher.matched(frame, |o| alignment[o.pair] * o.iou) {
+        for o in matcher.matched(frame, 0.0, |o| -(alignment[o.pair] * o.iou)) {
             let reached = least.iter().filter(|least| o.iou >= **least).count();
             together[o.pair][..reached].iter_mut().for_each(|frames| *frames += 1);
             matched[..reached].iter_mut().for_each(|boxes| *boxes += 1);

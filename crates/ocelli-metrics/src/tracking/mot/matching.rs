@@ -5,8 +5,8 @@ use crate::tracking::assignment::least_cost;
 
 /// Matches the two sides of frames, one frame after another, in the same memory.
 ///
-/// What it finds is what [`least_cost`] finds on the full matrix of `-weight`, 0 where boxes are apart, less the pairs
-/// without weight. Most pairs of a frame leave no choice, though: one that weighs more than the best others of its row and
+/// What it finds is what [`least_cost`] finds on the full matrix of costs, less the pairs that cost as much as boxes that
+/// are apart; what a pair saves is its weight. Most pairs of a frame leave no choice, though: one that weighs more than the best others of its row and
 /// of its column together is in every best assignment. Such pairs are taken, their row and column go, and so on. A few
 /// pairs that stay open are tried in every combination; only a frame with more of them, or one in which two combinations
 /// are as good, is assigned as a matrix.
@@ -57,16 +57,18 @@ const CLEARLY: f64 = 1e-9;
 const FEW: usize = 8;
 
 impl Matcher {
-    /// The overlaps of the assignment with the largest sum of `weight`, by rising row; those that weigh nothing left out.
-    pub(super) fn matched<'a>(
-        &'a mut self,
-        frame: &'a Frame,
-        weight: impl Fn(&Overlap) -> f64,
-    ) -> impl Iterator<Item = &'a Overlap> {
+    /// The overlaps of the assignment with the least sum of `cost`, by rising row, less those that save nothing. Boxes
+    /// without an overlap cost `apart`, more than which no pair costs.
+    pub(super) fn matched<'f>(
+        &mut self,
+        frame: &'f Frame,
+        apart: f64,
+        cost: impl Fn(&Overlap) -> f64,
+    ) -> impl Iterator<Item = &'f Overlap> {
         let (rows, columns) = (frame.truth.len(), frame.pred.len());
         self.open.clear();
         for (place, o) in frame.overlaps.iter().enumerate() {
-            let weight = weight(o);
+            let weight = apart - cost(o);
             if weight > 0.0 {
                 self.open.push(Edge { row: o.row, column: o.column, place, weight });
             }
@@ -74,11 +76,11 @@ impl Matcher {
         self.chosen.clear();
         self.chosen.resize(rows, None);
         if !self.settle(rows, columns) {
-            let mut costs = vec![0.0; rows * columns];
-            frame.overlaps.iter().for_each(|o| costs[o.row * columns + o.column] = -weight(o));
+            let mut costs = vec![apart; rows * columns];
+            frame.overlaps.iter().for_each(|o| costs[o.row * columns + o.column] = cost(o));
             for (row, column) in least_cost(&costs, rows, columns) {
-                let place = frame.place(row, column);
-                self.chosen[row] = place.filter(|_| costs[row * columns + column] < 0.0);
+                let saves = costs[row * columns + column] < apart;
+                self.chosen[row] = frame.place(row, column).filter(|_| saves);
             }
         }
         self.chosen.iter().flatten().map(|&place| &frame.overlaps[place])
@@ -188,15 +190,16 @@ mod tests {
                 .iter()
                 .map(|&(dense, draw)| if dense < fill { f64::from(draw % kinds) / 7.0 } else { 0.0 })
                 .collect();
-            let costs: Vec<f64> = weights.iter().map(|w| -w).collect();
-            let mut wanted = least_cost(&costs, rows, columns);
-            wanted.retain(|&(row, column)| weights[row * columns + column] > 0.0);
             let frame = frame(rows, columns, &weights);
             let mut matcher = Matcher::default();
-            // The second time with what the first has left.
-            for _ in 0..2 {
-                let found: Vec<_> = matcher.matched(&frame, |o| o.iou).map(|o| (o.row, o.column)).collect();
-                prop_assert_eq!(&found, &wanted);
+            // The second time as many pairs as can be, whatever they weigh.
+            for apart in [0.0, 1e4] {
+                let cost = |weight: f64| if weight > 0.0 { 0.0 - weight } else { apart };
+                let costs: Vec<f64> = weights.iter().map(|weight| cost(*weight)).collect();
+                let mut wanted = least_cost(&costs, rows, columns);
+                wanted.retain(|&(row, column)| weights[row * columns + column] > 0.0);
+                let found = matcher.matched(&frame, apart, |o| cost(o.iou));
+                prop_assert_eq!(found.map(|o| (o.row, o.column)).collect::<Vec<_>>(), wanted);
             }
         }
     }
@@ -206,7 +209,7 @@ mod tests {
         let settled = |rows, columns, weights: &[f64]| {
             let mut matcher = Matcher::default();
             let frame = frame(rows, columns, weights);
-            drop(matcher.matched(&frame, |o| o.iou));
+            drop(matcher.matched(&frame, 0.0, |o| -o.iou));
             matcher.open.is_empty()
         };
         assert!(settled(3, 3, &[0.9, 0.1, 0.0, 0.2, 0.8, 0.3, 0.0, 0.3, 0.2]));

@@ -35,7 +35,7 @@ impl Sequence {
         let frames = frames(truth, pred, |frame| {
             on_distractor.clear();
             on_distractor.resize(frame.pred.len(), false);
-            for o in matcher.matched(frame, |o| if o.iou >= ON_IT - EPS { o.iou } else { 0.0 }) {
+            for o in matcher.matched(frame, 0.0, |o| if o.iou >= ON_IT - EPS { -o.iou } else { 0.0 }) {
                 on_distractor[o.column] = DISTRACTORS.contains(&labels[frame.truth[o.row]].class);
             }
             keep(&mut frame.truth, &mut rows, |_, at| labels[at].counts && labels[at].class == PEDESTRIAN);
