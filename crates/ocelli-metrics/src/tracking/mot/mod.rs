@@ -19,6 +19,7 @@
 //! | MOT-5 | TrackEval: an overlap within 2.2e-16 below the threshold is a match | strict | `an_overlap_at_the_threshold_matches` |
 //! | MOT-6 | HOTA: localisation is 1 where nothing is matched | strict | `nothing_found_is_located_perfectly` |
 //! | MOT-7 | HOTA over sequences: association is averaged by true positives, not recomputed | strict | `records_add_up` |
+//! | MOT-8 | motmetrics: which of several assignments of equal distance is taken depends on the boxes that are assigned already, whose rows and columns stay in the matrix | strict | `equal_distances_are_told_apart_in_the_matrix_of_all_boxes` |
 
 mod clear;
 mod hota;

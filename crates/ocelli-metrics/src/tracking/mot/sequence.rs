@@ -54,11 +54,6 @@ impl Frame {
     pub(super) fn place(&self, row: usize, column: usize) -> Option<usize> {
         self.overlaps.binary_search_by_key(&(row, column), |o| (o.row, o.column)).ok()
     }
-
-    /// The overlap of two boxes, 0 where they are apart.
-    pub(super) fn iou(&self, row: usize, column: usize) -> f64 {
-        self.place(row, column).map_or(0.0, |place| self.overlaps[place].iou)
-    }
 }
 
 impl Sequence {

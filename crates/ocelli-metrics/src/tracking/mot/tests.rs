@@ -78,6 +78,16 @@ fn an_overlap_at_the_threshold_matches() {
 }
 
 #[test]
+fn equal_distances_are_told_apart_in_the_matrix_of_all_boxes() {
+    // In frame 1 object 2 lies between tracks 8 and 9 while object 1 keeps track 7. By themselves, 8 would be taken.
+    let truth = [row(0, 1, 500.0), row(1, 1, 500.0), row(1, 2, 0.0), row(2, 2, 0.0)];
+    let pred = [row(0, 7, 500.0), row(1, 8, 2.0), row(1, 7, 500.0), row(1, 9, -2.0), row(2, 8, 0.0)];
+    assert_eq!(record(&truth, &pred).motmetrics.switches, 1);
+    let alone = |rows: &[BoxRow]| rows.iter().filter(|row| row.xywh[0] < 500.0).copied().collect::<Vec<_>>();
+    assert_eq!(record(&alone(&truth), &alone(&pred)).motmetrics.switches, 0);
+}
+
+#[test]
 fn nothing_found_is_located_perfectly() {
     let found = record(&[row(0, 1, 0.0)], &[]).hota.report();
     assert_eq!((found.hota[0], found.loc_a[0], found.det_a[0]), (0.0, 1.0, 0.0));
