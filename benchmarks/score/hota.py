@@ -10,7 +10,8 @@ with misses, false positives, switches, fragments, empty frames, distractors and
 first HOTA, CLEAR or identity number that differs by more than 1e-9. `time` draws a set of MOT17's size (7 sequences, 5,316
 frames, about 30 objects a frame) and runs each tool in a process of its own on one core, in turns, from files to all three
 families of numbers; it prints the least time of each, on the clock and of the processor, and its peak memory. The start
-of Python and its imports do not count in the times, Ocelli's start does.
+of Python and its imports do not count in the times, Ocelli's start does. Beside py-motmetrics, which has no HOTA, runs its
+own variant, `ocelli-motm`.
 """
 
 import argparse
@@ -250,6 +251,8 @@ def timed(options):
         folders = [os.path.join(folder, side) for side in SIDES]
         tools = {"ocelli": ocelli(options.ocelli, "hota", *folders)}
         for tool in options.tools.split(","):
+            if tool == "motmetrics":
+                tools["ocelli-motm"] = ocelli(options.ocelli, tool, *folders)
             tools[tool] = [sys.executable, __file__, "one", "--tool", tool, "--truth", folders[0], "--pred", folders[1]]
         in_turns(tools, options.rounds, lambda found: found.get("hota", found.get("mota")))
 
