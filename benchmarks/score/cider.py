@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 from turns import in_turns
 
 TOLERANCE = 1e-10

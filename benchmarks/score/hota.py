@@ -25,6 +25,7 @@ import tempfile
 import time
 import warnings
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 from turns import in_turns
 
 TOLERANCE = 1e-9
