@@ -16,7 +16,8 @@ COMMAND is started for every target, mode and number of threads, with these word
     {"recall": …, "qps": …, "build_s": …, "memory_bytes": …, "chosen": {…}}
 
 with the recall on all queries, and ends; or it prints `ready` after that and, for every line `run` that it reads, a line
-{"seconds": …, "queries": …}. The second is fairer to both sides: nothing but the search lies between the turns.
+{"seconds": …, "queries": …, "processor": …}. The second is fairer to both sides: nothing but the search lies between the
+turns. `--by processor` takes processor seconds instead of those on the clock, for runs of one thread on a busy machine.
 
 The rivals' queries one by one go through their bare bindings, and what such a call takes on an index of one vector is
 taken off their times.
@@ -50,8 +51,8 @@ ROUNDING = 5e-4
 class Tool:
     """A command that answers `run` for run, or is started anew for each."""
 
-    def __init__(self, command, threads=1):
-        self.command = command
+    def __init__(self, command, by, threads=1):
+        self.command, self.by = command, by
         self.environment = {**os.environ, **{key: str(threads) for key in ONE_CORE}}
         self.start()
 
@@ -76,18 +77,20 @@ class Tool:
         raise SystemExit(f"{shlex.join(self.command)} failed:\n{self.said.read()[-2000:]}")
 
     def run(self, order=""):
-        """The answer to one run, with `qps`."""
+        """The answer to one run, with `spent`: seconds a query."""
         if self.waits:
             print(f"run {order}".strip(), file=self.process.stdin, flush=True)
             line = self.process.stdout.readline()
             if not line:
                 self.fail()
             answer = json.loads(line)
-            return {**answer, "qps": answer["queries"] / answer["seconds"]}
+            if self.by not in answer:
+                raise SystemExit(f"{shlex.join(self.command)}: the answer has no `{self.by}`: {line.strip()}")
+            return {**answer, "spent": answer[self.by] / answer["queries"]}
         if not self.fresh:
             self.start()
         self.fresh = False
-        return self.facts
+        return {**self.facts, "spent": 1 / self.facts["qps"]}
 
     def stop(self):
         self.process.stdin.close()
@@ -98,8 +101,9 @@ class Tool:
 class Rivals:
     """The indexes of a set that its sweep names, each built at the first use."""
 
-    def __init__(self, data, swept, indexes):
-        self.data, self.swept, self.indexes, self.tools, self.recalls = data, swept, indexes, {}, {}
+    def __init__(self, options, data, swept):
+        self.indexes, self.by, self.data, self.swept = options.indexes, options.by, data, swept
+        self.tools, self.recalls = {}, {}
 
     def tool(self, row):
         name = json.dumps([row["engine"], row["config"]])
@@ -109,7 +113,7 @@ class Rivals:
             if self.indexes:
                 digest = hashlib.sha256(name.encode()).hexdigest()[:16]
                 command += ["--index", str(self.indexes / self.data.name / digest)]
-            self.tools[name] = Tool(command)
+            self.tools[name] = Tool(command, self.by)
             facts = self.tools[name].facts
             print(f"  {row['engine']} {row['config']}: build {facts['build_s']:.1f} s{' (earlier)' if facts.get('loaded') else ''}", flush=True)
         return self.tools[name]
@@ -141,8 +145,7 @@ def order(params, mode, threads, timed):
 
 def without_calls(answer, choice, mode):
     """Queries per second of a rival, less what calling it from Python takes."""
-    seconds = answer["seconds"] / answer["queries"]
-    return 1 / (seconds - choice["tool"].facts["call_overhead_s"] * (mode == "single"))
+    return 1 / (answer["spent"] - choice["tool"].facts["call_overhead_s"] * (mode == "single"))
 
 
 def ours(options, data, folder, words):
@@ -156,7 +159,7 @@ def ours(options, data, folder, words):
         "index": folder / f"{data.name}-{words['recall']}-{words['mode']}-{words['threads']}",
     }
     command = [part.format(**words) for part in shlex.split(options.ours)]
-    return Tool(command, words["threads"])
+    return Tool(command, options.by, words["threads"])
 
 
 def contest(options, data, rivals, folder, target, mode, threads):
@@ -169,7 +172,7 @@ def contest(options, data, rivals, folder, target, mode, threads):
 
     def run(name):
         if name == OURS:
-            return tool.run()["qps"]
+            return 1 / tool.run()["spent"]
         choice = choices[name]
         return without_calls(choice["tool"].run(order(choice["point"]["params"], mode, threads, timed)), choice, mode)
 
@@ -219,7 +222,7 @@ def speed_table(results):
 
 def build_table(results):
     """What was built, each once: the rivals' configurations and what ours chose."""
-    lines = ["| set | index | searched with | build, s | memory, MiB |", "|---|---|---|---|---|"]
+    lines = ["| set | index | searched with | build, s | of processor, s | memory, MiB |", "|---|---|---|---|---|---|"]
     seen = {}
     for result in results:
         for name, tool in result["tools"].items():
@@ -233,7 +236,8 @@ def build_table(results):
         label = RIVALS.get(name, "Ocelli")
         values = json.loads(config)
         values = ", ".join(f"{key} {value}" for key, value in values.items() if value is not None) if isinstance(values, dict) else values
-        lines.append(f"| {data} | {label}: {values} | {'; '.join(filter(None, params))} | {tool['build_s']:.2f} | {tool['memory_bytes'] / 2**20:.0f} |")
+        times = " | ".join(f"{tool[key]:.2f}" if key in tool else "" for key in ("build_s", "build_processor_s"))
+        lines.append(f"| {data} | {label}: {values} | {'; '.join(filter(None, params))} | {times} | {tool['memory_bytes'] / 2**20:.0f} |")
     return lines
 
 
@@ -254,6 +258,7 @@ def main():
     parser.add_argument("--runs", default="batch:1,single:1,batch:2")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.4, help="about how long a run of the faster rival is to be")
+    parser.add_argument("--by", choices=["seconds", "processor"], default="seconds")
     parser.add_argument("--indexes", type=pathlib.Path)
     parser.add_argument("--prepare", action="store_true")
     options = parser.parse_args()
@@ -269,7 +274,7 @@ def main():
             if swept["set"]["sha256"] != data.about["sha256"]:
                 raise SystemExit(f"sweep-{name}.json is of other data than {data.folder}; sweep again")
             print(name, flush=True)
-            rivals = Rivals(data, swept, options.indexes)
+            rivals = Rivals(options, data, swept)
             # All building before all timing.
             for engine, (target, (mode, _)) in itertools.product(RIVALS, combinations):
                 rivals.choose(engine, target, mode)
@@ -284,7 +289,7 @@ def main():
     for name, tool in ((name, tool) for result in results for name, tool in result["tools"].items() if name != OURS):
         calls.setdefault(name, []).append(tool["call_overhead_s"] * 1e6)
     taken = ", ".join(f"{RIVALS[name]} {statistics.median(values):.1f} µs" for name, values in calls.items())
-    text = [f"{machine()}; {versions}; median of {options.rounds} rounds in turns. Taken off a rival's single query: {taken}."]
+    text = [f"{machine()}; {versions}; median of {options.rounds} rounds in turns by {'processor time' if options.by == 'processor' else 'the clock'}. Taken off a rival's single query: {taken}."]
     text += ["", *speed_table(results), "", *build_table(results), ""]
     options.out.write_text("\n".join(text))
     options.out.with_suffix(".json").write_text(json.dumps(results))

@@ -6,10 +6,10 @@
     python benchmarks/vectors/rivals.py picture sweep.json curves.png [--ours FILE]
 
 DATA comes from `data.py`. `sweep` builds every index of the grid in a process of its own on one thread, walks its search
-parameters on a few queries, and measures those near each target recall@10 again on 5,000, as one batch and one by
-one. An index that the output file has already is not measured again, so a sweep may be broken off, gone on with,
-and extended. Queries per second of the sweep are by processor time, so that other work on the machine disturbs little;
-what is compared in the end is measured by `compare.py`.
+parameters on a few queries, looks on more for the least effort that reaches each target recall@10, and measures what it
+finds on all queries, as one batch and one by one. An index that the output file has already is not measured again, so a
+sweep may be broken off, gone on with, and extended. Queries per second of the sweep are by processor time, so that other
+work on the machine disturbs little; what is compared in the end is measured by `compare.py`.
 
 `work` is what `compare.py` starts: it builds (or loads) one index, prints its facts as a line of JSON, then `ready`, and
 for each line `run {"params": …, "mode": "batch"|"single", "threads": 1, "timed": N}` answers with a line of JSON: seconds,
@@ -26,7 +26,7 @@ import subprocess
 import sys
 
 from data import DataSet, recall
-from engines import ENGINES, anonymous_memory, built, overhead, versions
+from engines import ENGINES, built, overhead, versions
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 from turns import ONE_CORE
@@ -34,9 +34,11 @@ from turns import ONE_CORE
 K = 10
 TARGETS = (0.90, 0.95, 0.98, 0.999)
 SATURATED = 0.9997
-SAMPLES = {"walk": 500, "final": 5000, "single": 1000}
-WALK = (1, 2, 3, 4, 6, 8, 11, 16, 22, 32, 45, 64, 90, 128, 180, 256, 360, 512)
-REORDER = (20, 40, 80, 160, 320, 640)
+# Queries of the walk, of the search for the least effort, and of those one by one.
+SAMPLES = {"walk": 500, "fine": 2000, "single": 1000}
+# By how much the fine sample is to exceed a target, so that all queries rarely miss it.
+MARGIN = 3e-4
+REORDER = (20, 40, 80, 160, 320)
 
 
 def roots(rows):
@@ -81,38 +83,103 @@ def grid(engine, data, full):
     return [{"links": 16, "construction": 200}]
 
 
-def walks(engine, config):
-    """Search parameters in series that rise in recall, each to be left once it does not."""
-    if engine == "hnswlib":
-        return [[{"ef": 10 * ef} for ef in WALK]]
-    if config.get("factory") == "Flat" or config.get("block") == 0:
-        return [[{}]]
-    if engine == "scann" and not config["leaves"]:
-        return [[{"reorder": reorder} for reorder in REORDER]]
-    if engine == "scann":
-        leaves = [n for n in WALK if n <= config["leaves"]]
-        return [[{"leaves": n, "reorder": reorder} for n in leaves] for reorder in REORDER]
-    partitions = int(config["factory"].split(",")[0].removeprefix("IVF"))
-    probes = [n for n in WALK if n <= partitions]
-    return [[{"nprobe": n, "k_factor": reorder / K} for n in probes] for reorder in REORDER]
+class Space:
+    """The search parameters of an index: an effort that raises recall step by step, at each of several reorderings."""
+
+    def __init__(self, engine, config):
+        tree = engine == "faiss" and config["factory"] != "Flat" or engine == "scann" and config["leaves"]
+        self.reorders = REORDER if tree else (None,)
+        if engine == "hnswlib":
+            self.most, self.params = 2048, lambda effort, _: {"ef": max(effort, K)}
+        elif config.get("factory") == "Flat" or config.get("block") == 0:
+            self.most, self.params = 1, lambda *_: {}
+        elif not tree:
+            self.most, self.params = 1024, lambda effort, _: {"reorder": max(effort, K)}
+        elif engine == "scann":
+            self.most, self.params = config["leaves"], lambda effort, reorder: {"leaves": effort, "reorder": reorder}
+        else:
+            self.most = int(config["factory"].split(",")[0].removeprefix("IVF"))
+            self.params = lambda effort, reorder: {"nprobe": effort, "k_factor": reorder / K}
+
+    def efforts(self):
+        """Powers of two, and the most."""
+        return [*itertools.takewhile(lambda n: n < self.most, (2**e for e in itertools.count())), self.most]
 
 
-def walked(engine, series, queries, truth):
-    """The points of one series until recall stands still."""
-    points = []
-    for params in series:
-        ids, clock = engine.batch(queries, K, params)
-        points.append({"params": params, "recall": recall(ids, truth, K), "qps": len(queries) / clock.processor})
-        before = points[-3]["recall"] if len(points) > 2 else 0
-        if points[-1]["recall"] > SATURATED or points[-1]["recall"] - before < 3e-4:
-            break
-    return points
+class Probe:
+    """Searches of one index over the first queries, each kind once."""
+
+    def __init__(self, engine, space, data, count):
+        self.engine, self.space, self.points = engine, space, {}
+        self.queries, self.truth = data.queries(count), data.truth(count)
+
+    def __call__(self, effort, reorder):
+        key = (reorder, effort)
+        if key not in self.points:
+            params = self.space.params(effort, reorder)
+            ids, clock = self.engine.batch(self.queries, K, params)
+            found = recall(ids, self.truth, K)
+            self.points[key] = {"params": params, "recall": found, "qps": len(self.queries) / clock.processor}
+        return self.points[key]
+
+    def walk(self):
+        """Every reordering, with doubled efforts until recall stands still."""
+        for reorder in self.space.reorders:
+            before = -1
+            for effort in self.space.efforts():
+                now = self(effort, reorder)["recall"]
+                if now > SATURATED or now - before < 3e-4:
+                    break
+                before = now
+
+    def speed_at(self, reorder, target):
+        """Queries per second at the target, between the two walked points around it; 0 when it is not reached."""
+        below = None
+        for effort in self.space.efforts():
+            point = self.points.get((reorder, effort))
+            if point is None:
+                return 0
+            if point["recall"] >= target:
+                if below is None:
+                    return point["qps"]
+                share = (target - below["recall"]) / (point["recall"] - below["recall"])
+                return below["qps"] ** (1 - share) * point["qps"] ** share
+            below = point
+        return 0
 
 
-def near(points, target, spare=2):
-    """The fastest of those that may reach the target, those that just fail it within the error of the sample too."""
-    able = [p for p in points if p["recall"] >= target - (0.004 if target < 0.99 else 0.0005)]
-    return sorted(able, key=lambda p: -p["qps"])[:spare]
+def least(low, high, reaches):
+    """The least number above `low` that reaches, to a sixteenth, when `high` does."""
+    while high - low > max(1, high // 16):
+        middle = (low + high) // 2
+        low, high = (low, middle) if reaches(middle) else (middle, high)
+    return high
+
+
+def setting(walked, fine, reorder, target):
+    """The least effort that reaches the target with a reordering, then the least reordering with that effort.
+
+    The second matters where few partitions are searched and one more is a large step. None when nothing reaches it.
+    """
+    efforts = walked.space.efforts()
+    # What the walk has says where to start; the finer probe decides.
+    start = next((e for e in efforts if walked.points.get((reorder, e), {"recall": 0})["recall"] >= target - 0.003), 1)
+    high = next((e for e in efforts if e >= start and fine(e, reorder)["recall"] >= target), None)
+    if high is None:
+        return None
+    effort = least(high // 2, high, lambda e: fine(e, reorder)["recall"] >= target)
+    if reorder:
+        reorder = least(max(K - 1, reorder // 2), reorder, lambda r: fine(effort, r)["recall"] >= target)
+    return fine(effort, reorder)
+
+
+def candidates(walked, fine, target):
+    """What reaches the target with the reorderings that are fastest there and with those between them; fastest first."""
+    reorders = sorted(walked.space.reorders, key=lambda reorder: -walked.speed_at(reorder, target))[:2]
+    if reorders[0]:
+        reorders += [round(reorders[0] * factor) for factor in (0.7, 1.4)]
+    points = [setting(walked, fine, reorder, target) for reorder in reorders]
+    return sorted(filter(None, points), key=lambda point: -point["qps"])
 
 
 def measure(options):
@@ -120,26 +187,26 @@ def measure(options):
     data, config = DataSet(options.set), json.loads(options.config)
     engine, facts = built(options.engine, config, data)
     engine.threads(1)
-    queries, truth = data.queries(SAMPLES["walk"]), data.truth(SAMPLES["walk"])
-    points = []
-    for series in walks(options.engine, config):
-        points += walked(engine, series, queries, truth)
-    queries, truth = data.queries(SAMPLES["final"]), data.truth(SAMPLES["final"])
+    space = Space(options.engine, config)
+    walked, fine = (Probe(engine, space, data, SAMPLES[part]) for part in ("walk", "fine"))
+    walked.walk()
+    chosen = {json.dumps(p["params"]): p for target in TARGETS for p in candidates(walked, fine, target + MARGIN)[:2]}
+    queries, truth = data.queries(), data.truth()
     alone = queries[: SAMPLES["single"]]
-    chosen = {json.dumps(p["params"]): p for target in TARGETS for p in near(points, target)}
     final = []
     for point in chosen.values():
         params = point["params"]
-        ids, batch = engine.batch(queries, K, params)
+        (ids, first), (_, second) = (engine.batch(queries, K, params) for _ in range(2))
         _, single = engine.single(alone, K, params)
         final.append(
             {
                 "params": params,
                 "recall": recall(ids, truth, K),
-                "batch_qps": len(queries) / batch.processor,
+                "batch_qps": len(queries) / min(first.processor, second.processor),
                 "single_qps": len(alone) / single.processor,
             }
         )
+    points = [*walked.points.values(), *fine.points.values()]
     row = {"engine": options.engine, "config": config, **facts, "points": points, "final": final}
     row["call_overhead_s"] = overhead(engine, data)
     print(json.dumps(row))
@@ -157,7 +224,7 @@ def sweep(options):
             if (engine, json.dumps(config)) in known:
                 continue
             command = [sys.executable, __file__, "measure", str(options.set), "--engine", engine, "--config", json.dumps(config)]
-            result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **ONE_CORE})
+            result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **ONE_CORE})
             if result.returncode:
                 print(f"{engine} {config}: {result.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
                 continue

@@ -59,15 +59,13 @@ def load(connection, table, export):
     connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(table))
     connection.execute(sql.SQL("CREATE TABLE {} ({})").format(table, sql.SQL(", ").join(definitions)))
     names = sql.SQL(", ").join(map(sql.Identifier, types))
-    with connection.cursor() as cursor:
-        with cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN WITH (FORMAT BINARY)").format(table, names)) as copy:
-            copy.set_types(list(types.values()))
-            for batch in export.batches():
-                lists = [
-                    map(Vector, matrix(batch[name])) if name == "vector" else batch[name].to_pylist() for name in types
-                ]
-                for row in zip(*lists):
-                    copy.write_row(row)
+    statement = sql.SQL("COPY {} ({}) FROM STDIN WITH (FORMAT BINARY)").format(table, names)
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.set_types(list(types.values()))
+        for batch in export.batches():
+            lists = [map(Vector, matrix(batch[name])) if name == "vector" else batch[name].to_pylist() for name in types]
+            for row in zip(*lists):
+                copy.write_row(row)
     return connection.execute(sql.SQL("SELECT count(*) FROM {}").format(table)).fetchone()[0]
 
 
