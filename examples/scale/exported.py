@@ -19,7 +19,10 @@ class Export:
     """Parquet files of one schema, read a batch at a time."""
 
     def __init__(self, paths):
-        self.files = [pq.ParquetFile(path) for path in paths]
+        try:
+            self.files = [pq.ParquetFile(path) for path in paths]
+        except (OSError, pa.ArrowInvalid) as error:
+            raise SystemExit(f"cannot read the export: {error}") from None
         self.schema = self.files[0].schema_arrow
         for path, file in zip(paths, self.files):
             if not file.schema_arrow.equals(self.schema):
