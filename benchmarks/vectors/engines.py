@@ -135,7 +135,9 @@ class Scann:
 
     def threads(self, count):
         self.count = count
-        self.searcher.set_num_threads(count)
+        if count > 1:
+            # The calling thread works beside those of the pool.
+            self.searcher.set_num_threads(count - 1)
 
     def batch(self, queries, k, params):
         search, more = self.searcher.search_batched, {}
