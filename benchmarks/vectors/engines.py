@@ -15,8 +15,10 @@ One process holds one engine, since each brings its own thread pool and allocato
 import ctypes
 import gc
 import importlib.metadata
+import json
 import math
 import os
+import pathlib
 import time
 
 import numpy as np
@@ -65,7 +67,7 @@ class Faiss:
     def save(self, path):
         self.faiss.write_index(self.index, os.path.join(path, "index.faiss"))
 
-    def load(self, path, base):
+    def load(self, path):
         self.index = self.faiss.read_index(os.path.join(path, "index.faiss"))
 
     def threads(self, count):
@@ -128,7 +130,7 @@ class Scann:
     def save(self, path):
         self.searcher.serialize(path, relative_path=True)
 
-    def load(self, path, base):
+    def load(self, path):
         from scann.scann_ops.py import scann_ops_pybind
 
         self.searcher = scann_ops_pybind.load_searcher(path)
@@ -216,14 +218,11 @@ def built(name, config, data, index=None):
 
     `index` names a folder to keep the index in: it is loaded when there, with the building's own numbers.
     """
-    import json
-    import pathlib
-
     folder = pathlib.Path(index) if index else None
     dim = data.queries(1).shape[1]
     engine = ENGINES[name](config, dim, data.measure)
     if folder and (folder / "facts.json").exists():
-        engine.load(str(folder), data)
+        engine.load(str(folder))
         return engine, {**json.loads((folder / "facts.json").read_text()), "loaded": True}
     settle()
     before = anonymous_memory()
@@ -240,7 +239,7 @@ def built(name, config, data, index=None):
     return engine, facts
 
 
-def overhead(engine, data, k=10):
+def overhead(engine, data):
     """Seconds that a call for one query takes when there is nothing to search."""
     queries = data.queries(1000)
     trivial, params = engine.nothing(queries)

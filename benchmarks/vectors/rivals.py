@@ -214,7 +214,11 @@ def measure(options):
 
 def sweep(options):
     data = DataSet(options.set)
-    done = json.loads(options.out.read_text()) if options.out.exists() else {"set": data.about, "versions": versions(), "indexes": []}
+
+    def so_far():
+        return json.loads(options.out.read_text()) if options.out.exists() else {"set": data.about, "versions": versions(), "indexes": []}
+
+    done = so_far()
     if done["set"]["sha256"] != data.about["sha256"]:
         raise SystemExit(f"{options.out} is of other data; choose another file")
     known = {(row["engine"], json.dumps(row["config"])) for row in done["indexes"]}
@@ -229,6 +233,8 @@ def sweep(options):
                 print(f"{engine} {config}: {result.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
                 continue
             row = json.loads(result.stdout.splitlines()[-1])
+            # Another sweep may have added to the file meanwhile.
+            done = so_far()
             done["indexes"].append(row)
             part = options.out.with_suffix(".part")
             part.write_text(json.dumps(done))
@@ -267,7 +273,6 @@ def show_best(options):
 def work(options):
     data = DataSet(options.set)
     engine, facts = built(options.engine, json.loads(options.config), data, options.index)
-    # Pages of a loaded index are touched before anything is timed.
     facts["call_overhead_s"] = overhead(engine, data)
     print(json.dumps(facts))
     print("ready", flush=True)
