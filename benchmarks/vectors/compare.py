@@ -109,13 +109,25 @@ class Rivals:
         name = json.dumps([row["engine"], row["config"]])
         if name not in self.tools:
             script = pathlib.Path(__file__).with_name("rivals.py")
-            command = [sys.executable, str(script), "work", str(self.data.folder), "--engine", row["engine"], "--config", json.dumps(row["config"])]
+            command = [
+                sys.executable,
+                str(script),
+                "work",
+                str(self.data.folder),
+                "--engine",
+                row["engine"],
+                "--config",
+                json.dumps(row["config"]),
+            ]
             if self.indexes:
                 digest = hashlib.sha256(name.encode()).hexdigest()[:16]
                 command += ["--index", str(self.indexes / self.data.name / digest)]
             self.tools[name] = Tool(command, self.by)
             facts = self.tools[name].facts
-            print(f"  {row['engine']} {row['config']}: build {facts['build_s']:.1f} s{' (earlier)' if facts.get('loaded') else ''}", flush=True)
+            print(
+                f"  {row['engine']} {row['config']}: build {facts['build_s']:.1f} s{' (earlier)' if facts.get('loaded') else ''}",
+                flush=True,
+            )
         return self.tools[name]
 
     def choose(self, engine, target, mode):
@@ -168,7 +180,11 @@ def contest(options, data, rivals, folder, target, mode, threads):
     choices = {engine: choice for engine, choice in choices.items() if choice}
     expected = max((choice["point"][f"{mode}_qps"] for choice in choices.values()), default=1000)
     timed = min(len(data.queries()), max(200, round(options.seconds * expected * threads)))
-    tool = ours(options, data, folder, {"recall": target, "mode": mode, "threads": threads, "timed": timed}) if options.ours else None
+    tool = (
+        ours(options, data, folder, {"recall": target, "mode": mode, "threads": threads, "timed": timed})
+        if options.ours
+        else None
+    )
 
     def run(name):
         if name == OURS:
@@ -185,7 +201,12 @@ def contest(options, data, rivals, folder, target, mode, threads):
     result = {"set": data.name, "target": target, "mode": mode, "threads": threads, "timed": timed, "qps": speeds, "tools": {}}
     for name, choice in choices.items():
         facts = choice["tool"].facts
-        result["tools"][name] = {"config": choice["row"]["config"], "params": choice["point"]["params"], "recall": choice["recall"], **facts}
+        result["tools"][name] = {
+            "config": choice["row"]["config"],
+            "params": choice["point"]["params"],
+            "recall": choice["recall"],
+            **facts,
+        }
     if tool:
         result["tools"][OURS] = tool.facts
         tool.stop()
@@ -194,7 +215,9 @@ def contest(options, data, rivals, folder, target, mode, threads):
 
 def ratios(result):
     """Ours against the better of the rivals, round by round; nothing without both sides."""
-    rival = max((name for name in result["qps"] if name != OURS), key=lambda name: statistics.median(result["qps"][name]), default=None)
+    rival = max(
+        (name for name in result["qps"] if name != OURS), key=lambda name: statistics.median(result["qps"][name]), default=None
+    )
     if rival is None or OURS not in result["qps"]:
         return []
     return [mine / theirs for mine, theirs in zip(result["qps"][OURS], result["qps"][rival])]
@@ -212,7 +235,9 @@ def speed_table(results):
             tool = result["tools"].get(name)
             speed = f"{statistics.median(result['qps'][name]):,.0f}/s" if tool else "not reached"
             short = tool and tool["recall"] < result["target"] - ROUNDING
-            cells.append(f"{speed} ({tool['recall']:.4f}{', too low' if short else ''})" if tool else "" if name == OURS else speed)
+            cells.append(
+                f"{speed} ({tool['recall']:.4f}{', too low' if short else ''})" if tool else "" if name == OURS else speed
+            )
         against = ratios(result)
         cell = f"{statistics.median(against):.2f} ({min(against):.2f} to {max(against):.2f})" if against else ""
         run = f"{result['mode']}, {result['threads']} thread{'s' * (result['threads'] > 1)}"
@@ -235,9 +260,15 @@ def build_table(results):
     for (data, name, config), (tool, params) in seen.items():
         label = RIVALS.get(name, "Ocelli")
         values = json.loads(config)
-        values = ", ".join(f"{key} {value}" for key, value in values.items() if value is not None) if isinstance(values, dict) else values
+        values = (
+            ", ".join(f"{key} {value}" for key, value in values.items() if value is not None)
+            if isinstance(values, dict)
+            else values
+        )
         times = " | ".join(f"{tool[key]:.2f}" if key in tool else "" for key in ("build_s", "build_processor_s"))
-        lines.append(f"| {data} | {label}: {values} | {'; '.join(filter(None, params))} | {times} | {tool['memory_bytes'] / 2**20:.0f} |")
+        lines.append(
+            f"| {data} | {label}: {values} | {'; '.join(filter(None, params))} | {times} | {tool['memory_bytes'] / 2**20:.0f} |"
+        )
     return lines
 
 
@@ -289,7 +320,10 @@ def main():
     for name, tool in ((name, tool) for result in results for name, tool in result["tools"].items() if name != OURS):
         calls.setdefault(name, []).append(tool["call_overhead_s"] * 1e6)
     taken = ", ".join(f"{RIVALS[name]} {statistics.median(values):.1f} µs" for name, values in calls.items())
-    text = [f"{machine()}; {versions}; median of {options.rounds} rounds in turns by {'processor time' if options.by == 'processor' else 'the clock'}. Taken off a rival's single query: {taken}."]
+    text = [
+        f"{machine()}; {versions}; median of {options.rounds} rounds in turns, by "
+        f"{'processor time' if options.by == 'processor' else 'the clock'}. Taken off a rival's single query: {taken}."
+    ]
     text += ["", *speed_table(results), "", *build_table(results), ""]
     options.out.write_text("\n".join(text))
     options.out.with_suffix(".json").write_text(json.dumps(results))

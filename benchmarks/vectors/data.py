@@ -139,7 +139,9 @@ def main():
         elif name == "sift-5k" and options.sift:
             vectors = read_vecs(options.sift)
             query = np.arange(len(vectors)) % 10 == 0
-            write_set(options.folder, name, vectors[~query], vectors[query], {"measure": "squared_l2", "source": options.sift.name})
+            write_set(
+                options.folder, name, vectors[~query], vectors[query], {"measure": "squared_l2", "source": options.sift.name}
+            )
         else:
             parser.error(f"{name}: of {', '.join(SETS)}; sift-5k needs --sift")
 

@@ -216,7 +216,11 @@ def sweep(options):
     data = DataSet(options.set)
 
     def so_far():
-        return json.loads(options.out.read_text()) if options.out.exists() else {"set": data.about, "versions": versions(), "indexes": []}
+        return (
+            json.loads(options.out.read_text())
+            if options.out.exists()
+            else {"set": data.about, "versions": versions(), "indexes": []}
+        )
 
     done = so_far()
     if done["set"]["sha256"] != data.about["sha256"]:
@@ -281,7 +285,12 @@ def work(options):
         queries, truth = data.queries(order["timed"]), data.truth(order["timed"])
         engine.threads(order["threads"])
         ids, clock = getattr(engine, order["mode"])(queries, K, order["params"])
-        answer = {"seconds": clock.seconds, "processor": clock.processor, "queries": len(queries), "recall": recall(ids, truth, K)}
+        answer = {
+            "seconds": clock.seconds,
+            "processor": clock.processor,
+            "queries": len(queries),
+            "recall": recall(ids, truth, K),
+        }
         print(json.dumps(answer), flush=True)
 
 
@@ -306,7 +315,11 @@ def picture(options):
     curves = {}
     for row in done["indexes"]:
         points = [(p["recall"], p["qps"]) for p in row["points"]] + [(p["recall"], p["batch_qps"]) for p in row["final"]]
-        name = "FAISS exact" if row["config"].get("factory") == "Flat" else {"faiss": "FAISS IVF,PQ fast scan", "scann": "ScaNN"}.get(row["engine"], row["engine"])
+        name = (
+            "FAISS exact"
+            if row["config"].get("factory") == "Flat"
+            else {"faiss": "FAISS IVF,PQ fast scan", "scann": "ScaNN"}.get(row["engine"], row["engine"])
+        )
         curves.setdefault(name, []).extend(points)
     if options.ours:
         curves["Ocelli"] = [tuple(point) for point in json.loads(options.ours.read_text())]
@@ -345,7 +358,9 @@ def main():
     swept.add_argument("--out", type=path, required=True)
     swept.add_argument("--engines", default="faiss,scann")
     swept.add_argument("--grid", choices=["small", "full"], default="full")
-    swept.add_argument("--config", action="append", default=[], help="this configuration (JSON) of one engine instead of the grid")
+    swept.add_argument(
+        "--config", action="append", default=[], help="this configuration (JSON) of one engine instead of the grid"
+    )
     command("best", show_best, "sweep")
     command("picture", picture, "sweep", "out").add_argument("--ours", type=path, help="JSON: [[recall, queries/s], …]")
     for name, run in (("measure", measure), ("work", work)):

@@ -1,6 +1,6 @@
 """Writes a small export to try the two routes with: clustered unit vectors, sign codes, a label and a name.
 
-    python make_sample.py FOLDER [--rows 20000] [--dim 64] [--shards 2]
+python make_sample.py FOLDER [--rows 20000] [--dim 64] [--shards 2]
 """
 
 import argparse

@@ -129,7 +129,9 @@ def main():
             print(f"{len(allowed)} rows are {options.where}")
         # A literal in the text: SET takes no parameters.
         connection.execute(sql.SQL("SET hnsw.ef_search = {}").format(options.ef))
-        text = sql.SQL("SELECT id FROM {} {} ORDER BY vector {} %s LIMIT {}").format(table, condition, sql.SQL(operator), options.k)
+        text = sql.SQL("SELECT id FROM {} {} ORDER BY vector {} %s LIMIT {}").format(
+            table, condition, sql.SQL(operator), options.k
+        )
 
         def search(query):
             return [row[0] for row in connection.execute(text, [Vector(query)])]
