@@ -64,6 +64,22 @@ proptest! {
         prop_assert_eq!(again.to_parts(), parts);
         prop_assert_eq!(again.nearest(&queries, 7).unwrap(), index.nearest(&queries, 7).unwrap());
     }
+
+    #[test]
+    fn whatever_is_stored_is_an_index_or_an_error(
+        (bits, count, substrings) in (0usize..70, 0usize..40, 0usize..20),
+        codes in prop::collection::vec(prop_oneof![Just(0u8), any::<u8>()], 0..300),
+    ) {
+        let parts = Parts { bits, count, substrings, codes };
+        // The count that fits is tried too, for one drawn at random seldom does.
+        let count = parts.codes.len().checked_div(bits.div_ceil(8)).unwrap_or(0);
+        for parts in [Parts { count, ..parts.clone() }, parts] {
+            match MultiIndex::from_parts(&parts) {
+                Ok(index) => prop_assert_eq!(index.to_parts(), parts),
+                Err(error) => prop_assert!(!error.to_string().contains('\n')),
+            }
+        }
+    }
 }
 
 #[test]
@@ -121,4 +137,6 @@ fn bad_questions_are_refused() {
     assert!(index.nearest(&other, 1).unwrap_err().to_string().contains("queries have 21 bits"));
     assert!(index.within(&other, 1).is_err());
     assert_eq!(index.nearest(&queries, 1000).unwrap().of(0).len(), 30);
+    assert_eq!(index.within(&queries, u32::MAX).unwrap().of(0).len(), 30);
+    assert_eq!(index.codes().within(&queries, u32::MAX).unwrap().of(0).len(), 30);
 }
