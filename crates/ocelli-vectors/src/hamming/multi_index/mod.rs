@@ -27,10 +27,10 @@ const TRIAL: usize = 16;
 
 /// Codes with tables of their substrings.
 ///
-/// A search looks up and compares until that has cost as much as comparing all codes would, then compares all codes; so
-/// it takes at most about twice as long as [`Codes::nearest`], and about as long for a batch of many queries most of which
-/// end so. Looking up is faster where the neighbours asked for lie within about `bits / 7` bits in a million codes, which
-/// is so for near duplicates and for learned codes with many equal ones, but not for the ten nearest of random codes.
+/// A search looks up and compares until that should have cost as much as comparing all codes, then compares all codes; so
+/// a query takes at most two to three times as long as by [`Codes::nearest`], and one of a batch most of which end so takes
+/// about as long. Looking up is faster where the neighbours asked for lie within about `bits / 7` bits in a million codes,
+/// which is so for near duplicates and for learned codes with many equal ones, but not for the ten nearest of random codes.
 #[derive(Clone, Debug)]
 pub struct MultiIndex {
     codes: Codes,
