@@ -35,7 +35,7 @@ mod select;
 use thiserror::Error;
 
 pub use codes::{Codes, MAX_BITS, MAX_CODES};
-pub use multi_index::{MAX_SUBSTRING, MultiIndex};
+pub use multi_index::{MAX_SUBSTRING, MultiIndex, Parts};
 
 /// A code of the database and its distance from a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
