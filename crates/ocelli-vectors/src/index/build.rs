@@ -16,7 +16,7 @@ use crate::kernels::rows::row_f32;
 use crate::score_aware_quantization::Eta;
 
 /// Vectors a partition that its centre is trained on.
-const TRAINED_ON: usize = 256;
+const TRAINED_ON: usize = 100;
 /// Vectors that codewords are trained on.
 const WORDS_TRAINED_ON: usize = 20_000;
 /// The first of them, that all codewords together are trained on.
@@ -29,7 +29,7 @@ const LEAST_PARTITIONED: usize = 5_000;
 pub struct BuildConfig {
     /// What scores mean.
     pub similarity: Similarity,
-    /// Partitions; by default about the root of the number of vectors.
+    /// Partitions; by default about twice the root of the number of vectors.
     pub partitions: Option<usize>,
     /// Elements a block of four bits.
     pub block_dims: usize,
@@ -57,7 +57,7 @@ impl Default for BuildConfig {
             training: Training::KMeans,
             spill: None,
             storage: Storage::F32,
-            iterations: 14,
+            iterations: 10,
             seed: 0,
         }
     }
@@ -117,7 +117,7 @@ impl BuildConfig {
     pub fn partitions_for(&self, count: usize) -> usize {
         let automatic = || match count < LEAST_PARTITIONED {
             true => 1,
-            false => (count as f64).sqrt().round() as usize,
+            false => (2.0 * (count as f64).sqrt()).round() as usize,
         };
         self.partitions.unwrap_or_else(automatic)
     }
@@ -216,6 +216,7 @@ fn train(rows: Rows<'_>, config: &BuildConfig) -> Result<Shared, IndexError> {
     let mut shared = Shared {
         similarity: config.similarity,
         scoring: Scoring::Residual,
+        length: common_length(rows),
         centers,
         books,
         eta: config.eta_of(rows),
@@ -235,6 +236,14 @@ fn train(rows: Rows<'_>, config: &BuildConfig) -> Result<Shared, IndexError> {
         })?;
     }
     Ok(shared)
+}
+
+/// The mean length of vectors whose lengths differ by less than a hundredth of it.
+fn common_length(rows: Rows<'_>) -> Option<f32> {
+    let lengths = || rows.data().chunks_exact(rows.dim()).map(|row| row_f32(row, row).sqrt());
+    let mean = (lengths().map(f64::from).sum::<f64>() / rows.count() as f64) as f32;
+    let alike = mean > 0.0 && lengths().all(|length| (length - mean).abs() < 0.01 * mean);
+    alike.then_some(mean)
 }
 
 /// `[N, dim]` as `[dim, N]`.

@@ -56,6 +56,8 @@ struct Metadata {
     similarity: Similarity,
     #[serde(default)]
     scoring: Scoring,
+    #[serde(default)]
+    length: Option<f32>,
     dim: usize,
     partitions: usize,
     eta: EtaText,
@@ -142,6 +144,7 @@ impl Index {
         writer.metadata(&Metadata {
             similarity: shared.similarity,
             scoring: shared.scoring,
+            length: shared.length,
             dim,
             partitions: self.partitions(),
             eta: shared.eta.into(),
@@ -197,6 +200,7 @@ impl Index {
         let shared = Shared {
             similarity: metadata.similarity,
             scoring: metadata.scoring,
+            length: metadata.length.filter(|length| *length > 0.0),
             centers: Centers::new(centers.to_vec(), dim),
             books: Books {
                 ends: ends.iter().map(|&end| end as usize).collect(),

@@ -41,6 +41,7 @@ impl Index {
                 (Distance::DotProduct, true) => Scoring::Residual,
                 (Distance::DotProduct, false) => Scoring::Whole,
             },
+            length: None,
             centers: match tree {
                 Some(tree) => {
                     Centers::new(tree.centres.iter().map(|value| *value as f32).collect(), scann.dim)

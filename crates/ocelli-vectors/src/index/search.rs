@@ -254,16 +254,21 @@ impl<'a> Searcher<'a> {
         let centers = &self.index.shared.centers;
         let number = centers.count();
         centers.products(&self.queries, &mut self.leaf_scores);
-        let offsets = self.index.shared.similarity == Similarity::SquaredL2;
         let centered = self.index.shared.scoring == Scoring::Residual;
+        let dim = centers.dim;
         self.visits.clear();
         for (query, scores) in self.leaf_scores.chunks_exact(number).take(count).enumerate() {
             self.keys.clear();
-            if offsets {
-                let ranks = scores.iter().zip(&centers.offsets).map(|(score, offset)| score + offset);
-                self.keys.extend(ranks.enumerate().map(|(leaf, rank)| key(rank, leaf as u32)));
-            } else {
-                self.keys.extend(scores.iter().enumerate().map(|(leaf, &score)| key(score, leaf as u32)));
+            match self.index.shared.nearness(&self.queries[query * dim..(query + 1) * dim]) {
+                Some(factor) => {
+                    let ranks =
+                        scores.iter().zip(&centers.offsets).map(|(score, offset)| score + factor * offset);
+                    self.keys.extend(ranks.enumerate().map(|(leaf, rank)| key(rank, leaf as u32)));
+                }
+                None => {
+                    let ranks = scores.iter().enumerate();
+                    self.keys.extend(ranks.map(|(leaf, &score)| key(score, leaf as u32)));
+                }
             }
             let chosen = if self.params.leaves < number {
                 let (chosen, _, _) = self.keys.select_nth_unstable(self.params.leaves);

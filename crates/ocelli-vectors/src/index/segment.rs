@@ -35,6 +35,8 @@ pub(super) enum Scoring {
 pub(super) struct Shared {
     pub(super) similarity: Similarity,
     pub(super) scoring: Scoring,
+    /// The length of all vectors, where they have the same and inner products rank as distances do.
+    pub(super) length: Option<f32>,
     pub(super) centers: Centers,
     pub(super) books: Books,
     pub(super) eta: Eta,
@@ -103,6 +105,16 @@ impl Placed {
 }
 
 impl Shared {
+    /// How much half of a centre's squared length counts against its inner product with a query when partitions are
+    /// chosen; `None` where they go by inner products alone. The neighbours of a query that is as long as the vectors lie
+    /// in the partitions nearest to it; by inner products alone, long centres would be preferred to near ones.
+    pub(super) fn nearness(&self, query: &[f32]) -> Option<f32> {
+        match self.similarity {
+            Similarity::SquaredL2 => Some(1.0),
+            _ => self.length.map(|length| row_f32(query, query).sqrt() / length),
+        }
+    }
+
     /// Encodes vectors, which for cosine similarity are of unit length, and orders them by partition.
     pub(super) fn segment(&self, rows: Rows<'_>, ids: &[u64], base: u32) -> Result<Segment, IndexError> {
         let first = self.centers.nearest(rows);
