@@ -4,6 +4,7 @@
 
 mod activation;
 mod conv;
+mod conv1d;
 mod dropout;
 mod linear;
 mod norm;
@@ -12,6 +13,7 @@ mod squeeze;
 
 pub use activation::Prelu;
 pub use conv::{Conv2d, Conv2dConfig};
+pub use conv1d::{Conv1d, Conv1dConfig};
 pub use dropout::Dropout;
 pub use linear::Linear;
 pub use norm::{BatchNorm, BatchNormConfig};
