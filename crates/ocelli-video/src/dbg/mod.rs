@@ -11,6 +11,7 @@ pub mod labels;
 pub mod loss;
 pub mod network;
 pub mod propose;
+mod reproduce;
 pub mod sampling;
 pub mod step;
 mod verify;
@@ -37,5 +38,5 @@ pub const METHOD: Method = Method {
         predicts: false,
     },
     components: verify::COMPONENTS,
-    claim: None,
+    claim: Some(&reproduce::CLAIM),
 };
