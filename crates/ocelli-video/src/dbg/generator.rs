@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 use ocelli_method::random::stream;
-use ocelli_metrics::segment::ScoredSegment;
+use ocelli_metrics::segment::{ScoredSegment, Segment};
 use ocelli_nn::tensor::{from_values, values};
 use ocelli_nn::{Pass, Path, Store};
 use ocelli_train::trainer::{Numbers, Step, TaskError};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::labels::{BOUNDARY_CELLS, Labels, Selection};
 use super::loss::{BatchWeights, LossConfig};
 use super::network::{Dbg, DbgConfig};
-use super::propose::{ProposeConfig, VideoScores};
+use super::propose::{ProposeConfig, VideoScores, suppressed};
 use super::step::{TermValues, gradients, loss};
 use crate::temporal::generator::{Draws, Generator};
 use crate::temporal::videos::Video;
@@ -147,5 +147,13 @@ impl Generator for DbgGenerator {
             Ok(scores.proposals(1.0, &self.recipe.propose))
         };
         videos.iter().enumerate().map(propose).collect()
+    }
+
+    fn merge(&self, proposals: &[ScoredSegment], duration: f64) -> Vec<ScoredSegment> {
+        let share = |p: &ScoredSegment| {
+            let Segment { start, end } = p.segment;
+            ScoredSegment { segment: Segment::new(start / duration, end / duration), ..*p }
+        };
+        suppressed(&proposals.iter().map(share).collect::<Vec<_>>(), duration, &self.recipe.propose)
     }
 }

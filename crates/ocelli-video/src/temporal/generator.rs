@@ -102,4 +102,7 @@ pub trait Generator: std::fmt::Debug {
     /// # Errors
     /// When the videos do not fit the network, or it gives no numbers.
     fn propose(&self, videos: &[&Video]) -> Result<Vec<Vec<ScoredSegment>>, TaskError>;
+
+    /// What is left of the proposals of all windows of a video of `duration` seconds, in seconds, suppressed together.
+    fn merge(&self, proposals: &[ScoredSegment], duration: f64) -> Vec<ScoredSegment>;
 }

@@ -8,8 +8,7 @@ use ocelli_train::trainer::TaskError;
 
 use super::recipe::ProposalRecipe;
 use super::run::Assessed;
-use super::task::numbers;
-use super::videos::Video;
+use super::task::{Proposed, numbers};
 
 /// Videos with a timeline of their own on one page.
 const SHOWN: usize = 100;
@@ -23,13 +22,12 @@ const DRAWN: usize = 30;
 pub(super) fn training(
     recipe: &ProposalRecipe,
     folder: &RunFolder,
-    videos: &[&Video],
     assessed: &Assessed,
     remarks: &[String],
 ) -> Result<Report, TaskError> {
     let log = folder.read_log()?;
-    let subtitle =
-        format!("{} on {}, {} videos it never saw", recipe.method.name(), recipe.data.features, videos.len());
+    let (method, count) = (recipe.method.name(), assessed.videos.len());
+    let subtitle = format!("{method} on {}, {count} videos it never saw", recipe.data.features);
     let mut report = Report::new("Temporal action proposals", &subtitle)
         .numbers(&headlines(recipe, assessed))
         .heading(1, "Recall")
@@ -39,8 +37,8 @@ pub(super) fn training(
         report = report.chart(chart);
     }
     report = report.heading(1, "Videos");
-    for (video, proposals) in videos.iter().zip(&assessed.proposals).take(EXAMPLES) {
-        report = timeline(report, video, proposals);
+    for video in assessed.videos.iter().take(EXAMPLES) {
+        report = timeline(report, video);
     }
     report = remarked(report, remarks);
     Ok(report.heading(1, "How it was made").code("recipe.toml", &recipe.to_toml()))
@@ -49,8 +47,7 @@ pub(super) fn training(
 /// The page of predictions: recall where there is truth, and a timeline of each of the first videos.
 pub fn predictions(
     title: &str,
-    videos: &[&Video],
-    proposals: &[Vec<ScoredSegment>],
+    videos: &[Proposed],
     curve: Option<&RecallCurve>,
     remarks: &[String],
 ) -> Report {
@@ -65,8 +62,8 @@ pub fn predictions(
         report = report.numbers(&[auc]).chart(recall(curve, None));
     }
     report = report.heading(1, "Videos");
-    for (video, own) in videos.iter().zip(proposals).take(SHOWN) {
-        report = timeline(report, video, own);
+    for video in videos.iter().take(SHOWN) {
+        report = timeline(report, video);
     }
     remarked(report, remarks)
 }
@@ -118,7 +115,8 @@ fn courses(log: &[LogLine]) -> Vec<Chart> {
 }
 
 /// A video's timeline: its actions, and below them its best proposals, each lane with those that overlap the lanes above.
-fn timeline(report: Report, video: &Video, proposals: &[ScoredSegment]) -> Report {
+fn timeline(report: Report, video: &Proposed) -> Report {
+    let proposals = &video.proposals;
     let truth = video.truth.iter().map(|s| span(s, 1.0, "annotated")).collect();
     let mut lanes = Vec::new();
     if !video.truth.is_empty() {
