@@ -18,6 +18,8 @@
 //! # Ok::<(), ocelli_world::faces::SpaceError>(())
 //! ```
 
+mod axes;
+pub mod clips;
 pub mod faces;
 pub mod longtail;
 pub mod lookalikes;

@@ -1,0 +1,3 @@
+//! Untrimmed videos as sequences of feature vectors, with the actions in them.
+
+pub mod progress;
