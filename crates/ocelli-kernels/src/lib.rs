@@ -11,6 +11,7 @@
 //! | [`prelu`] | `activation::prelu` |
 //! | [`subsample`] | `module::max_pool2d` with a kernel of one |
 | [`attention`] | `matmul`, `activation::softmax`, `matmul` |
+//! | [`sparse_product`] | a product with a dense matrix |
 //!
 //! They serve 32-bit tensors on the CPU backend and hand everything else to Burn. Their results do not depend on the
 //! number of threads.
@@ -55,6 +56,7 @@ mod planes;
 mod prelu;
 mod product;
 mod softmax;
+mod sparse;
 mod subsample;
 mod tile;
 mod vector;
@@ -64,4 +66,5 @@ pub use attention::attention;
 pub use batch_norm::{Normalized, batch_norm};
 pub use conv::{ConvError, ConvOptions, conv2d};
 pub use prelu::prelu;
+pub use sparse::{SparseError, SparseMatrix, sparse_product};
 pub use subsample::subsample;

@@ -8,6 +8,7 @@ mod conv1d;
 mod dropout;
 mod linear;
 mod norm;
+mod pointwise;
 mod pool;
 mod squeeze;
 
@@ -17,5 +18,6 @@ pub use conv1d::{Conv1d, Conv1dConfig};
 pub use dropout::Dropout;
 pub use linear::Linear;
 pub use norm::{BatchNorm, BatchNormConfig};
+pub use pointwise::Pointwise;
 pub use pool::{global_average, max_pool2d, subsample, upsample_nearest};
 pub use squeeze::SqueezeExcitation;

@@ -55,6 +55,53 @@ impl Label {
     }
 }
 
+/// The terms of a log loss: what each cell's log likelihood counts.
+///
+/// The shares of the classes are those of all labels given, so a loss over a batch may be computed in parts: the parts
+/// add up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CellWeights {
+    /// Of log(p + eps): above 0 at positive cells.
+    positive: Vec<f32>,
+    /// Of log(1 - p + eps): above 0 at negative cells.
+    negative: Vec<f32>,
+}
+
+impl CellWeights {
+    /// Weights whose sum of terms is the mean over the cells that count.
+    pub fn new(labels: &[Label], balance: Balance) -> Self {
+        let count = |wanted: Label| labels.iter().filter(|l| **l == wanted).count();
+        let positives = count(Label::Positive);
+        let cells = positives + count(Label::Negative);
+        let weights = balance.weights(cells, positives).map(|w| (w / cells.max(1) as f64) as f32);
+        let of = |label: Label, weight: f32| {
+            labels.iter().map(|l| if *l == label { weight } else { 0.0 }).collect()
+        };
+        Self { positive: of(Label::Positive, weights[0]), negative: of(Label::Negative, weights[1]) }
+    }
+
+    /// The weights of some of the cells.
+    ///
+    /// # Panics
+    /// When there are fewer cells.
+    #[must_use]
+    pub fn part(&self, cells: std::ops::Range<usize>) -> Self {
+        Self { positive: self.positive[cells.clone()].to_vec(), negative: self.negative[cells].to_vec() }
+    }
+
+    /// The weighed negative log likelihood of probabilities `p [n]`, summed: a tensor `[1]`.
+    ///
+    /// # Panics
+    /// When there are not as many probabilities as cells.
+    pub fn loss(&self, p: Tensor<1>, eps: f64) -> Tensor<1> {
+        let device = p.device().without_autodiff();
+        let constant = |w: &[f32]| from_values::<1>(w.to_vec(), [w.len()], &device);
+        let positive = constant(&self.positive) * p.clone().add_scalar(eps).log();
+        let negative = constant(&self.negative) * p.neg().add_scalar(1.0).add_scalar(eps).log();
+        (positive + negative).sum().neg()
+    }
+}
+
 /// Mean over the cells that count of the weighed negative log likelihood,
 /// `-(w+ [positive] log(p + eps) + w- [negative] log(1 - p + eps))`, for probabilities `p [n]`, as a tensor `[1]`. Zero when
 /// no cell counts.
@@ -63,18 +110,7 @@ impl Label {
 /// When there are not as many labels as probabilities.
 pub fn balanced_log_loss(p: Tensor<1>, labels: &[Label], balance: Balance, eps: f64) -> Tensor<1> {
     assert_eq!(p.dims()[0], labels.len(), "a label for each probability");
-    let count = |wanted: Label| labels.iter().filter(|l| **l == wanted).count();
-    let positives = count(Label::Positive);
-    let cells = positives + count(Label::Negative);
-    let weights = balance.weights(cells, positives).map(|w| (w / cells.max(1) as f64) as f32);
-    let device = p.device().without_autodiff();
-    let of = |label: Label, weight: f32| {
-        let values = labels.iter().map(|l| if *l == label { weight } else { 0.0 }).collect();
-        from_values::<1>(values, [labels.len()], &device)
-    };
-    let positive = of(Label::Positive, weights[0]) * p.clone().add_scalar(eps).log();
-    let negative = of(Label::Negative, weights[1]) * p.neg().add_scalar(1.0).add_scalar(eps).log();
-    (positive + negative).sum().neg()
+    CellWeights::new(labels, balance).loss(p, eps)
 }
 
 /// Sampling of cells by their overlap with an annotation: all of a high band, and of the other two at random about as many
@@ -192,6 +228,16 @@ mod tests {
             let loss = scalar(balanced_log_loss(p.clone(), &labels, balance, 0.0));
             assert!((f64::from(loss) - want).abs() < 1e-6, "{balance:?}: {loss}");
         }
+    }
+
+    #[test]
+    fn parts_of_a_batch_add_up() {
+        let labels: Vec<Label> = (0..6).map(|i| Label::of(i as f32 / 6.0, 0.5)).collect();
+        let p = [0.9, 0.2, 0.4, 0.5, 0.3, 0.6];
+        let weights = CellWeights::new(&labels, Balance::Ratio);
+        let part = |r: std::ops::Range<usize>| scalar(weights.part(r.clone()).loss(vector(&p[r]), 1e-6));
+        let whole = scalar(balanced_log_loss(vector(&p), &labels, Balance::Ratio, 1e-6));
+        assert!((part(0..2) + part(2..6) - whole).abs() < 1e-6);
     }
 
     #[test]

@@ -7,11 +7,13 @@
 //! | file | what |
 //! |---|---|
 //! | `features.rs` | sequences of any length brought to T rows |
+//! | `sampler.rs` | features of proposals, sampled from those of cells |
 //! | `targets.rs` | what a network is to say of each cell and each proposal |
 //! | `balanced.rs` | losses for targets of which few are positive |
 //! | `suppress.rs` | which of many overlapping proposals are kept |
 
 pub mod balanced;
 pub mod features;
+pub mod sampler;
 pub mod suppress;
 pub mod targets;
