@@ -41,7 +41,12 @@ const JOBS: usize = 8;
 pub fn attention(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>) -> Tensor<3> {
     let ([b, d, n], [keys_b, keys_d, m], [values_b, e, values_m]) = (query.dims(), key.dims(), value.dims());
     let fits = [keys_b, values_b] == [b, b] && keys_d == d && values_m == m && m * d * e > 0;
-    assert!(fits, "attention: a query [{b}, {d}, {n}] with keys {:?} and values {:?}", key.dims(), value.dims());
+    assert!(
+        fits,
+        "attention: a query [{b}, {d}, {n}] with keys {:?} and values {:?}",
+        key.dims(),
+        value.dims()
+    );
     if is_served(&query) && is_served(&key) && is_served(&value) {
         let [query, key, value] = [query, key, value].map(Tensor::into_dispatch);
         return Tensor::from_dispatch(Dispatch::attend(query, key, value));
@@ -53,8 +58,11 @@ pub fn attention(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>) -> Tensor<3
 /// A backend with fused [`attention`].
 #[backend_extension(Autodiff, Flex)]
 pub(crate) trait AttentionBackend: Backend {
-    fn attend(query: FloatTensor<Self>, key: FloatTensor<Self>, value: FloatTensor<Self>)
-    -> FloatTensor<Self>;
+    fn attend(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
 }
 
 /// [`AttentionBackend`] with its gradients, on a backend that does not record.

@@ -10,7 +10,7 @@
 //! | [`batch_norm`] | `module::batch_norm_train` |
 //! | [`prelu`] | `activation::prelu` |
 //! | [`subsample`] | `module::max_pool2d` with a kernel of one |
-| [`attention`] | `matmul`, `activation::softmax`, `matmul` |
+//! | [`attention`] | `matmul`, `activation::softmax`, `matmul` |
 //! | [`sparse_product`] | a product with a dense matrix |
 //!
 //! They serve 32-bit tensors on the CPU backend and hand everything else to Burn. Their results do not depend on the

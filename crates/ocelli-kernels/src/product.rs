@@ -39,8 +39,7 @@ pub(crate) fn multiply(left: &Left<'_>, right: Rows<'_>, target: &mut [f32], add
             let lines = HEIGHT.min(left.rows.end - row);
             let starts = (row..row + lines).map(|row| row * left.matrix.pitch + left.first);
             let walk = Walk::Strided { stride: pitch, depth: left.depth };
-            let product =
-                Product::new(&values[column..], width / UNIT, left.matrix.values, starts, walk);
+            let product = Product::new(&values[column..], width / UNIT, left.matrix.values, starts, walk);
             let place = (row - left.rows.start) * pitch + column;
             if add {
                 for (line, sums) in sums.iter_mut().enumerate().take(lines) {

@@ -8,9 +8,7 @@ impl Store {
     /// Runs `work` with all parameters as constants while recording goes on: what it computes is not walked back. For
     /// passes that only move running statistics.
     pub fn unrecorded<R>(&self, work: impl FnOnce() -> R) -> R {
-        let leaf = |entry: &super::Entry| {
-            entry.leaf.write().unwrap_or_else(PoisonError::into_inner).take()
-        };
+        let leaf = |entry: &super::Entry| entry.leaf.write().unwrap_or_else(PoisonError::into_inner).take();
         let entries = self.entries();
         let leaves: Vec<_> = entries.iter().map(|entry| leaf(entry)).collect();
         let result = work();

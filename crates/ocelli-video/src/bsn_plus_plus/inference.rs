@@ -114,7 +114,8 @@ impl Evidence {
 /// Where a score is above half of the largest, or above both its neighbours; those at the ends have no two.
 fn peaks(scores: &[f64]) -> Vec<bool> {
     let half = 0.5 * scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let rises = |k: usize| k > 0 && k + 1 < scores.len() && scores[k] > scores[k - 1] && scores[k] > scores[k + 1];
+    let rises =
+        |k: usize| k > 0 && k + 1 < scores.len() && scores[k] > scores[k - 1] && scores[k] > scores[k + 1];
     (0..scores.len()).map(|k| scores[k] > half || rises(k)).collect()
 }
 
@@ -125,7 +126,7 @@ mod tests {
     #[test]
     fn peaks_are_high_or_between_lower_ones() {
         assert_eq!(peaks(&[0.9, 0.1, 0.2, 0.1, 0.1, 0.3]), [true, false, true, false, false, false]);
-        assert_eq!(peaks(&[]), []);
+        assert!(peaks(&[]).is_empty());
     }
 
     #[test]

@@ -208,8 +208,7 @@ impl LossConfig {
         targets: &Targets,
         draws: &[[&[f32]; 2]],
     ) -> Terms {
-        let boundaries =
-            boundary_terms(forward, backward, [&targets.start, &targets.end], self.consistency);
+        let boundaries = boundary_terms(forward, backward, [&targets.start, &targets.end], self.consistency);
         let proposals = self.proposals.terms(&targets.iou, maps, draws);
         let total = boundaries.total.clone() + proposals.total.clone().mul_scalar(self.beta);
         Terms { boundaries, proposals, total }

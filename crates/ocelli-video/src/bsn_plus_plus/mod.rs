@@ -10,17 +10,21 @@
 //! | `network.rs`, `bmn.rs` | the whole network; BMN, what it is compared with |
 //! | `targets.rs`, `sampling.rs`, `loss.rs` | what is trained |
 //! | `inference.rs` | from maps to proposals |
+//! | `generator.rs` | either network, trained and run alike |
 
 pub mod bmn;
 pub mod cbg;
+pub mod generator;
 pub mod inference;
 pub mod loss;
 pub mod matching;
 pub mod network;
 pub mod relation;
+mod reproduce;
 pub mod sampling;
 pub mod targets;
 pub mod training;
+pub(crate) mod trial;
 mod units;
 pub(crate) mod verify;
 
@@ -47,5 +51,5 @@ pub const METHOD: Method = Method {
         predicts: false,
     },
     components: verify::COMPONENTS,
-    claim: None,
+    claim: Some(&reproduce::CLAIM),
 };

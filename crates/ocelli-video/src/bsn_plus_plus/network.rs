@@ -71,7 +71,9 @@ impl Sizes {
             return Err(format!("{key}: 0 is not above 0"));
         }
         // The boundary generator halves the sequence twice; the base has groups.
-        match [("T", self.length), ("feat_dim", self.feat_dim), ("d1", self.d1)].iter().find(|(_, n)| n % 4 != 0)
+        match [("T", self.length), ("feat_dim", self.feat_dim), ("d1", self.d1)]
+            .iter()
+            .find(|(_, n)| n % 4 != 0)
         {
             Some((key, size)) => Err(format!("{key}: {size} is not divisible by {GROUPS}")),
             None => Ok(()),

@@ -272,7 +272,8 @@ fn loss_boundary(case: &Replay<'_>) -> Result<Outputs, ReplayError> {
     same_shape(case, &["prob", "target"])?;
     replay(case, |bench| {
         let target = case.input("target")?.to_f32();
-        bench.output("loss", boundary_loss(bench.input::<2>("prob")?, &target, thr, eps));
+        let prob = bench.input::<2>("prob")?;
+        bench.output("loss", boundary_loss(prob, &target, thr, eps));
         Ok(())
     })
 }
@@ -301,9 +302,10 @@ fn loss_cbg(case: &Replay<'_>) -> Result<Outputs, ReplayError> {
     same_shape(case, &["s_f", "e_f", "s_b", "e_b", "gt_start", "gt_end"])?;
     same_shape(case, &["feat_f", "feat_b"])?;
     replay(case, |bench| {
-        let mut pass = |[start, end, feature]: [&str; 3]| {
-            let (start, end) = (bench.input::<2>(start)?, bench.input::<2>(end)?);
-            Ok::<_, ReplayError>(PassOutput { start, end, feature: bench.input::<3>(feature)? })
+        let mut pass = |[start, end, feature]: [&str; 3]| -> Result<PassOutput, ReplayError> {
+            let start = bench.input::<2>(start)?;
+            let end = bench.input::<2>(end)?;
+            Ok(PassOutput { start, end, feature: bench.input::<3>(feature)? })
         };
         let (forward, backward) = (pass(["s_f", "e_f", "feat_f"])?, pass(["s_b", "e_b", "feat_b"])?);
         let (start, end) = (case.input("gt_start")?.to_f32(), case.input("gt_end")?.to_f32());
@@ -455,8 +457,7 @@ fn train(case: &Replay<'_>) -> Result<Outputs, ReplayError> {
             let draws = draws(case, [&mid, &low], targets.iou.len())?;
             let pass = bench.pass();
             let network = (&network, bench.store());
-            let terms =
-                train_step(network, &mut optimizer, &config, (x, &targets, &draws), &pass, keys.lr);
+            let terms = train_step(network, &mut optimizer, &config, (x, &targets, &draws), &pass, keys.lr);
             bench.array(format!("step{step}.cbg"), to_array(terms.boundaries.total));
             bench.array(format!("step{step}.prb"), to_array(terms.proposals.total));
             for entry in bench.store().entries() {

@@ -10,10 +10,12 @@
 //! | `sampler.rs` | features of proposals, sampled from those of cells |
 //! | `targets.rs` | what a network is to say of each cell and each proposal |
 //! | `balanced.rs` | losses for targets of which few are positive |
+//! | `recall.rs` | what proposals find, over all and by length |
 //! | `suppress.rs` | which of many overlapping proposals are kept |
 
 pub mod balanced;
 pub mod features;
+pub mod recall;
 pub mod sampler;
 pub mod suppress;
 pub mod targets;
