@@ -8,12 +8,13 @@ use ocelli_method::random::stream;
 use ocelli_method::{Arm, Check, Claim, Direction, Experiment, ReplayError, ReproduceError, Role, Tally};
 use ocelli_metrics::segment::{ScoredSegment, Segment};
 use ocelli_metrics::temporal_detection::TemporalVariant;
-use ocelli_world::clips::progress::{Clip, ProgressWorld};
+use ocelli_world::clips::progress::ProgressWorld;
 use rand::RngExt;
 
 use super::ensemble::{EnsembleError, union, weighted_mean};
 use super::label::{Labelling, video_scores};
-use crate::bsn_plus_plus::inference::{Candidates, Evidence, Fusion, Suppression};
+use crate::bsn_plus_plus::generator::ProposeConfig;
+use crate::bsn_plus_plus::inference::Evidence;
 use crate::bsn_plus_plus::targets::Targets;
 use crate::bsn_plus_plus::trial::{AR_10, AUC, measured};
 use crate::moments::{Predicted, True, mean_average_precision};
@@ -36,7 +37,7 @@ pub(super) const CLAIM: Claim = Claim {
     checks,
 };
 
-const VIDEOS: u64 = 60;
+const VIDEOS: u64 = 240;
 const CLASSES: usize = 4;
 /// How much of the truth a model says, and the height of its noise.
 const FADED: f64 = 0.6;
@@ -60,7 +61,7 @@ const SOFT: SoftNms = SoftNms {
 
 /// What models and classifiers say of a video.
 struct Simulated {
-    clip: Clip,
+    instances: Vec<Segment>,
     /// The class of all its actions.
     class: usize,
     maps: [Evidence; 2],
@@ -94,8 +95,7 @@ type Proposer<'a> = Box<dyn Fn(&Simulated) -> Result<Vec<ScoredSegment>, Ensembl
 /// A video, and what is said of it.
 fn simulated(seed: u64, index: u64) -> Simulated {
     let world = ProgressWorld { seed, ..ProgressWorld::default() };
-    let clip = world.clip(index);
-    let instances: Vec<Segment> = clip.actions.iter().map(|a| Segment::new(a.start, a.end)).collect();
+    let instances: Vec<Segment> = world.clip(index).clip.actions.into_iter().map(Segment::from).collect();
     let truth = Targets::new(world.snippets, &instances);
     let class = stream(seed, "anet.class", index).random_range(0..CLASSES);
     let maps = std::array::from_fn(|model| {
@@ -116,13 +116,12 @@ fn simulated(seed: u64, index: u64) -> Simulated {
         };
         (0..CLIPS).map(clip).collect()
     });
-    Simulated { clip, class, maps, logits }
+    Simulated { instances, class, maps, logits }
 }
 
 /// The proposals of a model.
 fn listed(maps: &Evidence) -> Vec<ScoredSegment> {
-    let kept = SoftNms::from(Suppression::default()).run(&maps.proposals(Candidates::All, Fusion::Product));
-    kept.into_iter().take(KEPT).map(|taken| taken.scored).collect()
+    ProposeConfig::default().proposals(maps)
 }
 
 /// The mean of all that two models say.
@@ -150,10 +149,9 @@ fn values(
         let classes = video_scores(&logits, &vec![1.0; logits.len()]).map_err(ReplayError::refused)?;
         let named = Labelling { top_k, keep: KEPT }.run(&proposals, &classes, 1.0);
         predicted.extend(named.iter().map(|n| Predicted { video, class: n.class as i64, scored: n.scored }));
-        let instances: Vec<Segment> = v.clip.actions.iter().map(|a| Segment::new(a.start, a.end)).collect();
         let of_class = |&segment: &Segment| True { video, class: v.class as i64, segment };
-        truth.extend(instances.iter().map(of_class));
-        proposed.push(Proposed { truth: instances, proposals, duration: 1.0 });
+        truth.extend(v.instances.iter().map(of_class));
+        proposed.push(Proposed { truth: v.instances.clone(), proposals, duration: 1.0 });
     }
     let mut values = measured(&proposed).map_err(ReplayError::refused)?;
     let classes: Vec<i64> = (0..CLASSES as i64).collect();

@@ -200,6 +200,20 @@ pub struct Terms {
 }
 
 impl LossConfig {
+    /// Says what is out of range, as `key: reason`.
+    ///
+    /// # Errors
+    /// The first setting that no training could run with.
+    pub fn validate(&self) -> Result<(), String> {
+        let ProposalLoss { reg_weight, lam, .. } = self.proposals;
+        let weights = [("consistency", self.consistency), ("beta", self.beta)];
+        let more = [("proposals.reg_weight", reg_weight), ("proposals.lam", lam)];
+        match weights.into_iter().chain(more).find(|(_, value)| !(value.is_finite() && *value >= 0.0)) {
+            Some((key, value)) => Err(format!("{key}: {value} is below 0")),
+            None => Ok(()),
+        }
+    }
+
     /// Of both passes, the maps of the forward one, and the draws of each map.
     pub fn terms(
         &self,

@@ -10,7 +10,8 @@
 //! | `network.rs`, `bmn.rs` | the whole network; BMN, what it is compared with |
 //! | `targets.rs`, `sampling.rs`, `loss.rs` | what is trained |
 //! | `inference.rs` | from maps to proposals |
-//! | `generator.rs` | either network, trained and run alike |
+//! | `generator.rs` | either network in recipes, trained and run alike |
+//! | `trial.rs` | the small trainings that claims are made of |
 
 pub mod bmn;
 pub mod cbg;
@@ -47,8 +48,8 @@ pub const METHOD: Method = Method {
             "A class without cells counts as one cell in the balanced losses; the re-implementation's loss is NaN there.",
             "Only cells of a band are sampled from it; in BMN's code all cells are, once a band is smaller than the high one.",
         ],
-        trains: false,
-        predicts: false,
+        trains: true,
+        predicts: true,
     },
     components: verify::COMPONENTS,
     claim: Some(&reproduce::CLAIM),

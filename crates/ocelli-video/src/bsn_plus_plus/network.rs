@@ -57,7 +57,7 @@ impl Default for Sizes {
 }
 
 /// Groups of the base's convolutions.
-const GROUPS: usize = 4;
+pub(super) const GROUPS: usize = 4;
 
 impl Sizes {
     /// Says what is out of range, as `key: reason`.

@@ -1,11 +1,11 @@
 //! The claim at small scale: BSN++ against BMN on actions whose boundaries need context, with and without balanced lengths.
 
 use ocelli_method::{Arm, Check, Claim, Direction, Experiment, ReproduceError, Role, Tally};
+use ocelli_train::trainer::TaskError;
 use ocelli_world::clips::progress::ProgressWorld;
 
 use super::generator::Kind;
 use super::trial::{self, AR_10, AUC, SHORT_10};
-use crate::temporal::recall::Proposed;
 
 const BMN: &str = "BMN";
 const METHOD: &str = "BSN++";
@@ -28,18 +28,13 @@ pub(super) const CLAIM: Claim = Claim {
 fn run(experiment: &Experiment<'_>) -> Result<Vec<Arm>, ReproduceError> {
     let world = ProgressWorld { seed: experiment.seed, ..ProgressWorld::default() };
     let device = ocelli_nn::device(experiment.device).map_err(|e| ReproduceError(e.to_string()))?;
-    let (train, test) = (trial::train_videos(&world), trial::test_videos(&world));
+    let [train, test] = trial::videos(&world);
     let arm = |name: &str, role: Role, which: (Kind, bool)| {
         (experiment.progress)(name);
-        let generator = trial::trained(which, &world, &train, &device);
-        let evidence = trial::evidence(&generator, &test);
-        let proposed = |(video, evidence): (&super::generator::Video, _)| Proposed {
-            truth: video.instances.clone(),
-            proposals: trial::proposals(evidence),
-            duration: 1.0,
-        };
-        let videos: Vec<Proposed> = test.iter().zip(&evidence).map(proposed).collect();
-        let values = trial::measured(&videos).map_err(|e| ReproduceError(format!("{name}: {e}")))?;
+        let told = |e: TaskError| ReproduceError(format!("{name}: {e}"));
+        let generator = trial::trained(which, &world, &train, &device).map_err(told)?;
+        let proposed = trial::proposed(&generator, &test).map_err(told)?;
+        let values = trial::measured(&proposed).map_err(|e| told(e.into()))?;
         Ok(Arm { name: name.to_owned(), role, values, traces: Default::default() })
     };
     Ok(vec![

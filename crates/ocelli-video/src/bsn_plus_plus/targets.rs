@@ -43,3 +43,20 @@ impl Targets {
         batch
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_of_three_snippets_lie_around_boundaries() {
+        let targets = Targets::new(8, &[Segment::new(0.25, 0.75), Segment::new(0.5, 3.0)]);
+        // Starts at snippets 2 and 4, ends at 6 and, cut, at 8.
+        assert_eq!(targets.start, [0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0]);
+        assert_eq!(targets.end, [0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0]);
+        assert_eq!(targets.iou[2 * 8 + 5], 1.0);
+        let nothing = Targets::new(8, &[]);
+        assert!(nothing.start.iter().chain(&nothing.end).chain(&nothing.iou).all(|v| *v == 0.0));
+        assert_eq!(Targets::batch([&targets, &nothing]).iou.len(), 128);
+    }
+}

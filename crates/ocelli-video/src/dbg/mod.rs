@@ -7,10 +7,12 @@
 //! means over all proposals that share a boundary are the scores of boundaries, and the product of the three ranks
 //! proposals (`propose.rs`). Targets are in `labels.rs`, losses in `loss.rs`.
 
+pub mod generator;
 pub mod labels;
 pub mod loss;
 pub mod network;
 pub mod propose;
+mod reproduce;
 pub mod sampling;
 pub mod step;
 mod verify;
@@ -33,9 +35,9 @@ pub const METHOD: Method = Method {
             "The released log loss is NaN where every cell is positive; here it is finite.",
             "Invalid proposals (end before start) are neither computed nor ranked.",
         ],
-        trains: false,
-        predicts: false,
+        trains: true,
+        predicts: true,
     },
     components: verify::COMPONENTS,
-    claim: None,
+    claim: Some(&reproduce::CLAIM),
 };

@@ -9,6 +9,7 @@ use ocelli_method::random::stream;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
+use super::Clip;
 use crate::axes::orthonormal;
 use crate::lookalikes::normals;
 
@@ -64,24 +65,21 @@ impl Default for ProgressWorld {
     }
 }
 
-/// An action, as a fraction of the video.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Action {
-    /// Where it begins.
-    pub start: f64,
-    /// Where it ends.
-    pub end: f64,
-    /// Which class it is of.
-    pub class: usize,
+/// A video with the classes of its actions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProgressClip {
+    /// The video; at least one action.
+    pub clip: Clip,
+    /// The class of each action.
+    pub classes: Vec<usize>,
 }
 
-/// A video.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Clip {
-    /// Of each snippet its numbers, `[snippets, channels]`.
-    pub features: Vec<f32>,
-    /// Its actions, in order, without overlap; at least one.
-    pub actions: Vec<Action>,
+/// An action with its class.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Action {
+    start: f64,
+    end: f64,
+    class: usize,
 }
 
 /// Directions beside those of the classes: progress and cue.
@@ -92,9 +90,9 @@ impl ProgressWorld {
     ///
     /// # Panics
     /// When there are fewer channels than directions, no class, or no room for an action.
-    pub fn clip(&self, index: u64) -> Clip {
+    pub fn clip(&self, index: u64) -> ProgressClip {
         assert!(self.classes > 0 && self.channels >= self.classes + SHARED, "channels for every direction");
-        assert!(self.gap[0] + self.length[0] < 0.9, "room for an action");
+        assert!(self.gap[1] < 1.0, "room for an action");
         let actions = self.actions(index);
         let axes = &mut stream(self.seed, "clips.progress.axes", self.encoder);
         let axes = orthonormal(self.channels, self.classes + SHARED, axes);
@@ -116,7 +114,10 @@ impl ProgressWorld {
             let fired = |cue: &f64| (-0.5 * ((time - cue) * self.snippets as f64).powi(2)).exp();
             add(&shared[1], self.cue * cues.iter().map(fired).sum::<f64>() as f32);
         }
-        Clip { features, actions }
+        let classes = actions.iter().map(|a| a.class).collect();
+        let actions = actions.iter().map(|a| [a.start, a.end]).collect();
+        let (cells, channels) = (self.snippets, self.channels);
+        ProgressClip { clip: Clip { features, cells, channels, actions }, classes }
     }
 
     /// The actions of a video: the same for every encoder.
@@ -124,19 +125,19 @@ impl ProgressWorld {
         let g = &mut stream(self.seed, "clips.progress.actions", index);
         let between = |[low, high]: [f64; 2], u: f64| low + (high - low) * u;
         let [shortest, longest] = self.length.map(f64::ln);
-        loop {
-            let count = g.random_range(1..=self.most.max(1));
-            let (mut actions, mut time) = (Vec::new(), 0.0);
-            for _ in 0..count {
-                let start = time + between(self.gap, g.random());
-                time = start + between([shortest, longest], g.random()).exp();
-                actions.push(Action { start, end: time, class: g.random_range(0..self.classes) });
-            }
-            // Drawn again when they do not fit; a single action fits sooner or later.
-            if time <= 1.0 {
-                return actions;
+        let (mut actions, mut time): (Vec<Action>, f64) = (Vec::new(), 0.0);
+        for _ in 0..g.random_range(1..=self.most.max(1)) {
+            let start = time + between(self.gap, g.random());
+            time = start + between([shortest, longest], g.random()).exp();
+            let class = g.random_range(0..self.classes);
+            // The first that reaches beyond the end is the last; the very first is cut.
+            if time <= 1.0 || actions.is_empty() {
+                actions.push(Action { start, end: time.min(1.0), class });
+            } else {
+                break;
             }
         }
+        actions
     }
 
     /// When the start direction fires: at all starts, and at times that mean nothing.
@@ -171,21 +172,21 @@ mod tests {
         let world = ProgressWorld::default();
         let other = ProgressWorld { encoder: 1, ..world };
         let (a, b) = (world.clip(5), other.clip(5));
-        assert_eq!(a.actions, b.actions);
-        assert_ne!(a.features, b.features);
+        assert_eq!(a.clip.actions, b.clip.actions);
+        assert_ne!(a.clip.features, b.clip.features);
         assert_eq!(a, world.clip(5));
-        assert_ne!(a.features, world.clip(6).features);
+        assert_ne!(a.clip.features, world.clip(6).clip.features);
     }
 
     #[test]
     fn without_noise_energy_lies_in_actions_and_cues() {
         let world = ProgressWorld { noise: 0.0, distractors: 0, cue: 0.0, ..ProgressWorld::default() };
-        let clip = world.clip(0);
+        let clip = world.clip(0).clip;
         for (k, snippet) in clip.features.chunks(16).enumerate() {
             let time = k as f64 / 24.0;
-            let inside = clip.actions.iter().find(|a| a.start <= time && time <= a.end);
+            let inside = clip.actions.iter().find(|[start, end]| *start <= time && time <= *end);
             let energy: f32 = snippet.iter().map(|v| v * v).sum();
-            let want = inside.map_or(0.0, |a| 4.0 + (1.2 * (time - a.start) / (a.end - a.start)).powi(2));
+            let want = inside.map_or(0.0, |[s, e]| 4.0 + (1.2 * (time - s) / (e - s)).powi(2));
             assert!((f64::from(energy) - want).abs() < 1e-3, "snippet {k}: {energy}, not {want}");
         }
     }
