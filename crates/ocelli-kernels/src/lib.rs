@@ -10,6 +10,7 @@
 //! | [`batch_norm`] | `module::batch_norm_train` |
 //! | [`prelu`] | `activation::prelu` |
 //! | [`subsample`] | `module::max_pool2d` with a kernel of one |
+//! | [`attention`] | `matmul`, `activation::softmax`, `matmul` |
 //! | [`sparse_product`] | a product with a dense matrix |
 //!
 //! They serve 32-bit tensors on the CPU backend and hand everything else to Burn. Their results do not depend on the
@@ -45,6 +46,7 @@
 //! few positions share them. *Half precision* has no fast path on most CPUs.
 
 mod allocator;
+mod attention;
 mod backend;
 mod batch_norm;
 mod conv;
@@ -52,12 +54,15 @@ mod lanes;
 mod memory;
 mod planes;
 mod prelu;
+mod product;
+mod softmax;
 mod sparse;
 mod subsample;
 mod tile;
 mod vector;
 
 pub use allocator::retain_freed_memory;
+pub use attention::attention;
 pub use batch_norm::{Normalized, batch_norm};
 pub use conv::{ConvError, ConvOptions, conv2d};
 pub use prelu::prelu;

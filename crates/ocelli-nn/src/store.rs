@@ -17,6 +17,7 @@
 //! ```
 
 mod average;
+mod pause;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};

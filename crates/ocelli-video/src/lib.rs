@@ -4,6 +4,7 @@
 
 pub mod anet2020_tal;
 pub mod arflow;
+pub mod bsn_plus_plus;
 pub mod dbg;
 pub mod dcgn;
 mod moments;
@@ -19,6 +20,7 @@ use ocelli_method::Method;
 pub const METHODS: &[&Method] = &[
     &anet2020_tal::METHOD,
     &arflow::METHOD,
+    &bsn_plus_plus::METHOD,
     &dbg::METHOD,
     &dcgn::METHOD,
     &ssvd::METHOD,

@@ -13,6 +13,8 @@
 //! assert!(!clip.actions.is_empty());
 //! ```
 
+pub mod progress;
+
 use ocelli_method::random::{Generator, stream};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};

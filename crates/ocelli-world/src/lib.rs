@@ -18,6 +18,7 @@
 //! # Ok::<(), ocelli_world::faces::SpaceError>(())
 //! ```
 
+mod axes;
 pub mod clips;
 pub mod faces;
 pub mod longtail;

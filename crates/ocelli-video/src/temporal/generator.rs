@@ -2,10 +2,12 @@
 
 use ocelli_metrics::segment::ScoredSegment;
 use ocelli_nn::{Entry, Pass, Path, Store};
+use ocelli_train::optim::decay_all;
 use ocelli_train::trainer::{Step, TaskError};
 use serde::{Deserialize, Serialize};
 
 use super::videos::Video;
+use crate::bsn_plus_plus::generator::{BsnGenerator, BsnRecipe};
 use crate::dbg::generator::{DbgGenerator, DbgRecipe};
 
 /// A recipe's section `method`: the generator by name, with its settings.
@@ -14,6 +16,8 @@ use crate::dbg::generator::{DbgGenerator, DbgRecipe};
 pub enum GeneratorConfig {
     /// The dense boundary generator.
     Dbg(DbgRecipe),
+    /// BSN++, or BMN.
+    BsnPlusPlus(BsnRecipe),
 }
 
 impl Default for GeneratorConfig {
@@ -27,12 +31,13 @@ impl GeneratorConfig {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Dbg(_) => "dbg",
+            Self::BsnPlusPlus(_) => "bsn-plus-plus",
         }
     }
 
     /// The settings of that name; they cannot be told for an unknown one.
     pub fn named(name: &str) -> Option<Self> {
-        let known = [Self::default()];
+        let known = [Self::default(), Self::BsnPlusPlus(BsnRecipe::default())];
         known.into_iter().find(|config| config.name() == name)
     }
 
@@ -43,6 +48,7 @@ impl GeneratorConfig {
     pub fn validate(&self) -> Result<(), String> {
         match self {
             Self::Dbg(config) => config.validate(),
+            Self::BsnPlusPlus(config) => config.validate(),
         }
     }
 
@@ -50,6 +56,7 @@ impl GeneratorConfig {
     pub fn size(&self) -> [usize; 2] {
         match self {
             Self::Dbg(DbgRecipe { network, .. }) => [network.feature_dim, network.tscale],
+            Self::BsnPlusPlus(BsnRecipe { network, .. }) => [network.feat_dim, network.length],
         }
     }
 
@@ -57,6 +64,7 @@ impl GeneratorConfig {
     pub fn decay_share(&self) -> fn(&Entry) -> f64 {
         match self {
             Self::Dbg(_) => crate::dbg::step::decay_share,
+            Self::BsnPlusPlus(_) => decay_all,
         }
     }
 
@@ -64,6 +72,7 @@ impl GeneratorConfig {
     pub fn build(&self, path: &Path) -> Box<dyn Generator> {
         match self {
             Self::Dbg(config) => Box::new(DbgGenerator::new(path, config.clone())),
+            Self::BsnPlusPlus(config) => Box::new(BsnGenerator::new(path, config.clone())),
         }
     }
 }

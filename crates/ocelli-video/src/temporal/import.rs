@@ -9,6 +9,7 @@ use thiserror::Error;
 use super::generator::GeneratorConfig;
 use super::proposer::{Passport, Proposer, ProposerError};
 use super::videos::Rescale;
+use crate::bsn_plus_plus::generator::SAMPLING_TENSOR;
 
 /// What came of an import.
 #[derive(Debug)]
@@ -77,8 +78,14 @@ pub fn import(path: &Path, method: &str, key: Option<&str>) -> Result<Imported, 
     if !skipped.is_empty() {
         notes.push(format!("no tensors, so left out: {}", skipped.join(", ")));
     }
-    let cells = config.size()[1];
-    notes.push(format!("weights do not tell the number of cells; the published {cells} is taken"));
+    // What a network's code keeps beside its weights and is computed here.
+    let kept = |name: &str| name != SAMPLING_TENSOR;
+    if state.names().all(kept) {
+        let cells = config.size()[1];
+        notes.push(format!("weights do not tell the number of cells; the published {cells} is taken"));
+    }
+    let weights = state.iter().filter(|(name, _)| kept(name)).map(|(name, a)| (name.to_owned(), a.clone()));
+    let state = StateDict::from_pairs(weights).map_err(|e| unknown(e.to_string()))?;
     let proposer = Proposer::new(Passport { method: config, rescale: Rescale::Linear }, &state, path, "cpu")?;
     let report = match_keys(&proposer.generator().store().shapes(), &state, |_| false);
     Ok(Imported { proposer, report, format, key, stripped, notes })
@@ -93,6 +100,7 @@ fn recognise(method: &str, state: &StateDict) -> Result<GeneratorConfig, String>
     };
     match &mut config {
         GeneratorConfig::Dbg(dbg) => dbg.network.take_sizes(&shape)?,
+        GeneratorConfig::BsnPlusPlus(bsn) => bsn.take_sizes(&shape)?,
     }
     Ok(config)
 }

@@ -11,6 +11,7 @@
 //! | `sampler.rs` | features of proposals, sampled from those of cells |
 //! | `targets.rs` | what a network is to say of each cell and each proposal |
 //! | `balanced.rs` | losses for targets of which few are positive |
+//! | `recall.rs` | what proposals find, over all and by length |
 //! | `suppress.rs` | which of many overlapping proposals are kept |
 //! | `generator.rs` | what a method offers to be trained and used |
 //! | `recipe.rs`, `task.rs`, `run.rs` | its training, from the recipe to the report |
@@ -24,6 +25,7 @@ pub mod import;
 pub mod page;
 pub mod predict;
 pub mod proposer;
+pub mod recall;
 pub mod recipe;
 pub mod run;
 pub mod sampler;

@@ -89,7 +89,7 @@ impl Import {
         }
         if card.task != TASK.replace('-', " ") {
             bail!(
-                "{}: checkpoints of {} cannot be imported; those of face recognition and of dbg can",
+                "{}: checkpoints of {} cannot be imported; those of face recognition, dbg and bsn-plus-plus can",
                 card.slug,
                 card.task
             );
