@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 use ocelli_method::random::stream;
-use ocelli_metrics::segment::{ScoredSegment, Segment};
+use ocelli_metrics::segment::ScoredSegment;
 use ocelli_nn::tensor::{from_values, values};
 use ocelli_nn::{Pass, Path, Store};
 use ocelli_train::trainer::{Numbers, Step, TaskError};
@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use super::labels::{BOUNDARY_CELLS, Labels, Selection};
 use super::loss::{BatchWeights, LossConfig};
 use super::network::{Dbg, DbgConfig};
-use super::propose::{ProposeConfig, VideoScores, suppressed};
+use super::propose::{ProposeConfig, VideoScores};
 use super::step::{TermValues, gradients, loss};
 use crate::temporal::generator::{Draws, Generator};
+use crate::temporal::suppress::SoftNms;
 use crate::temporal::videos::Video;
 
 /// Settings of DBG in a recipe; the published ones by default.
@@ -149,11 +150,7 @@ impl Generator for DbgGenerator {
         videos.iter().enumerate().map(propose).collect()
     }
 
-    fn merge(&self, proposals: &[ScoredSegment], duration: f64) -> Vec<ScoredSegment> {
-        let share = |p: &ScoredSegment| {
-            let Segment { start, end } = p.segment;
-            ScoredSegment { segment: Segment::new(start / duration, end / duration), ..*p }
-        };
-        suppressed(&proposals.iter().map(share).collect::<Vec<_>>(), duration, &self.recipe.propose)
+    fn suppression(&self) -> SoftNms {
+        self.recipe.propose.soft_nms()
     }
 }

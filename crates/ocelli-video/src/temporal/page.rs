@@ -6,9 +6,10 @@ use ocelli_train::folder::{LogKind, LogLine, RunFolder};
 use ocelli_train::report::{Axis, Chart, Lane, Report, Series, Span};
 use ocelli_train::trainer::TaskError;
 
+use super::recall::Proposed;
 use super::recipe::ProposalRecipe;
 use super::run::Assessed;
-use super::task::{Proposed, numbers};
+use super::task::{ProposedVideo, numbers};
 
 /// Videos with a timeline of their own on one page.
 const SHOWN: usize = 100;
@@ -47,7 +48,7 @@ pub(super) fn training(
 /// The page of predictions: recall where there is truth, and a timeline of each of the first videos.
 pub fn predictions(
     title: &str,
-    videos: &[Proposed],
+    videos: &[ProposedVideo],
     curve: Option<&RecallCurve>,
     remarks: &[String],
 ) -> Report {
@@ -115,12 +116,12 @@ fn courses(log: &[LogLine]) -> Vec<Chart> {
 }
 
 /// A video's timeline: its actions, and below them its best proposals, each lane with those that overlap the lanes above.
-fn timeline(report: Report, video: &Proposed) -> Report {
-    let proposals = &video.proposals;
-    let truth = video.truth.iter().map(|s| span(s, 1.0, "annotated")).collect();
+fn timeline(report: Report, video: &ProposedVideo) -> Report {
+    let ProposedVideo { name, found: Proposed { truth, proposals, duration } } = video;
+    let spans = truth.iter().map(|s| span(s, 1.0, "annotated")).collect();
     let mut lanes = Vec::new();
-    if !video.truth.is_empty() {
-        lanes.push(Lane { name: "truth".to_owned(), spans: truth });
+    if !truth.is_empty() {
+        lanes.push(Lane { name: "truth".to_owned(), spans });
     }
     let best = proposals.first().map_or(1.0, |p| p.score.max(f64::MIN_POSITIVE));
     let mut rows: Vec<Vec<&ScoredSegment>> = vec![Vec::new(); LANES];
@@ -139,7 +140,7 @@ fn timeline(report: Report, video: &Proposed) -> Report {
         let name = if k == 0 { "proposals".to_owned() } else { format!("beside {k}") };
         lanes.push(Lane { name, spans: spans.collect() });
     }
-    report.timeline(&video.name, video.duration, lanes)
+    report.timeline(name, *duration, lanes)
 }
 
 fn span(segment: &Segment, weight: f64, text: &str) -> Span {

@@ -11,7 +11,7 @@ use super::page;
 use super::proposer::{Passport, Proposer};
 use super::recipe::EvaluateConfig;
 use super::run::remarks;
-use super::task::{Proposed, measure, propose_all};
+use super::task::{ProposedVideo, measure, propose_all};
 use super::videos::{Source, Video, Videos};
 
 /// What proposals are wanted for.
@@ -31,7 +31,7 @@ pub struct Request<'a> {
 /// Proposals for the videos of a folder.
 #[derive(Debug)]
 pub struct Predictions {
-    videos: Vec<Proposed>,
+    videos: Vec<ProposedVideo>,
     curve: Option<RecallCurve>,
     /// What was wrong with videos.
     pub remarks: Vec<String>,
@@ -58,7 +58,7 @@ pub fn predict(proposer: &Proposer, request: &Request<'_>) -> Result<Predictions
     let remarks = remarks(&found);
     let all: Vec<&Video> = found.videos.iter().collect();
     let videos = propose_all(proposer.generator(), &all)?;
-    let known = videos.iter().any(|video| !video.truth.is_empty());
+    let known = videos.iter().any(|video| !video.found.truth.is_empty());
     let curve = known.then(|| measure(&videos, &EvaluateConfig::default())).transpose()?;
     Ok(Predictions { videos, curve, remarks, skipped: found.bad.len() })
 }
@@ -78,7 +78,7 @@ impl Predictions {
     pub fn results(&self) -> Results {
         let mut results = Results::default();
         for video in &self.videos {
-            let predicted = video.proposals.iter().map(|p| Predicted {
+            let predicted = video.found.proposals.iter().map(|p| Predicted {
                 segment: [p.segment.start, p.segment.end],
                 score: p.score,
                 label: None,

@@ -11,7 +11,7 @@ use super::generator::Generator;
 use super::page;
 use super::proposer::{Passport, Proposer};
 use super::recipe::{DataConfig, EvaluateConfig, ProposalRecipe};
-use super::task::{ProposalTask, Proposed, measure, numbers, propose_all};
+use super::task::{ProposalTask, ProposedVideo, measure, numbers, propose_all};
 use super::videos::{Source, Video, Videos};
 
 /// What a training or a measurement came to.
@@ -128,7 +128,7 @@ pub fn say(remarks: &[String], note: &dyn Fn(&str)) {
 #[derive(Debug)]
 pub struct Assessed {
     /// The videos with their proposals.
-    pub videos: Vec<Proposed>,
+    pub videos: Vec<ProposedVideo>,
     /// Their recall.
     pub curve: RecallCurve,
     /// The recall of segments spread evenly.
@@ -138,8 +138,8 @@ pub struct Assessed {
 impl Assessed {
     fn new(generator: &dyn Generator, videos: &[&Video], config: &EvaluateConfig) -> Result<Self, TaskError> {
         let videos = propose_all(generator, videos)?;
-        let even = |v: &Proposed| Proposed { proposals: even_segments(v.duration), ..v.clone() };
-        let evenly: Vec<Proposed> = videos.iter().map(even).collect();
+        let mut evenly = videos.clone();
+        evenly.iter_mut().for_each(|v| v.found.proposals = even_segments(v.found.duration));
         Ok(Self { curve: measure(&videos, config)?, evenly: measure(&evenly, config)?, videos })
     }
 

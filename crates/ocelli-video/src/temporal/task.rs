@@ -1,14 +1,16 @@
 //! Temporal proposals as a task of the training loop.
 
 use ocelli_data::sample::{RandomSampler, Sampler};
-use ocelli_metrics::proposals::{ProposalRecords, RecallCurve, VideoProposals};
+use ocelli_metrics::proposals::RecallCurve;
 use ocelli_metrics::segment::{ScoredSegment, Segment};
 use ocelli_nn::tensor::from_values;
 use ocelli_nn::{Init, Param, Pass, Store};
 use ocelli_train::trainer::{Batches, Numbers, Step, Task, TaskError};
 
 use super::generator::{Draws, Generator};
+use super::recall::{Proposed, curve};
 use super::recipe::{EvaluateConfig, ProposalRecipe};
+use super::suppress::SoftNms;
 use super::videos::Video;
 
 /// Videos that go through a network at once when it is measured.
@@ -16,25 +18,21 @@ const CHUNK: usize = 8;
 /// The stream of draws for losses that are measured: the same cells each time.
 const MEASURED: u64 = u64::MAX;
 
-/// A whole video with proposals for it.
+/// A whole video by its name, with its actions where they are known and proposals for it, in seconds, best first.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Proposed {
+pub struct ProposedVideo {
     /// Its name.
     pub name: String,
-    /// Its duration in seconds.
-    pub duration: f64,
-    /// Its actions in seconds, where they are known.
-    pub truth: Vec<Segment>,
-    /// Proposals in seconds, best first.
-    pub proposals: Vec<ScoredSegment>,
+    /// Duration, actions and proposals.
+    pub found: Proposed,
 }
 
 /// The proposals of a generator for videos. Those of windows of one video are put together and suppressed once more.
 ///
 /// # Errors
 /// As [`Generator::propose`].
-pub fn propose_all(generator: &dyn Generator, videos: &[&Video]) -> Result<Vec<Proposed>, TaskError> {
-    let mut all: Vec<(Proposed, usize)> = Vec::new();
+pub fn propose_all(generator: &dyn Generator, videos: &[&Video]) -> Result<Vec<ProposedVideo>, TaskError> {
+    let mut all: Vec<(ProposedVideo, usize)> = Vec::new();
     for chunk in videos.chunks(CHUNK) {
         for (video, proposals) in chunk.iter().zip(generator.propose(chunk)?) {
             let Video { window, duration, .. } = **video;
@@ -43,39 +41,51 @@ pub fn propose_all(generator: &dyn Generator, videos: &[&Video]) -> Result<Vec<P
                 let segment = Segment::new(seconds(p.segment.start), seconds(p.segment.end));
                 ScoredSegment { segment, ..p }
             });
+            // What lies in the zeros behind a video's end has no length.
+            let placed = placed.filter(|p| p.segment.length() > 0.0);
             match all.last_mut().filter(|(last, _)| last.name == video.name) {
                 Some((last, windows)) => {
-                    // What lies in the zeros behind a video's end has no length.
-                    last.proposals.extend(placed.filter(|p| p.segment.length() > 0.0));
+                    last.found.proposals.extend(placed);
                     *windows += 1;
                 }
                 None => {
-                    let (name, truth) = (video.name.clone(), video.truth.clone());
-                    let proposals = placed.filter(|p| p.segment.length() > 0.0).collect();
-                    all.push((Proposed { name, duration, truth, proposals }, 1));
+                    let found =
+                        Proposed { truth: video.truth.clone(), proposals: placed.collect(), duration };
+                    all.push((ProposedVideo { name: video.name.clone(), found }, 1));
                 }
             }
         }
     }
+    let suppression = generator.suppression();
     let merged = all.into_iter().map(|(mut video, windows)| {
         if windows > 1 {
-            video.proposals = generator.merge(&video.proposals, video.duration);
+            merge(&mut video.found, &suppression);
         }
         video
     });
     Ok(merged.collect())
 }
 
+/// Suppresses the proposals of all windows of a video together; thresholds are meant for fractions of the video.
+fn merge(video: &mut Proposed, suppression: &SoftNms) {
+    let duration = video.duration;
+    let scaled = |p: &ScoredSegment, factor: f64| {
+        let Segment { start, end } = p.segment;
+        ScoredSegment { segment: Segment::new(start * factor, end * factor), ..*p }
+    };
+    let shares: Vec<ScoredSegment> = video.proposals.iter().map(|p| scaled(p, duration.recip())).collect();
+    let taken = suppression.run(&shares);
+    video.proposals = taken.iter().map(|t| scaled(&t.scored, duration)).collect();
+    video.proposals.iter_mut().for_each(|p| p.segment.end = p.segment.end.min(duration));
+}
+
 /// Average recall of proposals for videos whose actions are known; videos without actions are passed over.
 ///
 /// # Errors
 /// When there is no video with actions, or no proposal.
-pub fn measure(videos: &[Proposed], config: &EvaluateConfig) -> Result<RecallCurve, TaskError> {
-    let mut records = ProposalRecords::new(&config.thresholds)?;
-    for video in videos.iter().filter(|video| !video.truth.is_empty()) {
-        records.videos.push(VideoProposals::new(&video.truth, &video.proposals, &config.thresholds)?);
-    }
-    Ok(records.curve(Some(config.max_proposals))?)
+pub fn measure(videos: &[ProposedVideo], config: &EvaluateConfig) -> Result<RecallCurve, TaskError> {
+    let found: Vec<Proposed> = videos.iter().map(|video| video.found.clone()).collect();
+    Ok(curve(&found, &config.thresholds, config.max_proposals)?)
 }
 
 /// The numbers of a curve by name: AUC, and AR at 1, 5, 10 and 100 proposals where the curve has such points.
@@ -246,6 +256,7 @@ impl Task for ProposalTask {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::temporal::generator::GeneratorConfig;
     use crate::temporal::run::load;
     use ocelli_train::recipe::Recipe;
 
@@ -309,8 +320,9 @@ mod tests {
     fn videos_of_one_batch_may_be_computed_together_or_apart() {
         let losses = [1, 4].map(|at_once| {
             let mut recipe = recipe("");
-            let super::super::generator::GeneratorConfig::Dbg(dbg) = &mut recipe.method;
-            dbg.at_once = at_once;
+            if let GeneratorConfig::Dbg(dbg) = &mut recipe.method {
+                dbg.at_once = at_once;
+            }
             let task = task(&recipe);
             let batch = task.batches(0, 0).unwrap().next().unwrap().unwrap();
             let step = task.step(batch, &Pass::without_dropout()).unwrap();
@@ -333,10 +345,12 @@ mod tests {
         let proposed = propose_all(task.generator.as_ref(), &[&first, &second, &task.test[2]]).unwrap();
         let [long, other] = proposed.as_slice() else { panic!("{} videos", proposed.len()) };
         assert_eq!((long.name.as_str(), other.name.as_str()), ("long", task.test[2].name.as_str()));
-        assert!(long.proposals.len() > 70 && long.proposals.is_sorted_by(|a, b| a.score >= b.score));
-        assert!(long.proposals.iter().all(|p| p.segment.start >= 0.0 && p.segment.end <= 15.0));
-        assert!(long.proposals.iter().any(|p| p.segment.end > 10.0));
-        assert!(long.proposals.iter().any(|p| p.segment.start < 5.0));
+        assert!(
+            long.found.proposals.len() > 70 && long.found.proposals.is_sorted_by(|a, b| a.score >= b.score)
+        );
+        assert!(long.found.proposals.iter().all(|p| p.segment.start >= 0.0 && p.segment.end <= 15.0));
+        assert!(long.found.proposals.iter().any(|p| p.segment.end > 10.0));
+        assert!(long.found.proposals.iter().any(|p| p.segment.start < 5.0));
     }
 
     #[test]

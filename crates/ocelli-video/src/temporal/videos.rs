@@ -145,21 +145,19 @@ impl Videos {
         const SECONDS: f64 = 100.0;
         let video = |index: u64| {
             let Clip { features, channels, actions, .. } = world.clip(index);
-            let actions: Vec<Segment> = actions.into_iter().map(Segment::from).collect();
-            let seconds = |s: &Segment| Segment::new(s.start * SECONDS, s.end * SECONDS);
-            Video {
-                name: format!("clip{index:06}"),
-                duration: SECONDS,
-                window: Segment::new(0.0, SECONDS),
-                features: (0..channels)
-                    .flat_map(|c| features[c..].iter().step_by(channels))
-                    .copied()
-                    .collect(),
-                truth: actions.iter().map(seconds).collect(),
-                actions,
-            }
+            let features = (0..channels).flat_map(|c| features[c..].iter().step_by(channels)).copied();
+            let truth = actions.iter().map(|[start, end]| Segment::new(start * SECONDS, end * SECONDS));
+            Video::whole(format!("clip{index:06}"), SECONDS, features.collect(), truth.collect())
         };
         Self { videos: indices.map(video).collect(), ..Self::default() }
+    }
+}
+
+impl Video {
+    /// A whole video of `duration` seconds: features `[C, T]`, and actions in seconds.
+    pub fn whole(name: impl Into<String>, duration: f64, features: Vec<f32>, truth: Vec<Segment>) -> Self {
+        let (window, actions) = (Segment::new(0.0, duration), normalized(&truth, duration));
+        Self { name: name.into(), duration, window, features, truth, actions }
     }
 }
 
