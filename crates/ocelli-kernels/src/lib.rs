@@ -10,6 +10,8 @@
 //! | [`batch_norm`] | `module::batch_norm_train` |
 //! | [`prelu`] | `activation::prelu` |
 //! | [`subsample`] | `module::max_pool2d` with a kernel of one |
+//! | [`attention`] | `matmul`, `activation::softmax`, `matmul` |
+//! | [`sparse_product`] | a product with a dense matrix |
 //!
 //! They serve 32-bit tensors on the CPU backend and hand everything else to Burn. Their results do not depend on the
 //! number of threads.
@@ -44,17 +46,23 @@
 //! few positions share them. *Half precision* has no fast path on most CPUs.
 
 mod allocator;
+mod attention;
 mod backend;
 mod batch_norm;
 mod conv;
 mod memory;
 mod planes;
 mod prelu;
+mod product;
+mod softmax;
+mod sparse;
 mod subsample;
 mod tile;
 
 pub use allocator::retain_freed_memory;
+pub use attention::attention;
 pub use batch_norm::{Normalized, batch_norm};
 pub use conv::{ConvError, ConvOptions, conv2d};
 pub use prelu::prelu;
+pub use sparse::{SparseError, SparseMatrix, sparse_product};
 pub use subsample::subsample;

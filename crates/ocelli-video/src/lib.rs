@@ -4,12 +4,14 @@
 
 pub mod anet2020_tal;
 pub mod arflow;
+pub mod bsn_plus_plus;
 pub mod dbg;
 pub mod dcgn;
 mod moments;
 pub mod ssvd;
 pub mod teinet;
 pub mod tel;
+pub mod temporal;
 pub mod utt;
 
 use ocelli_method::Method;
@@ -18,6 +20,7 @@ use ocelli_method::Method;
 pub const METHODS: &[&Method] = &[
     &anet2020_tal::METHOD,
     &arflow::METHOD,
+    &bsn_plus_plus::METHOD,
     &dbg::METHOD,
     &dcgn::METHOD,
     &ssvd::METHOD,

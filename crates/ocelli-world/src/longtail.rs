@@ -6,6 +6,7 @@
 use ocelli_method::random::stream;
 use serde::{Deserialize, Serialize};
 
+use crate::axes::orthonormal;
 use crate::lookalikes::{Samples, normals};
 
 /// A world of classes; sample `(class, shot)` is a pure function of the fields.
@@ -53,7 +54,7 @@ impl LongTail {
     }
 
     fn gather(&self, classes: std::ops::Range<u64>, shots: impl Fn(u64) -> std::ops::Range<u64>) -> Samples {
-        let basis = self.basis();
+        let basis = orthonormal(self.dims, self.subspace, &mut stream(self.seed, "longtail.basis", 0));
         let mut samples = Samples { features: Vec::new(), labels: Vec::new(), dims: self.dims };
         for (label, class) in classes.enumerate() {
             let mean = self.mean(&basis, class);
@@ -74,23 +75,6 @@ impl LongTail {
             mean.iter_mut().zip(axis).for_each(|(m, a)| *m += c * a);
         }
         mean
-    }
-
-    /// Orthonormal axes of a random subspace, by Gram and Schmidt.
-    fn basis(&self) -> Vec<Vec<f32>> {
-        let g = &mut stream(self.seed, "longtail.basis", 0);
-        let mut basis: Vec<Vec<f32>> = Vec::new();
-        for _ in 0..self.subspace.min(self.dims) {
-            let mut axis: Vec<f32> = normals(self.dims, g).collect();
-            for other in &basis {
-                let along: f32 = axis.iter().zip(other).map(|(a, b)| a * b).sum();
-                axis.iter_mut().zip(other).for_each(|(a, b)| *a -= along * b);
-            }
-            let norm = axis.iter().map(|a| a * a).sum::<f32>().sqrt();
-            axis.iter_mut().for_each(|a| *a /= norm);
-            basis.push(axis);
-        }
-        basis
     }
 }
 
@@ -118,16 +102,5 @@ mod tests {
         let noisy = LongTail::default();
         let (train, test) = (noisy.imbalanced(1), noisy.balanced(0..1, 1));
         assert!(train.features.chunks(48).all(|sample| sample != test.features));
-    }
-
-    #[test]
-    fn axes_are_orthonormal() {
-        let basis = LongTail::default().basis();
-        for (i, a) in basis.iter().enumerate() {
-            for (j, b) in basis.iter().enumerate() {
-                let dot: f32 = a.iter().zip(b).map(|(x, y)| x * y).sum();
-                assert!((dot - f32::from(u8::from(i == j))).abs() < 1e-5);
-            }
-        }
     }
 }

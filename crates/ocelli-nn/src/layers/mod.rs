@@ -4,16 +4,20 @@
 
 mod activation;
 mod conv;
+mod conv1d;
 mod dropout;
 mod linear;
 mod norm;
+mod pointwise;
 mod pool;
 mod squeeze;
 
 pub use activation::Prelu;
 pub use conv::{Conv2d, Conv2dConfig};
+pub use conv1d::{Conv1d, Conv1dConfig};
 pub use dropout::Dropout;
 pub use linear::Linear;
 pub use norm::{BatchNorm, BatchNormConfig};
+pub use pointwise::Pointwise;
 pub use pool::{global_average, max_pool2d, subsample, upsample_nearest};
 pub use squeeze::SqueezeExcitation;

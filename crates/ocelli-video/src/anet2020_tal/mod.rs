@@ -1,9 +1,20 @@
 //! The ActivityNet Challenge 2020 pipeline for temporal action localisation (Su et al., arXiv 2007.09883): proposals of
 //! several complementary generators, named by a video classifier, ensembled and suppressed.
 //!
-//! Here are its evaluators, those of the ActivityNet toolkit: average recall of proposals and mean average precision of
-//! detections.
+//! | file | what |
+//! |---|---|
+//! | `ensemble.rs` | several models as one, by maps or by lists |
+//! | `label.rs` | class scores of a video, proposals with classes |
+//! | `classifier.rs` | a video classifier trained on the proposals' features |
+//!
+//! Its generators are those of [`crate::bsn_plus_plus`]; rescaling, suppression and recall by length those of
+//! [`crate::temporal`]. The evaluators are the ActivityNet toolkit's: average recall of proposals and mean average precision
+//! of detections.
 
+pub mod classifier;
+pub mod ensemble;
+pub mod label;
+mod reproduce;
 mod verify;
 
 use ocelli_method::{Basis, Card, Method};
@@ -20,12 +31,13 @@ pub const METHOD: Method = Method {
         arxiv: "2007.09883",
         summary: "Class-agnostic proposals from complementary generators and features, named by a video classifier; ensembled by maps and by lists.",
         notes: &[
-            "Only its evaluator is here so far.",
-            "The report has no code; its evaluators are the official toolkit's.",
+            "The report has no code; its evaluators are the official toolkit's. The generators are those of bsn-plus-plus.",
+            "Scores of lists are brought to a maximum of 1 before they are put together; the report does not say how.",
+            "The claim averages simulated maps with independent errors: it is about the ensemble, not about training.",
         ],
         trains: false,
         predicts: false,
     },
     components: verify::COMPONENTS,
-    claim: None,
+    claim: Some(&reproduce::CLAIM),
 };

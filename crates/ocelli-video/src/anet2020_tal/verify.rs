@@ -1,5 +1,7 @@
 //! Reference-case components.
 
+mod pipeline;
+
 use ocelli_method::{Array, Component, Outputs, Replay, ReplayError};
 use ocelli_metrics::segment::{ScoredSegment, Segment};
 use ocelli_metrics::temporal_detection::TemporalVariant;
@@ -8,8 +10,14 @@ use serde::Deserialize;
 use crate::moments::{Predicted, True, curve_outputs, mean_average_precision, recall, rows, table};
 
 /// The components.
-pub(super) const COMPONENTS: &[Component] =
-    &[Component { name: "metric.recall", run: average_recall }, Component { name: "metric.map", run: map }];
+pub(super) const COMPONENTS: &[Component] = &[
+    Component { name: "metric.recall", run: average_recall },
+    Component { name: "metric.map", run: map },
+    Component { name: "features", run: pipeline::features },
+    Component { name: "nms", run: pipeline::nms },
+    Component { name: "ensemble", run: pipeline::ensemble },
+    Component { name: "pipeline", run: pipeline::pipeline },
+];
 
 /// Truth and predictions, from an array for each field.
 fn lists(case: &Replay<'_>, with_labels: bool) -> Result<(Vec<True>, Vec<Predicted>), ReplayError> {
