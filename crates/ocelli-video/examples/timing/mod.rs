@@ -5,7 +5,7 @@ use std::time::Instant;
 
 /// Runs `work` once for every line of standard input and answers with its seconds of clock and of processor; at the end of
 /// the input prints the peak of resident memory in MiB.
-pub fn serve(mut work: impl FnMut()) -> Result<(), Box<dyn std::error::Error>> {
+pub(crate) fn serve(mut work: impl FnMut()) -> Result<(), Box<dyn std::error::Error>> {
     for line in std::io::stdin().lock().lines() {
         line?;
         let (start, spent) = (Instant::now(), processor_seconds());
