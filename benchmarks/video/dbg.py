@@ -9,21 +9,17 @@ parts. Both programs compute the same losses of a batch of the same size with dr
 two threads; rounds alternate, seconds are the least of them and processor time and peak memory those of the process.
 """
 
-import os
 import pathlib
-import subprocess
 import sys
-import time
+
+from turns import THREADS, in_turns, serve
 
 CELLS, FEATURES = 100, 400
 SAMPLES = (8, 16, 8)
-THREADS = "2"
 
 
 def peer(what, batch):
     """Answers every line of standard input with the seconds of a run."""
-    import resource
-
     import numpy as np
     import torch
     from torch import nn
@@ -167,39 +163,7 @@ def peer(what, batch):
         return kept
 
     network.train(what == "step")
-    run = step if what == "step" else infer
-    for _ in sys.stdin:
-        began = time.perf_counter(), time.process_time()
-        run()
-        print(f"{time.perf_counter() - began[0]:.6f} {time.process_time() - began[1]:.6f}", flush=True)
-    print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.1f}", flush=True)
-
-
-def in_turns(program, what, batch, rounds):
-    """Lets both programs run in turns; prints their least seconds of clock and processor, and peak memory."""
-    threads = {key: THREADS for key in ("RAYON_NUM_THREADS", "OMP_NUM_THREADS")}
-    commands = {
-        "ocelli": [program, what, str(batch)],
-        "pytorch": [sys.executable, __file__, "peer", what, str(batch)],
-    }
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": {**os.environ, **threads}}
-    running = {name: subprocess.Popen(command, **pipes) for name, command in commands.items()}
-    least = {}
-    for turn in range(rounds + 1):
-        for name, process in running.items():
-            process.stdin.write("\n")
-            process.stdin.flush()
-            spent = tuple(map(float, process.stdout.readline().split()))
-            # The first round warms up.
-            least[name] = tuple(map(min, spent, least.get(name, spent))) if turn > 1 else spent
-    for name, process in running.items():
-        peak = float(process.communicate()[0].split()[-1])
-        least[name] += (peak,)
-    own, other = least["ocelli"], least["pytorch"]
-    for name, numbers in least.items():
-        print(f"{what} of {batch}: {name:8} {numbers[0]:8.3f} s {numbers[1]:8.3f} s of processor {numbers[2]:8.0f} MiB")
-    ratios = [a / b for a, b in zip(own, other)]
-    print(f"{what} of {batch}: time x {ratios[0]:.2f}, processor x {ratios[1]:.2f}, memory x {ratios[2]:.2f}", flush=True)
+    serve(step if what == "step" else infer)
 
 
 if __name__ == "__main__":
@@ -211,4 +175,8 @@ if __name__ == "__main__":
         count = int(sys.argv[3]) if len(sys.argv) > 3 else 3
         for size in batches:
             for kind in ("step", "infer"):
-                in_turns(program, kind, size, count)
+                commands = {
+                    "ocelli": [program, kind, str(size)],
+                    "pytorch": [sys.executable, __file__, "peer", kind, str(size)],
+                }
+                in_turns(commands, f"{kind} of {size}", count)

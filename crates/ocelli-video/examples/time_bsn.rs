@@ -24,12 +24,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let size = recipe.network.feat_dim * recipe.network.length;
     let generator = BsnGenerator::new(&store.root(), recipe);
     let actions = vec![Segment::new(0.1, 0.3), Segment::new(0.42, 0.47), Segment::new(0.6, 0.95)];
-    let video = |k: usize| Video {
-        name: format!("video{k}"),
-        duration: 1.0,
-        features: (0..size).map(|i| (((i + k) * 7919) % 2003) as f32 / 1001.5 - 1.0).collect(),
-        truth: actions.clone(),
-        actions: actions.clone(),
+    let video = |k: usize| {
+        let features = (0..size).map(|i| (((i + k) * 7919) % 2003) as f32 / 1001.5 - 1.0).collect();
+        Video::whole(format!("video{k}"), 1.0, features, actions.clone())
     };
     let videos: Vec<Video> = (0..batch).map(video).collect();
     let videos: Vec<&Video> = videos.iter().collect();

@@ -192,7 +192,9 @@ mod tests {
 
     /// A video of noise-free snippets, half of them of its class.
     fn video(class: usize) -> Sequence {
-        let row = |k: usize| [0, 1, 2].map(|c| if c == class && k % 2 == 0 { 1.0 } else { 0.1 * k as f32 });
+        let row = |k: usize| {
+            [0, 1, 2].map(|c| if c == class && k.is_multiple_of(2) { 1.0 } else { 0.1 * k as f32 })
+        };
         Sequence::new((0..4).flat_map(row).collect(), [4, 3]).unwrap()
     }
 

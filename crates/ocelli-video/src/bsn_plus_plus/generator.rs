@@ -132,7 +132,7 @@ pub struct BsnGenerator {
 
 #[derive(Debug)]
 enum Network {
-    Bmn(Bmn),
+    Bmn(Box<Bmn>),
     BsnPlusPlus(Box<BsnPlusPlus>),
 }
 
@@ -143,7 +143,7 @@ impl BsnGenerator {
     /// For sizes that [`Sizes::validate`] refuses.
     pub fn new(path: &Path, recipe: BsnRecipe) -> Self {
         let network = match recipe.kind {
-            Kind::Bmn => Network::Bmn(Bmn::new(path, &recipe.network)),
+            Kind::Bmn => Network::Bmn(Box::new(Bmn::new(path, &recipe.network))),
             Kind::BsnPlusPlus => Network::BsnPlusPlus(Box::new(BsnPlusPlus::new(path, &recipe.network))),
         };
         Self { recipe, network, store: path.store().clone() }
@@ -259,6 +259,11 @@ impl Generator for BsnGenerator {
     fn propose(&self, videos: &[&Video]) -> Result<Vec<Vec<ScoredSegment>>, TaskError> {
         Ok(self.evidence(videos)?.iter().map(|evidence| self.recipe.propose.proposals(evidence)).collect())
     }
+
+    fn suppression(&self) -> SoftNms {
+        let ProposeConfig { soft_nms, keep, .. } = self.recipe.propose;
+        SoftNms { keep, ..soft_nms.into() }
+    }
 }
 
 #[cfg(test)]
@@ -284,7 +289,7 @@ mod tests {
 
     fn video(features: usize, actions: Vec<Segment>) -> Video {
         let features = (0..features).map(|i| ((i * 37) % 23) as f32 / 11.0 - 1.0).collect();
-        Video { name: "clip".to_owned(), duration: 1.0, features, truth: actions.clone(), actions }
+        Video::whole("clip", 1.0, features, actions)
     }
 
     #[test]

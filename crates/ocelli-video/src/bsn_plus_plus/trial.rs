@@ -50,13 +50,8 @@ pub(crate) fn videos(world: &ProgressWorld) -> [Vec<Video>; 2] {
         let clip = world.clip(index).clip;
         let actions: Vec<Segment> = clip.actions.iter().map(|&a| Segment::from(a)).collect();
         let column = |c: usize| clip.features[c..].iter().step_by(clip.channels).copied();
-        Video {
-            name: format!("clip{index:04}"),
-            duration: 1.0,
-            features: (0..clip.channels).flat_map(column).collect(),
-            truth: actions.clone(),
-            actions,
-        }
+        let features = (0..clip.channels).flat_map(column).collect();
+        Video::whole(format!("clip{index:04}"), 1.0, features, actions)
     };
     [(0..TRAIN).map(video).collect(), (TRAIN..TRAIN + TEST).map(video).collect()]
 }

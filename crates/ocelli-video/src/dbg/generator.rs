@@ -15,6 +15,7 @@ use super::network::{Dbg, DbgConfig};
 use super::propose::{ProposeConfig, VideoScores};
 use super::step::{TermValues, gradients, loss};
 use crate::temporal::generator::{Draws, Generator};
+use crate::temporal::suppress::SoftNms;
 use crate::temporal::videos::Video;
 
 /// Settings of DBG in a recipe; the published ones by default.
@@ -147,5 +148,9 @@ impl Generator for DbgGenerator {
             Ok(scores.proposals(1.0, &self.recipe.propose))
         };
         videos.iter().enumerate().map(propose).collect()
+    }
+
+    fn suppression(&self) -> SoftNms {
+        self.recipe.propose.soft_nms()
     }
 }

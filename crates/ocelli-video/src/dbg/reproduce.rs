@@ -3,8 +3,7 @@
 
 use ocelli_method::random::stream;
 use ocelli_method::{Arm, Check, Claim, Direction, Experiment, ReproduceError, Role, Tally};
-use ocelli_metrics::proposals::{ProposalRecords, VideoProposals};
-use ocelli_metrics::segment::{ScoredSegment, Segment, linspace};
+use ocelli_metrics::segment::{ScoredSegment, Segment};
 use ocelli_nn::tensor::{from_values, values};
 use ocelli_nn::{Pass, Store};
 use ocelli_train::optim::{Optimizer, OptimizerConfig};
@@ -17,6 +16,7 @@ use super::loss::{BatchWeights, LossConfig};
 use super::network::{Dbg, DbgConfig, DbgOutput};
 use super::propose::{ProposeConfig, VideoScores, suppressed};
 use super::step::{decay_share, gradients};
+use crate::temporal::recall::{Proposed, activitynet_thresholds, curve};
 use crate::temporal::sampler::proposals;
 
 const FULL: &str = "DBG";
@@ -138,12 +138,11 @@ fn measure(
     test: &[Clip],
     scoring: Scoring,
 ) -> Result<[(String, f64); 3], ReproduceError> {
-    let thresholds = linspace(0.5, 0.95, 10);
     let config = ProposeConfig { top_number: KEPT, ..ProposeConfig::default() };
     let maps = [&output.iou, &output.start, &output.end].map(|map| values(map.clone()));
     let actionness = output.actionness.each_ref().map(|x| values(x.clone()));
     let places = maps[0].len() / test.len();
-    let mut records = ProposalRecords::new(&thresholds).map_err(fail)?;
+    let mut videos = Vec::new();
     for (b, clip) in test.iter().enumerate() {
         let own = maps.each_ref().map(|map| &map[b * places..(b + 1) * places - 1]);
         let scores = VideoScores::new(clip.cells, own);
@@ -162,11 +161,11 @@ fn measure(
             };
             ScoredSegment { score, ..candidate.scored }
         });
-        let kept = suppressed(&scored.collect::<Vec<_>>(), 1.0, &config);
-        let truth: Vec<Segment> = clip.actions.iter().map(|&action| action.into()).collect();
-        records.videos.push(VideoProposals::new(&truth, &kept, &thresholds).map_err(fail)?);
+        let proposals = suppressed(&scored.collect::<Vec<_>>(), 1.0, &config);
+        let truth = clip.actions.iter().map(|&action| action.into()).collect();
+        videos.push(Proposed { truth, proposals, duration: 1.0 });
     }
-    let curve = records.curve(Some(KEPT as f64)).map_err(fail)?;
+    let curve = curve(&videos, &activitynet_thresholds(), KEPT as f64).map_err(fail)?;
     let at = |n: f64| curve.at(n, KEPT as f64).unwrap_or(f64::NAN);
     Ok([(METRIC.to_owned(), curve.auc), ("AR@5".to_owned(), at(5.0)), ("AR@10".to_owned(), at(10.0))])
 }

@@ -126,6 +126,16 @@ impl Sequence {
         Self::new(values, [rows, streams.iter().map(Self::channels).sum()])
     }
 
+    /// `length` rows from `start` on; rows behind the end are zero.
+    #[must_use]
+    pub fn window(&self, start: usize, length: usize) -> Self {
+        let from = start.min(self.rows) * self.channels;
+        let until = start.saturating_add(length).min(self.rows) * self.channels;
+        let mut values = self.values[from..until].to_vec();
+        values.resize(length * self.channels, 0.0);
+        Self { rows: length, channels: self.channels, values }
+    }
+
     /// Linear resampling to `length` rows, first and last staying first and last; a single row is repeated.
     ///
     /// # Panics
@@ -235,6 +245,13 @@ mod tests {
         assert_eq!(both.channels_first()[..4], [0.0, 1.0, 1.0, 0.0]);
         assert!(Sequence::side_by_side(&[ramp(4), ramp(2)]).is_err());
         assert!(Sequence::side_by_side(&[]).is_err());
+    }
+
+    #[test]
+    fn windows_end_in_zeros() {
+        assert_eq!(ramp(3).window(1, 3).values(), [1.0, 0.0, 2.0, -1.0, 0.0, 0.0]);
+        assert_eq!(ramp(3).window(0, 2).values(), [0.0, 1.0, 1.0, 0.0]);
+        assert_eq!(ramp(3).window(9, 1).values(), [0.0, 0.0]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use ocelli_train::optim::decay_all;
 use ocelli_train::trainer::{Step, TaskError};
 use serde::{Deserialize, Serialize};
 
+use super::suppress::SoftNms;
 use super::videos::Video;
 use crate::bsn_plus_plus::generator::{BsnGenerator, BsnRecipe};
 use crate::dbg::generator::{DbgGenerator, DbgRecipe};
@@ -111,4 +112,7 @@ pub trait Generator: std::fmt::Debug {
     /// # Errors
     /// When the videos do not fit the network, or it gives no numbers.
     fn propose(&self, videos: &[&Video]) -> Result<Vec<Vec<ScoredSegment>>, TaskError>;
+
+    /// The suppression that its proposals go through, for those of several windows of one video.
+    fn suppression(&self) -> SoftNms;
 }

@@ -6,10 +6,10 @@ use ocelli_train::folder::{LogKind, LogLine, RunFolder};
 use ocelli_train::report::{Axis, Chart, Lane, Report, Series, Span};
 use ocelli_train::trainer::TaskError;
 
+use super::recall::Proposed;
 use super::recipe::ProposalRecipe;
 use super::run::Assessed;
-use super::task::numbers;
-use super::videos::Video;
+use super::task::{ProposedVideo, numbers};
 
 /// Videos with a timeline of their own on one page.
 const SHOWN: usize = 100;
@@ -23,13 +23,12 @@ const DRAWN: usize = 30;
 pub(super) fn training(
     recipe: &ProposalRecipe,
     folder: &RunFolder,
-    videos: &[&Video],
     assessed: &Assessed,
     remarks: &[String],
 ) -> Result<Report, TaskError> {
     let log = folder.read_log()?;
-    let subtitle =
-        format!("{} on {}, {} videos it never saw", recipe.method.name(), recipe.data.features, videos.len());
+    let (method, count) = (recipe.method.name(), assessed.videos.len());
+    let subtitle = format!("{method} on {}, {count} videos it never saw", recipe.data.features);
     let mut report = Report::new("Temporal action proposals", &subtitle)
         .numbers(&headlines(recipe, assessed))
         .heading(1, "Recall")
@@ -39,8 +38,8 @@ pub(super) fn training(
         report = report.chart(chart);
     }
     report = report.heading(1, "Videos");
-    for (video, proposals) in videos.iter().zip(&assessed.proposals).take(EXAMPLES) {
-        report = timeline(report, video, proposals);
+    for video in assessed.videos.iter().take(EXAMPLES) {
+        report = timeline(report, video);
     }
     report = remarked(report, remarks);
     Ok(report.heading(1, "How it was made").code("recipe.toml", &recipe.to_toml()))
@@ -49,8 +48,7 @@ pub(super) fn training(
 /// The page of predictions: recall where there is truth, and a timeline of each of the first videos.
 pub fn predictions(
     title: &str,
-    videos: &[&Video],
-    proposals: &[Vec<ScoredSegment>],
+    videos: &[ProposedVideo],
     curve: Option<&RecallCurve>,
     remarks: &[String],
 ) -> Report {
@@ -65,8 +63,8 @@ pub fn predictions(
         report = report.numbers(&[auc]).chart(recall(curve, None));
     }
     report = report.heading(1, "Videos");
-    for (video, own) in videos.iter().zip(proposals).take(SHOWN) {
-        report = timeline(report, video, own);
+    for video in videos.iter().take(SHOWN) {
+        report = timeline(report, video);
     }
     remarked(report, remarks)
 }
@@ -118,11 +116,12 @@ fn courses(log: &[LogLine]) -> Vec<Chart> {
 }
 
 /// A video's timeline: its actions, and below them its best proposals, each lane with those that overlap the lanes above.
-fn timeline(report: Report, video: &Video, proposals: &[ScoredSegment]) -> Report {
-    let truth = video.truth.iter().map(|s| span(s, 1.0, "annotated")).collect();
+fn timeline(report: Report, video: &ProposedVideo) -> Report {
+    let ProposedVideo { name, found: Proposed { truth, proposals, duration } } = video;
+    let spans = truth.iter().map(|s| span(s, 1.0, "annotated")).collect();
     let mut lanes = Vec::new();
-    if !video.truth.is_empty() {
-        lanes.push(Lane { name: "truth".to_owned(), spans: truth });
+    if !truth.is_empty() {
+        lanes.push(Lane { name: "truth".to_owned(), spans });
     }
     let best = proposals.first().map_or(1.0, |p| p.score.max(f64::MIN_POSITIVE));
     let mut rows: Vec<Vec<&ScoredSegment>> = vec![Vec::new(); LANES];
@@ -141,7 +140,7 @@ fn timeline(report: Report, video: &Video, proposals: &[ScoredSegment]) -> Repor
         let name = if k == 0 { "proposals".to_owned() } else { format!("beside {k}") };
         lanes.push(Lane { name, spans: spans.collect() });
     }
-    report.timeline(&video.name, video.duration, lanes)
+    report.timeline(name, *duration, lanes)
 }
 
 fn span(segment: &Segment, weight: f64, text: &str) -> Span {

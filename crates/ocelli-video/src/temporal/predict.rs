@@ -4,7 +4,6 @@ use std::path::Path;
 
 use ocelli_data::annotations::activitynet::{Predicted, Results};
 use ocelli_metrics::proposals::RecallCurve;
-use ocelli_metrics::segment::ScoredSegment;
 use ocelli_train::report::Report;
 use ocelli_train::trainer::TaskError;
 
@@ -12,7 +11,7 @@ use super::page;
 use super::proposer::{Passport, Proposer};
 use super::recipe::EvaluateConfig;
 use super::run::remarks;
-use super::task::{measure, propose_all};
+use super::task::{ProposedVideo, measure, propose_all};
 use super::videos::{Source, Video, Videos};
 
 /// What proposals are wanted for.
@@ -32,8 +31,7 @@ pub struct Request<'a> {
 /// Proposals for the videos of a folder.
 #[derive(Debug)]
 pub struct Predictions {
-    videos: Vec<Video>,
-    proposals: Vec<Vec<ScoredSegment>>,
+    videos: Vec<ProposedVideo>,
     curve: Option<RecallCurve>,
     /// What was wrong with videos.
     pub remarks: Vec<String>,
@@ -58,12 +56,11 @@ pub fn predict(proposer: &Proposer, request: &Request<'_>) -> Result<Predictions
     // Some unusable videos are put up with, all are not.
     found.check(1.0)?;
     let remarks = remarks(&found);
-    let (videos, skipped) = (found.videos, found.bad.len());
-    let all: Vec<&Video> = videos.iter().collect();
-    let proposals = propose_all(proposer.generator(), &all)?;
-    let known = videos.iter().any(|video| !video.truth.is_empty());
-    let curve = known.then(|| measure(&all, &proposals, &EvaluateConfig::default())).transpose()?;
-    Ok(Predictions { videos, proposals, curve, remarks, skipped })
+    let all: Vec<&Video> = found.videos.iter().collect();
+    let videos = propose_all(proposer.generator(), &all)?;
+    let known = videos.iter().any(|video| !video.found.truth.is_empty());
+    let curve = known.then(|| measure(&videos, &EvaluateConfig::default())).transpose()?;
+    Ok(Predictions { videos, curve, remarks, skipped: found.bad.len() })
 }
 
 impl Predictions {
@@ -80,8 +77,8 @@ impl Predictions {
     /// The official submission: proposals by video, its name without `v_`, in seconds.
     pub fn results(&self) -> Results {
         let mut results = Results::default();
-        for (video, proposals) in self.videos.iter().zip(&self.proposals) {
-            let predicted = proposals.iter().map(|p| Predicted {
+        for video in &self.videos {
+            let predicted = video.found.proposals.iter().map(|p| Predicted {
                 segment: [p.segment.start, p.segment.end],
                 score: p.score,
                 label: None,
@@ -93,7 +90,6 @@ impl Predictions {
 
     /// A page with a timeline for each video.
     pub fn page(&self, title: &str) -> Report {
-        let videos: Vec<&Video> = self.videos.iter().collect();
-        page::predictions(title, &videos, &self.proposals, self.curve.as_ref(), &self.remarks)
+        page::predictions(title, &self.videos, self.curve.as_ref(), &self.remarks)
     }
 }

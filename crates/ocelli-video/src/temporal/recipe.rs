@@ -59,7 +59,7 @@ pub struct DataConfig {
     pub train_subset: String,
     /// The subset that is measured on.
     pub test_subset: String,
-    /// How features of another length are brought to the network's: `linear` or `pooled`.
+    /// How features of another length are brought to the network's: `linear`, `pooled` or `windows`.
     pub rescale: Rescale,
     /// Share of unusable videos that is put up with; they are left out and named.
     pub max_bad_share: f64,

@@ -11,7 +11,7 @@ use super::generator::Generator;
 use super::page;
 use super::proposer::{Passport, Proposer};
 use super::recipe::{DataConfig, EvaluateConfig, ProposalRecipe};
-use super::task::{ProposalTask, measure, numbers, propose_all};
+use super::task::{ProposalTask, ProposedVideo, measure, numbers, propose_all};
 use super::videos::{Source, Video, Videos};
 
 /// What a training or a measurement came to.
@@ -107,7 +107,7 @@ impl<'a> Training<'a> {
         let generator = task.finished();
         let videos: Vec<&Video> = task.test().iter().collect();
         let assessed = Assessed::new(generator, &videos, &recipe.evaluate)?;
-        let report = page::training(recipe, folder, &videos, &assessed, &remarks)?;
+        let report = page::training(recipe, folder, &assessed, &remarks)?;
         report.save(&folder.report())?;
         let passport = Passport { method: recipe.method.clone(), rescale: recipe.data.rescale };
         passport.save(generator.store(), &folder.weights())?;
@@ -127,8 +127,8 @@ pub fn say(remarks: &[String], note: &dyn Fn(&str)) {
 /// Proposals and how good they are.
 #[derive(Debug)]
 pub struct Assessed {
-    /// Proposals of each video in seconds.
-    pub proposals: Vec<Vec<ScoredSegment>>,
+    /// The videos with their proposals.
+    pub videos: Vec<ProposedVideo>,
     /// Their recall.
     pub curve: RecallCurve,
     /// The recall of segments spread evenly.
@@ -137,13 +137,10 @@ pub struct Assessed {
 
 impl Assessed {
     fn new(generator: &dyn Generator, videos: &[&Video], config: &EvaluateConfig) -> Result<Self, TaskError> {
-        let proposals = propose_all(generator, videos)?;
-        let evenly: Vec<Vec<ScoredSegment>> = videos.iter().map(|v| even_segments(v.duration)).collect();
-        Ok(Self {
-            curve: measure(videos, &proposals, config)?,
-            evenly: measure(videos, &evenly, config)?,
-            proposals,
-        })
+        let videos = propose_all(generator, videos)?;
+        let mut evenly = videos.clone();
+        evenly.iter_mut().for_each(|v| v.found.proposals = even_segments(v.found.duration));
+        Ok(Self { curve: measure(&videos, config)?, evenly: measure(&evenly, config)?, videos })
     }
 
     fn outcome(&self, config: &EvaluateConfig, remarks: Vec<String>, skipped: usize) -> Outcome {

@@ -16,18 +16,20 @@ use serde::{Deserialize, Serialize};
 use super::features::{Sequence, Snippets};
 use super::targets::normalized;
 
-/// A video as a localizer sees it.
+/// A video as a localizer sees it, or a window of a longer one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Video {
-    /// Its name, without the `v_` of file names.
+    /// Its name, without the `v_` of file names. The windows of a video share it and follow each other.
     pub name: String,
-    /// Its duration in seconds; 1 where none is known, so that results are fractions.
+    /// The duration of the whole video in seconds; 1 where none is known, so that results are fractions.
     pub duration: f64,
+    /// Where in the video the features begin and end, in seconds.
+    pub window: Segment,
     /// Features `[C, T]`.
     pub features: Vec<f32>,
-    /// The actions in seconds as annotated, cut to the video.
+    /// The actions of the whole video in seconds as annotated, cut to it.
     pub truth: Vec<Segment>,
-    /// The same as fractions of the video.
+    /// Those in the window as fractions of it, cut to it.
     pub actions: Vec<Segment>,
 }
 
@@ -40,6 +42,9 @@ pub enum Rescale {
     Linear,
     /// Averaged over the time of each cell, as the released features were made; needs frames and seconds of each video.
     Pooled,
+    /// Not at all: the sequence is cut into windows of the network's length, each beginning in the middle of the one before,
+    /// as for THUMOS14. What is left of the last window is zero.
+    Windows,
 }
 
 /// Frames from one snippet to the next, and points averaged in a cell, of the released features.
@@ -111,14 +116,14 @@ impl Videos {
             let Some(file) = files.get(name) else {
                 return Err("the video is annotated but has no features".to_owned());
             };
-            video(name, file, annotation.as_ref(), infos.get(name), source)
+            windows(name, file, annotation.as_ref(), infos.get(name), source)
         });
         let mut found = Self::default();
         for (index, (result, (name, _))) in read.collect::<Vec<_>>().into_iter().zip(wanted).enumerate() {
             match result {
-                Ok((video, remarks)) => {
+                Ok((windows, remarks)) => {
                     found.remarks.extend(remarks.into_iter().map(|remark| format!("{name}: {remark}")));
-                    found.videos.push(video);
+                    found.videos.extend(windows);
                 }
                 Err(reason) => found.bad.push(BadItem { index, name, reason }),
             }
@@ -140,20 +145,19 @@ impl Videos {
         const SECONDS: f64 = 100.0;
         let video = |index: u64| {
             let Clip { features, channels, actions, .. } = world.clip(index);
-            let actions: Vec<Segment> = actions.into_iter().map(Segment::from).collect();
-            let seconds = |s: &Segment| Segment::new(s.start * SECONDS, s.end * SECONDS);
-            Video {
-                name: format!("clip{index:06}"),
-                duration: SECONDS,
-                features: (0..channels)
-                    .flat_map(|c| features[c..].iter().step_by(channels))
-                    .copied()
-                    .collect(),
-                truth: actions.iter().map(seconds).collect(),
-                actions,
-            }
+            let features = (0..channels).flat_map(|c| features[c..].iter().step_by(channels)).copied();
+            let truth = actions.iter().map(|[start, end]| Segment::new(start * SECONDS, end * SECONDS));
+            Video::whole(format!("clip{index:06}"), SECONDS, features.collect(), truth.collect())
         };
         Self { videos: indices.map(video).collect(), ..Self::default() }
+    }
+}
+
+impl Video {
+    /// A whole video of `duration` seconds: features `[C, T]`, and actions in seconds.
+    pub fn whole(name: impl Into<String>, duration: f64, features: Vec<f32>, truth: Vec<Segment>) -> Self {
+        let (window, actions) = (Segment::new(0.0, duration), normalized(&truth, duration));
+        Self { name: name.into(), duration, window, features, truth, actions }
     }
 }
 
@@ -166,14 +170,14 @@ fn nothing(source: &Source<'_>) -> DataError {
     DataError::Content { path, reason }
 }
 
-/// Reads a video; what was mended is told.
-fn video(
+/// Reads a video, as a whole or as its windows; what was mended is told.
+fn windows(
     name: &str,
     file: &Path,
     annotation: Option<&VideoAnnotation>,
     info: Option<&VideoInfo>,
     source: &Source<'_>,
-) -> Result<(Video, Vec<String>), String> {
+) -> Result<(Vec<Video>, Vec<String>), String> {
     let table = features::read(file).map_err(|e| e.to_string())?;
     let named = |e: super::features::SequenceError| format!("{}: {e}", file.display());
     let sequence = Sequence::new(table.values, [table.rows, table.columns]).map_err(named)?;
@@ -190,15 +194,6 @@ fn video(
     if let Some(seconds) = duration.filter(|d| !(*d > 0.0 && d.is_finite())) {
         return Err(format!("a duration of {seconds} seconds"));
     }
-    let sequence = match source.rescale {
-        Rescale::Linear => sequence.resized(cells),
-        Rescale::Pooled => {
-            let info =
-                info.ok_or("pooling wants its frames and seconds, and video_info.csv has no such video")?;
-            let at = Snippets { frames: info.frames as f64, seconds: info.seconds, stride: STRIDE };
-            sequence.pooled(cells, SAMPLES, at).map_err(named)?
-        }
-    };
     let truth = match (annotation, duration) {
         (Some(annotation), Some(seconds)) => actions(annotation, seconds, &mut remarks),
         (Some(annotation), None) if !annotation.segments.is_empty() => {
@@ -207,9 +202,47 @@ fn video(
         _ => Vec::new(),
     };
     let duration = duration.unwrap_or(1.0);
-    let actions = normalized(&truth, duration);
-    let (name, features) = (name.to_owned(), sequence.channels_first());
-    Ok((Video { name, duration, features, truth, actions }, remarks))
+    let whole = Segment::new(0.0, duration);
+    let parts: Vec<(Segment, Sequence)> = match source.rescale {
+        Rescale::Linear => vec![(whole, sequence.resized(cells))],
+        Rescale::Pooled => {
+            let info =
+                info.ok_or("pooling wants its frames and seconds, and video_info.csv has no such video")?;
+            let at = Snippets { frames: info.frames as f64, seconds: info.seconds, stride: STRIDE };
+            vec![(whole, sequence.pooled(cells, SAMPLES, at).map_err(named)?)]
+        }
+        Rescale::Windows => {
+            let row = duration / sequence.rows() as f64;
+            let part = |start: usize| {
+                let from = start as f64 * row;
+                (Segment::new(from, from + cells as f64 * row), sequence.window(start, cells))
+            };
+            window_starts(sequence.rows(), cells).map(part).collect()
+        }
+    };
+    let video = |(window, sequence): (Segment, Sequence)| Video {
+        name: name.to_owned(),
+        duration,
+        window,
+        features: sequence.channels_first(),
+        actions: inside(&truth, window),
+        truth: truth.clone(),
+    };
+    Ok((parts.into_iter().map(video).collect(), remarks))
+}
+
+/// Where windows of `length` rows begin, each in the middle of the one before, until the last row is in one.
+fn window_starts(rows: usize, length: usize) -> impl Iterator<Item = usize> {
+    let step = (length / 2).max(1);
+    let more = rows.saturating_sub(length).div_ceil(step);
+    (0..=more).map(move |k| k * step)
+}
+
+/// Segments as fractions of a window, cut to it; those outside are left out.
+fn inside(segments: &[Segment], window: Segment) -> Vec<Segment> {
+    let moved = segments.iter().map(|s| Segment::new(s.start - window.start, s.end - window.start));
+    let cut = normalized(&moved.collect::<Vec<_>>(), window.length());
+    cut.into_iter().filter(|s| s.length() > 0.0).collect()
 }
 
 /// The actions of a video, cut to it; those that are nowhere are left out.
@@ -322,6 +355,28 @@ mod tests {
         let all = read(folder.path(), None, false).unwrap();
         assert_eq!((all.videos.len(), all.bad.len()), (4, 3));
         assert!(all.videos.iter().all(|v| v.duration == 1.0 && v.truth.is_empty()));
+    }
+
+    #[test]
+    fn long_videos_are_cut_into_windows() {
+        let starts = |rows: usize| window_starts(rows, 4).collect::<Vec<_>>();
+        assert_eq!(
+            [starts(1), starts(4), starts(5), starts(6), starts(7)],
+            [vec![0], vec![0], vec![0, 2], vec![0, 2], vec![0, 2, 4]]
+        );
+        let rows: String = (0..6).map(|r| format!("{r},1\n")).collect();
+        let truth = r#"{"v_a": {"duration": 12, "annotations": [{"segment": [2, 6], "label": "x"}]}}"#;
+        let folder = folder(&[("v_a.csv", rows)], truth);
+        let (features, truth) = (folder.path().join("features"), folder.path().join("truth.json"));
+        let (info, subset, rescale) = (None, None, Rescale::Windows);
+        let source = Source { features: &features, truth: Some(&truth), info, subset, rescale, size: [2, 4] };
+        let found = Videos::read(&source).unwrap();
+        let windows: Vec<Segment> = found.videos.iter().map(|v| v.window).collect();
+        assert_eq!(windows, [Segment::new(0.0, 8.0), Segment::new(4.0, 12.0)]);
+        assert_eq!(found.videos[1].features, [2.0, 3.0, 4.0, 5.0, 1.0, 1.0, 1.0, 1.0]);
+        assert_eq!(found.videos[0].actions, [Segment::new(0.25, 0.75)]);
+        assert_eq!(found.videos[1].actions, [Segment::new(0.0, 0.25)]);
+        assert_eq!(found.videos[1].truth, [Segment::new(2.0, 6.0)]);
     }
 
     #[test]

@@ -8,12 +8,13 @@ use clap::Args;
 use ocelli::registry;
 use ocelli_face::recognition::compare::{Compared, Comparison};
 use ocelli_face::recognition::recipe::TASK;
-use ocelli_method::Method;
+use ocelli_method::{Card, Method};
 use ocelli_train::Bar;
 use ocelli_train::trainer::Numbers;
 use serde_json::json;
 
 use super::output::{self, BOLD, DIM};
+use super::proposals::proposes;
 use super::{Ended, list};
 
 /// Show a method's card: paper, components, claim, and what to know before using it.
@@ -148,7 +149,7 @@ fn print(method: &Method) -> std::io::Result<()> {
         ("basis", basis(card.basis).to_owned()),
         ("components", components.join(", ")),
         ("train", if card.trains { "ocelli train RECIPE" } else { "no" }.to_owned()),
-        ("predict", if card.predicts { "ocelli predict, ocelli embed" } else { "no" }.to_owned()),
+        ("predict", predicts(card).to_owned()),
     ];
     if let Some(claim) = method.claim {
         facts.push(("claim", format!("{} ({}; {} seeds)", claim.statement, claim.metric, claim.seeds)));
@@ -172,5 +173,14 @@ fn basis(basis: ocelli_method::Basis) -> &'static str {
         Basis::Reconstruction => {
             "reconstruction: no usable code exists; written from the paper's description"
         }
+    }
+}
+
+/// The commands that use what the method has trained.
+fn predicts(card: Card) -> &'static str {
+    match card.predicts {
+        false => "no",
+        true if proposes(card.slug) => "ocelli predict",
+        true => "ocelli predict, ocelli embed",
     }
 }

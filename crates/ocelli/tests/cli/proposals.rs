@@ -3,9 +3,12 @@
 use serde_json::Value;
 
 use ocelli::method::Array;
+use ocelli::method::case::Case;
+use ocelli::method::verify::CaseSource;
 use ocelli::nn::weights::{StateDict, safetensors};
+use ocelli::registry::BuiltinCases;
 
-use crate::bench::{Bench, assert_fields};
+use crate::bench::{Bench, assert_fields, shared};
 
 /// Clips of twelve cells and a network that is trained in a blink.
 const RECIPE: &str = r#"
@@ -183,4 +186,33 @@ fn mistakes_are_told_in_a_line() {
         }
         assert!(!bench.exists("x"));
     }
+}
+
+#[test]
+fn real_features_become_proposals() {
+    let Some(folder) = shared("data/activitynet13") else { return };
+    let bench = Bench::new();
+    // The published network at full size, its weights drawn.
+    let bytes = BuiltinCases.read("dbg", "network_T100").unwrap().unwrap();
+    let parameters = Case::parse("network_T100", &bytes).unwrap().parameters().unwrap();
+    let state = StateDict::from_pairs(parameters).unwrap();
+    safetensors::write(&bench.path("drawn.safetensors"), &state, &Default::default()).unwrap();
+    bench.ocelli("import dbg drawn.safetensors --out dbg.safetensors").succeeded();
+    let features = folder.join("activitynet_features").display().to_string();
+    bench.write(
+        "truth.json",
+        r#"{"v_test1": {"duration_second": 40.0, "annotations": [{"segment": [5.0, 30.0], "label": "a"}]},
+            "v_test2": {"duration_second": 20.0, "annotations": [{"segment": [1.0, 9.0], "label": "a"}]}}"#,
+    );
+    let predict = format!("predict dbg --weights dbg.safetensors --features {features} --out out.json");
+    let said = bench.ocelli(&format!("{predict} --truth truth.json")).succeeded().json();
+    assert_eq!((said["videos"].as_u64(), said["skipped"].as_u64()), (Some(2), Some(0)));
+    assert!(said["AUC"].as_f64().unwrap() > 0.0);
+    let results: Value = serde_json::from_str(&bench.text("out.json")).unwrap();
+    assert_eq!(results["results"]["test1"].as_array().unwrap().len(), 100);
+    bench.write("plain.json", bench.text("truth.json").replace("v_test", "test"));
+    bench.ocelli("score proposals --pred out.json --truth plain.json").succeeded();
+    // The real annotations name other videos: all of them lack features.
+    let all = folder.join("anet_anno_action.json").display().to_string();
+    bench.ocelli(&format!("{predict} --truth {all}")).refused(&["1396 of 1396 items", "has no features"]);
 }
