@@ -34,6 +34,7 @@ pub const METHOD: Method = Method {
             "As the released PyTorch code: no rectifier after the proposal features; rectify_proposals gives the TensorFlow code's.",
             "The released log loss is NaN where every cell is positive; here it is finite.",
             "Invalid proposals (end before start) are neither computed nor ranked.",
+            "Long videos may be cut into windows (data.rescale = \"windows\"), half of each overlapping the next, as the paper does for THUMOS14; the released code has no windows, and how their proposals are put together (Soft-NMS once more) is our reading.",
         ],
         trains: true,
         predicts: true,

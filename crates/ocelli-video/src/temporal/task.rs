@@ -14,7 +14,7 @@ use super::suppress::SoftNms;
 use super::videos::Video;
 
 /// Videos that go through a network at once when it is measured.
-const CHUNK: usize = 8;
+const CHUNK: usize = 4;
 /// The stream of draws for losses that are measured: the same cells each time.
 const MEASURED: u64 = u64::MAX;
 
