@@ -168,5 +168,6 @@ fn checks(tally: &Tally) -> Vec<Check> {
         checks.extend(MODELS.map(|model| tally.above(metric, AVERAGE, model)));
     }
     checks.extend(MODELS.map(|model| tally.above(MAP, UNION, model)));
+    checks.push(tally.above(MAP, AVERAGE, FIRST_CLASS));
     checks
 }

@@ -6,7 +6,7 @@ use ocelli_train::folder::{LogKind, LogLine, RunFolder};
 use ocelli_train::report::{Axis, Chart, Lane, Report, Series, Span};
 use ocelli_train::trainer::TaskError;
 
-use super::recall::Proposed;
+use super::recall::{LengthRecall, Proposed, activitynet_thresholds, by_length};
 use super::recipe::ProposalRecipe;
 use super::run::Assessed;
 use super::task::{ProposedVideo, numbers};
@@ -32,8 +32,8 @@ pub(super) fn training(
     let mut report = Report::new("Temporal action proposals", &subtitle)
         .numbers(&headlines(recipe, assessed))
         .heading(1, "Recall")
-        .chart(recall(&assessed.curve, Some(&assessed.evenly)))
-        .heading(1, "Training");
+        .chart(recall(&assessed.curve, Some(&assessed.evenly)));
+    report = lengths(report, &assessed.videos).heading(1, "Training");
     for chart in courses(&log) {
         report = report.chart(chart);
     }
@@ -60,7 +60,7 @@ pub fn predictions(
     if let Some(curve) = curve {
         let auc =
             ("AUC".to_owned(), format!("{:.2}", curve.auc), "average recall against proposals".to_owned());
-        report = report.numbers(&[auc]).chart(recall(curve, None));
+        report = lengths(report.numbers(&[auc]).chart(recall(curve, None)), videos);
     }
     report = report.heading(1, "Videos");
     for video in videos.iter().take(SHOWN) {
@@ -98,6 +98,22 @@ fn recall(curve: &RecallCurve, evenly: Option<&RecallCurve>) -> Chart {
         Some(evenly) => chart.series(line("evenly spread segments", evenly)),
         None => chart,
     }
+}
+
+/// Recall of short, middling and long actions at 1, 5, 10 and 100 proposals.
+fn lengths(report: Report, videos: &[ProposedVideo]) -> Report {
+    const EDGES: [f64; 2] = [0.3, 0.7];
+    const COUNTS: [usize; 4] = [1, 5, 10, 100];
+    let found = videos.iter().map(|video| &video.found);
+    let ranges = by_length(found, &EDGES, &COUNTS, &activitynet_thresholds());
+    let row = |range: &LengthRecall| {
+        let name = format!("{} to {}", range.above, range.up_to);
+        let recall =
+            range.recall.iter().map(|r| if range.instances > 0 { format!("{r:.3}") } else { "-".to_owned() });
+        [name, range.instances.to_string()].into_iter().chain(recall).collect::<Vec<_>>()
+    };
+    let header = ["length, share of the video", "actions", "AR@1", "AR@5", "AR@10", "AR@100"];
+    report.heading(2, "By length").table(&header, &ranges.iter().map(row).collect::<Vec<_>>())
 }
 
 fn courses(log: &[LogLine]) -> Vec<Chart> {

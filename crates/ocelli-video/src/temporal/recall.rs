@@ -48,8 +48,8 @@ pub struct LengthRecall {
 
 /// Recall by length: instances are sorted into the ranges between `edges` by their share of the video, and looked for among
 /// the `counts[k]` best proposals of their video (equal scores in their order).
-pub fn by_length(
-    videos: &[Proposed],
+pub fn by_length<'a>(
+    videos: impl IntoIterator<Item = &'a Proposed>,
     edges: &[f64],
     counts: &[usize],
     thresholds: &[f64],

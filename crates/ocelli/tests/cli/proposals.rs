@@ -80,6 +80,7 @@ fn a_recipe_becomes_weights_and_a_report() {
     assert_eq!(bench.names("run"), files);
     let report = bench.text("run/report.html");
     assert!(report.contains("evenly spread") && report.contains("class=\"timeline\""));
+    assert!(report.contains("By length") && report.contains("0.3 to 0.7"));
     // The saved recipe holds every key, and trains the same network.
     bench.ocelli("train run/recipe.toml --out again").succeeded();
     assert_eq!(bench.read("run/recipe.toml"), bench.read("again/recipe.toml"));
@@ -158,6 +159,33 @@ fn checkpoints_of_the_released_code_are_imported() {
     let refused = bench.ocelli("import dbg official.safetensors --out x.safetensors --allow-missing");
     refused.refused(&["--allow-missing"]);
     assert!(!bench.exists("x.safetensors"));
+}
+
+#[test]
+fn bsn_plus_plus_goes_the_same_way() {
+    let bench = Bench::new();
+    let (before, rest) = RECIPE.split_once("name = \"dbg\"").unwrap();
+    let (_, after) = rest.split_once("\n\n").unwrap();
+    let sizes = "{ T = 12, feat_dim = 12, d1 = 8, d2 = 4, d3 = 8, unet = 8, n_bins = 4, per_bin = 3 }";
+    for kind in ["bmn", "bsn-plus-plus"] {
+        let method = format!("name = \"bsn-plus-plus\"\nkind = \"{kind}\"\nnetwork = {sizes}");
+        bench.write("bsn.toml", format!("{before}{method}\n\n{after}"));
+        bench.ocelli(&format!("train bsn.toml --out {kind}")).succeeded();
+
+        let state = bench.safetensors(&format!("{kind}/weights.safetensors")).state;
+        let mask = ("sample_mask".to_owned(), Array::f32([12, 4 * 144], vec![0.0; 12 * 4 * 144]).unwrap());
+        let renamed = state.into_iter().chain([mask]).map(|(name, array)| (format!("module.{name}"), array));
+        let state = StateDict::from_pairs(renamed).unwrap();
+        safetensors::write(&bench.path("other.safetensors"), &state, &Default::default()).unwrap();
+        let import = format!("import bsn-plus-plus other.safetensors --out {kind}.safetensors --json");
+        let said = bench.ocelli(&import).succeeded().json();
+        assert_eq!((said["features"].as_u64(), said["cells"].as_u64()), (Some(12), Some(12)));
+
+        features(&bench, "v_one", 12, None);
+        let predict =
+            format!("predict bsn-plus-plus --weights {kind}.safetensors --features features --out out.json");
+        assert_eq!(bench.ocelli(&predict).succeeded().json()["videos"], 1);
+    }
 }
 
 #[test]
