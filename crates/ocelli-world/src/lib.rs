@@ -18,6 +18,7 @@
 //! # Ok::<(), ocelli_world::faces::SpaceError>(())
 //! ```
 
+pub mod clips;
 pub mod faces;
 pub mod longtail;
 pub mod lookalikes;

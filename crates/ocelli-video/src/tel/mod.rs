@@ -6,20 +6,27 @@
 //! reasons about those and mixes them in as the segment needs ([`FineStream`]). What both branches are sure of teaches
 //! each of them when an emotion is shown ([`agreement`], [`mutual`]); [`localize`] makes segments of it.
 
+mod clips;
 mod coarse;
 mod fine;
 mod localize;
+mod localizer;
 mod losses;
 mod mask;
 mod network;
+mod reproduce;
+mod training;
 mod verify;
 
+pub use clips::{Clip, ClipBatch};
 pub use coarse::CoarseStream;
 pub use fine::FineStream;
 pub use localize::{ClipProbabilities, LocalizeConfig, Localized, localize};
+pub use localizer::{Localizer, THRESHOLDS, mean_average_precision_of};
 pub use losses::{Agreement, LossConfig, Losses, agreement, mil, mutual, pool};
 pub use mask::Mask;
 pub use network::{Branch, BranchOutput, Tel, TelOutput, TelShape};
+pub use training::step;
 
 use ocelli_method::{Basis, Card, Method};
 
@@ -41,5 +48,5 @@ pub const METHOD: Method = Method {
         predicts: false,
     },
     components: verify::COMPONENTS,
-    claim: None,
+    claim: Some(&reproduce::CLAIM),
 };
