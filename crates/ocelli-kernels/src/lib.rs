@@ -10,6 +10,7 @@
 //! | [`batch_norm`] | `module::batch_norm_train` |
 //! | [`prelu`] | `activation::prelu` |
 //! | [`subsample`] | `module::max_pool2d` with a kernel of one |
+//! | [`sparse_product`] | a product with a dense matrix |
 //!
 //! They serve 32-bit tensors on the CPU backend and hand everything else to Burn. Their results do not depend on the
 //! number of threads.
@@ -51,6 +52,7 @@ mod lanes;
 mod memory;
 mod planes;
 mod prelu;
+mod sparse;
 mod subsample;
 mod tile;
 mod vector;
@@ -59,4 +61,5 @@ pub use allocator::retain_freed_memory;
 pub use batch_norm::{Normalized, batch_norm};
 pub use conv::{ConvError, ConvOptions, conv2d};
 pub use prelu::prelu;
+pub use sparse::{SparseError, SparseMatrix, sparse_product};
 pub use subsample::subsample;

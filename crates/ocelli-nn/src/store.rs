@@ -466,6 +466,16 @@ impl Gradients {
         self.list.extend(other.list);
     }
 
+    /// Adds, parameter by parameter, the gradients of another part of the same batch.
+    pub fn accumulate(&mut self, other: Gradients) {
+        for (entry, gradient) in other.list {
+            match self.list.iter_mut().find(|(own, _)| Arc::ptr_eq(own, &entry)) {
+                Some((_, sum)) => *sum = sum.clone().add(gradient),
+                None => self.list.push((entry, gradient)),
+            }
+        }
+    }
+
     /// Euclidean norm over all gradients, summed in double precision.
     pub fn norm(&self) -> f64 {
         let square = |g: &Tensor<1>| f64::from(crate::tensor::scalar(g.clone().square().sum()));
@@ -527,6 +537,19 @@ mod tests {
         assert_eq!(error.to_string(), "parameter `b` has shape [3], found [1]");
         assert_eq!(s.find("a").unwrap().to_array().to_f32(), [0.0, 0.0]);
         assert!(s.load_all(&[("a".into(), two)]).is_err(), "b is missing");
+    }
+
+    #[test]
+    fn gradients_of_parts_add_up() {
+        let s = store();
+        let a = s.root().param("a", &[1], Init::Ones, Role::Kernel);
+        let b = s.root().param("b", &[1], Init::Ones, Role::Kernel);
+        s.track();
+        let mut sum = s.backward(&a.value::<1>().mul_scalar(3.0).sum());
+        s.track();
+        sum.accumulate(s.backward(&(a.value::<1>() + b.value::<1>().mul_scalar(4.0)).sum()));
+        let gradient = |name: &str| crate::tensor::values::<1>(sum.get(name).unwrap().clone());
+        assert_eq!((gradient("a"), gradient("b"), sum.len()), (vec![4.0], vec![4.0], 2));
     }
 
     #[test]

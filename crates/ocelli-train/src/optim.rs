@@ -153,18 +153,18 @@ impl OptimizerConfig {
     }
 }
 
-/// Which parameters weight decay applies to.
-pub type DecayRule = fn(&Entry) -> bool;
+/// Which share of the weight decay a parameter gets: 0 does not decay.
+pub type DecayRule = fn(&Entry) -> f64;
 
 /// Everything but the scale and shift of normalisations decays, biases and slopes too: the rule of most published
 /// face-recognition code.
-pub fn decay_all_but_norms(entry: &Entry) -> bool {
-    entry.role() != Role::Norm
+pub fn decay_all_but_norms(entry: &Entry) -> f64 {
+    if entry.role() == Role::Norm { 0.0 } else { 1.0 }
 }
 
 /// Everything decays.
-pub fn decay_all(_: &Entry) -> bool {
-    true
+pub fn decay_all(_: &Entry) -> f64 {
+    1.0
 }
 
 /// An optimiser with its memory of past gradients.
@@ -193,8 +193,14 @@ impl Optimizer {
 
     /// Moves every parameter that has a gradient, at learning rate `lr`.
     pub fn step(&mut self, gradients: &Gradients, lr: f64) {
+        let (weight_decay, share) = (self.config.weight_decay(), self.decays);
+        self.step_decayed(gradients, lr, |entry| weight_decay * share(entry));
+    }
+
+    /// Moves every parameter that has a gradient, at learning rate `lr`, each with a weight decay of its own.
+    pub fn step_decayed(&mut self, gradients: &Gradients, lr: f64, decay: impl Fn(&Entry) -> f64) {
         for (entry, gradient) in gradients.iter() {
-            let decay = if (self.decays)(entry) { self.config.weight_decay() } else { 0.0 };
+            let decay = decay(entry);
             let memory = self.memory.remove(&entry.key());
             let value = entry.plain();
             let (value, memory) = update(&self.config, value, gradient.clone(), memory, decay, lr);

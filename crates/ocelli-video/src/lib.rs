@@ -10,6 +10,7 @@ mod moments;
 pub mod ssvd;
 pub mod teinet;
 pub mod tel;
+pub mod temporal;
 pub mod utt;
 
 use ocelli_method::Method;

@@ -3,7 +3,7 @@
 //! Methods need labelled pictures to be trained and checked on, and downloads go stale. This crate draws them:
 //! [`faces`] renders pictures of people who do not exist, thousands a second, with identity, pose, expression,
 //! light, blur and occlusion as parameters, and with landmarks, part masks, depth and normals that are exact because
-//! they come from the same geometry as the picture.
+//! they come from the same geometry as the picture. [`clips`] makes untrimmed videos as sequences of features.
 //!
 //! Everything is a pure function of a seed and of indices: the same request gives the same bytes on any number of
 //! threads.

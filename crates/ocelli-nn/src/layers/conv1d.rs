@@ -6,8 +6,7 @@ use ocelli_kernels::{ConvOptions, conv2d};
 use crate::init::Init;
 use crate::store::{Param, Path, Role};
 
-/// A convolution over time (`torch.nn.Conv1d`): `weight [out, in / groups, k]`, `bias [out]`. It runs on the kernels of
-/// pictures one pixel high.
+/// A convolution over sequences (`torch.nn.Conv1d`): `weight [out, in / groups, k]`, `bias [out]`.
 #[derive(Clone, Debug)]
 pub struct Conv1d {
     weight: Param,
@@ -15,8 +14,7 @@ pub struct Conv1d {
     options: ConvOptions,
 }
 
-/// How a convolution is built: stride 1, no padding, one group, with a bias and PyTorch's initial weights unless said
-/// otherwise.
+/// How a convolution over sequences is built: stride 1, no padding, one group, with bias, PyTorch's initial values.
 #[derive(Clone, Copy, Debug)]
 pub struct Conv1dConfig {
     input: usize,
@@ -31,7 +29,7 @@ pub struct Conv1dConfig {
 }
 
 impl Conv1dConfig {
-    /// A convolution from `input` to `output` channels with a kernel of `kernel` steps.
+    /// A convolution from `input` to `output` channels with `kernel` taps.
     pub fn new(input: usize, output: usize, kernel: usize) -> Self {
         Self {
             input,
@@ -46,7 +44,7 @@ impl Conv1dConfig {
         }
     }
 
-    /// Moved on by `stride` steps.
+    /// Steps of `stride` positions.
     #[must_use]
     pub fn stride(mut self, stride: usize) -> Self {
         self.stride = stride;
@@ -60,7 +58,7 @@ impl Conv1dConfig {
         self
     }
 
-    /// Kernel elements `dilation` steps apart.
+    /// Taps `dilation` positions apart.
     #[must_use]
     pub fn dilation(mut self, dilation: usize) -> Self {
         self.dilation = dilation;
@@ -81,7 +79,7 @@ impl Conv1dConfig {
         self
     }
 
-    /// Starting from `init` instead of the uniform values by fan-in.
+    /// Starting from `init`.
     #[must_use]
     pub fn init(mut self, init: Init) -> Self {
         self.init = init;
@@ -109,7 +107,8 @@ impl Conv1d {
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let bias = self.bias.as_ref().map(Param::value);
         let weight = self.weight.value::<3>().unsqueeze_dim::<4>(2);
-        conv2d(x.unsqueeze_dim::<4>(2), weight, bias, self.options).squeeze_dim::<3>(2)
+        // A sequence is a picture of one row.
+        conv2d(x.unsqueeze_dim::<4>(2), weight, bias, self.options).squeeze_dim(2)
     }
 }
 
@@ -119,6 +118,19 @@ mod tests {
     use crate::device::device;
     use crate::store::Store;
     use crate::tensor::{from_values, values};
+
+    #[test]
+    fn taps_slide_along_time() {
+        let device = device("cpu").unwrap();
+        let store = Store::new(&device, 0);
+        let layer = Conv1dConfig::new(2, 1, 3).padding(2).dilation(2).build(&store.root());
+        let weight = from_values(vec![1.0, 10.0, 100.0, 0.0, 0.5, 0.0], [6], &device);
+        store.find("weight").unwrap().set(weight);
+        let x = from_values(vec![1.0, 2.0, 3.0, 4.0, 2.0, 2.0, 2.0, 4.0], [1, 2, 4], &device);
+        let y = layer.forward(x);
+        assert_eq!(y.dims(), [1, 1, 4]);
+        assert_eq!(values(y), [311.0, 421.0, 32.0, 44.0]);
+    }
 
     #[test]
     fn a_dilated_kernel_reaches_past_its_neighbours_into_zeros() {

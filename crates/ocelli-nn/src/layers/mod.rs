@@ -10,6 +10,7 @@ mod dropout;
 mod layer_norm;
 mod linear;
 mod norm;
+mod pointwise;
 mod pool;
 mod squeeze;
 
@@ -21,5 +22,6 @@ pub use dropout::Dropout;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use norm::{BatchNorm, BatchNormConfig};
+pub use pointwise::Pointwise;
 pub use pool::{global_average, max_pool2d, subsample, upsample_nearest};
 pub use squeeze::SqueezeExcitation;
