@@ -39,6 +39,7 @@ pub mod frames;
 pub mod image;
 pub mod loader;
 pub mod sample;
+pub mod vectors;
 
 pub use dataset::Dataset;
 pub use error::DataError;
