@@ -27,6 +27,7 @@
 //! | `markup.rs` | escaped, balanced HTML |
 //! | `bars.rs` | numbers by name, as bars |
 //! | `chart/` | axes, ticks, series and the drawing |
+//! | `timeline.rs` | segments of time in lanes |
 //! | `picture.rs` | PNG or JPEG data URIs |
 //! | `save.rs` | the atomic write |
 
@@ -40,6 +41,7 @@ mod picture;
 mod save;
 #[cfg(test)]
 mod tests;
+mod timeline;
 
 use std::path::Path;
 
@@ -48,6 +50,7 @@ use image::RgbImage;
 pub use chart::{Axis, Bar, Chart, Series};
 pub use error::ReportError;
 use part::{Part, Photo};
+pub use timeline::{Lane, Span};
 
 /// A report in the making: each method appends a part and hands the report on.
 ///
@@ -132,6 +135,13 @@ impl Report {
     pub fn picture_pairs<C: AsRef<str>>(self, title: &str, pairs: &[(RgbImage, RgbImage, C)]) -> Self {
         let photos = pairs.iter().map(|(a, b, caption)| Photo::new(&[a, b], caption.as_ref())).collect();
         self.with(Part::Pictures { title: title.to_owned(), photos })
+    }
+
+    /// Appends a timeline of `duration` seconds: lanes of segments, such as the actions of a video over those a method
+    /// finds. Segments are cut to the duration; the heavier, the stronger they are drawn.
+    #[must_use]
+    pub fn timeline(self, title: &str, duration: f64, lanes: Vec<Lane>) -> Self {
+        self.with(Part::Timeline { title: title.to_owned(), duration, lanes })
     }
 
     /// Appends preformatted text, such as a recipe. `title` may be empty.

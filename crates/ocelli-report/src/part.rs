@@ -6,6 +6,7 @@ use super::bars;
 use super::chart::Chart;
 use super::markup::Markup;
 use super::picture::Embedded;
+use super::timeline::{self, Lane};
 
 /// Pictures whose longest side is below this are enlarged pixel by pixel: what a network sees at 32 by 32 is what there is.
 const PIXELATED_BELOW: u32 = 80;
@@ -36,6 +37,11 @@ pub(super) enum Part {
     Pictures {
         title: String,
         photos: Vec<Photo>,
+    },
+    Timeline {
+        title: String,
+        duration: f64,
+        lanes: Vec<Lane>,
     },
     Code {
         title: String,
@@ -108,6 +114,7 @@ impl Part {
                 numbering.charts += 1;
             }
             Part::Pictures { title, photos } => write_pictures(title, photos, out),
+            Part::Timeline { title, duration, lanes } => timeline::write(title, *duration, lanes, out),
             Part::Code { title, text } => write_code(title, text, out),
             Part::Details { summary, parts } => out.element("details", &[], |out| {
                 out.leaf("summary", &[], summary);

@@ -1,8 +1,8 @@
 //! Seconds and peak memory of DBG at the published size: `cargo run --release -p ocelli-video --example time_dbg -- step 16`.
 //!
 //! Arguments: `step` or `infer`, the videos of a batch, and for `step` how many of them are computed at once (1 by default).
-//! Reads a line from standard input before every run and answers it with a line of seconds, so that a script may let two
-//! programs take turns; ends with the input, and with the peak of resident memory in MiB.
+//! Reads a line from standard input before every run and answers it with seconds of clock and of processor, so that a script
+//! may let two programs take turns; ends with the input, and with the peak of resident memory in MiB.
 #![allow(clippy::print_stdout)]
 
 use std::io::BufRead;
@@ -17,6 +17,15 @@ use ocelli_video::dbg::loss::{BatchWeights, LossConfig};
 use ocelli_video::dbg::network::{Dbg, DbgConfig};
 use ocelli_video::dbg::propose::{ProposeConfig, VideoScores};
 use ocelli_video::dbg::step::{decay_share, gradients};
+
+/// Seconds that all threads of this program have computed so far, in hundredths; 0 where the system does not tell.
+fn processor_seconds() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name of the program, which may hold blanks, ends with the last parenthesis.
+    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |field: usize| fields.get(field).and_then(|t| t.parse::<f64>().ok()).unwrap_or(0.0);
+    (ticks(11) + ticks(12)) / 100.0
+}
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     retain_freed_memory();
@@ -41,7 +50,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     for (run, line) in std::io::stdin().lock().lines().enumerate() {
         line?;
-        let start = Instant::now();
+        let (start, spent) = (Instant::now(), processor_seconds());
         if what == "step" {
             let places = network.sampler().places();
             let weights = BatchWeights::new(&videos, places, [&draws, &draws], &losses);
@@ -57,7 +66,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 scores.proposals(100.0, &ProposeConfig::default());
             }
         }
-        println!("{:.6}", start.elapsed().as_secs_f64());
+        println!("{:.6} {:.2}", start.elapsed().as_secs_f64(), processor_seconds() - spent);
     }
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

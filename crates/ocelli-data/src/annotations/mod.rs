@@ -9,6 +9,7 @@ pub mod coco;
 pub mod coco_captions;
 pub mod columns;
 pub mod detection;
+pub mod features;
 pub mod flo;
 pub mod folder;
 pub mod grounding;

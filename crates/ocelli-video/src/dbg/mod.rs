@@ -7,6 +7,7 @@
 //! means over all proposals that share a boundary are the scores of boundaries, and the product of the three ranks
 //! proposals (`propose.rs`). Targets are in `labels.rs`, losses in `loss.rs`.
 
+pub mod generator;
 pub mod labels;
 pub mod loss;
 pub mod network;
@@ -34,8 +35,8 @@ pub const METHOD: Method = Method {
             "The released log loss is NaN where every cell is positive; here it is finite.",
             "Invalid proposals (end before start) are neither computed nor ranked.",
         ],
-        trains: false,
-        predicts: false,
+        trains: true,
+        predicts: true,
     },
     components: verify::COMPONENTS,
     claim: Some(&reproduce::CLAIM),

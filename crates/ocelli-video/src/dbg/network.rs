@@ -67,6 +67,24 @@ impl DbgConfig {
             false => Err(format!("dropout: {} is outside 0 to 1", self.dropout)),
         }
     }
+
+    /// Takes the sizes that weights under the released code's names tell of; `shape` gives the shape of one by its name.
+    ///
+    /// # Errors
+    /// What `shape` says of a weight it does not have, or which one has too few dimensions.
+    pub fn take_sizes(&mut self, shape: &dyn Fn(&str) -> Result<Vec<usize>, String>) -> Result<(), String> {
+        let sizes = |name: &str| match shape(name)?.as_slice() {
+            [output, input, ..] => Ok([*output, *input]),
+            other => Err(format!("`{name}` has shape {other:?}")),
+        };
+        let [wide, half] = sizes("DSBNet.conv1_1.0.weight")?;
+        let [narrow, _] = sizes("DSBNet.conv1_2.0.weight")?;
+        self.feature_dim = half.saturating_mul(2);
+        self.base_dims = [wide, narrow];
+        [self.proposal_dim, _] = sizes("PropFeatGen.conv3d.weight")?;
+        [self.head_dim, _] = sizes("TBCNet.conv2d.0.0.weight")?;
+        Ok(())
+    }
 }
 
 /// The network's initial weights: Glorot's uniform ones; biases start at 0.

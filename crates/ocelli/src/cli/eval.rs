@@ -1,19 +1,23 @@
 //! `ocelli eval`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{anyhow, bail};
 use clap::Args;
 use ocelli_face::recognition::data::PairSource;
-use ocelli_face::recognition::run::evaluate;
+use ocelli_face::recognition::recipe::FaceRecipe;
+use ocelli_face::recognition::run as face_run;
 use ocelli_train::folder::RunFolder;
+use ocelli_video::temporal::recipe::ProposalRecipe;
+use ocelli_video::temporal::run as proposals_run;
 use serde_json::json;
 
 use super::Ended;
-use super::{output, train};
+use super::output;
+use super::task::{Measured, TaskRecipe, read_recipe};
 
-/// Measure trained weights on people they have not seen.
+/// Measure trained weights on people or videos they have not seen.
 #[derive(Debug, Args)]
 pub(super) struct Eval {
     /// A run's folder, or a recipe together with --weights.
@@ -21,12 +25,16 @@ pub(super) struct Eval {
     /// The weights, when they are not those of the run.
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
-    /// Other pictures to measure by: a folder with one folder a person, or a list of `path label` lines.
+    /// Other data to measure by. Faces: a folder with one folder a person, or a list of `path label` lines. Videos: a
+    /// folder of features, with --truth.
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     /// Compare the pairs of this list in LFW's form; its pictures lie in the folder --data.
     #[arg(long, value_name = "FILE", requires = "data")]
     pairs: Option<PathBuf>,
+    /// Annotations of the videos in the folder --data, in ActivityNet's form.
+    #[arg(long, value_name = "FILE", requires = "data", conflicts_with = "pairs")]
+    truth: Option<PathBuf>,
     /// Ending of the picture files that a pair list names.
     #[arg(long, default_value = "jpg", value_name = "EXT")]
     ending: String,
@@ -54,12 +62,30 @@ impl Eval {
                 None => bail!("{}: a recipe needs --weights", self.run.display()),
             }
         };
-        let mut recipe = train::read_recipe(&recipe, &self.set)?;
+        if let Some(data) = self.data.as_ref().filter(|data| !data.exists()) {
+            bail!("--data {}: no such folder or list", data.display());
+        }
+        let (protocol, variant, measured) = match read_recipe(&recipe, &self.set)? {
+            TaskRecipe::Face(recipe) => ("verification", "curricularface", self.faces(*recipe, &weights)?),
+            TaskRecipe::Proposals(recipe) => ("proposals", "activitynet", self.videos(*recipe, &weights)?),
+        };
+        if self.json {
+            let mut document = measured.json();
+            document["protocol"] = json!(protocol);
+            document["variant"] = json!(variant);
+            output::json(&document)?;
+        } else {
+            measured.print()?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn faces(&self, mut recipe: FaceRecipe, weights: &Path) -> anyhow::Result<Measured> {
+        if self.truth.is_some() {
+            bail!("--truth: faces are measured by --data and --pairs");
+        }
         let mut pairs = None;
         if let Some(data) = &self.data {
-            if !data.exists() {
-                bail!("--data {}: no such folder or list", data.display());
-            }
             recipe.data.test = data.display().to_string();
             pairs = self.pairs.clone().map(|list| PairSource {
                 list,
@@ -67,21 +93,25 @@ impl Eval {
                 ending: self.ending.clone(),
             });
         }
-        let outcome = evaluate(&recipe, &weights, pairs.as_ref(), &self.device).map_err(|e| anyhow!(e))?;
+        let outcome =
+            face_run::evaluate(&recipe, weights, pairs.as_ref(), &self.device).map_err(|e| anyhow!(e))?;
         for bad in &outcome.bad {
             output::note(format!("left out {}: {}", bad.name, bad.reason));
         }
-        if self.json {
-            output::json(&json!({
-                "protocol": "verification",
-                "variant": "curricularface",
-                "metrics": outcome.numbers,
-                "raw_pixels": outcome.raw_pixels,
-                "skipped": outcome.bad.len(),
-            }))?;
-        } else {
-            train::print(&outcome)?;
+        Ok(outcome.into())
+    }
+
+    fn videos(&self, mut recipe: ProposalRecipe, weights: &Path) -> anyhow::Result<Measured> {
+        if self.pairs.is_some() {
+            bail!("--pairs: videos are measured by --data and --truth");
         }
-        Ok(ExitCode::SUCCESS)
+        if let Some(data) = &self.data {
+            let Some(truth) = &self.truth else { bail!("--data: videos want annotations too, as --truth") };
+            recipe.data.features = data.display().to_string();
+            recipe.data.truth = truth.display().to_string();
+        }
+        let outcome = proposals_run::evaluate(&recipe, weights, &self.device).map_err(|e| anyhow!(e))?;
+        proposals_run::say(&outcome.remarks, &|text| output::note(text));
+        Ok(outcome.into())
     }
 }

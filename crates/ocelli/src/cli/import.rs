@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::Ended;
 use super::output::{self, BOLD, DIM, GOOD};
+use super::proposals;
 
 /// Turn an official checkpoint into weights for this program.
 ///
@@ -83,16 +84,17 @@ impl<'a> From<&'a Misshapen> for Shapes<'a> {
 impl Import {
     pub(super) fn run(self) -> Ended {
         let card = registry::method(&self.method)?.card;
+        if proposals::proposes(card.slug) {
+            return self.proposals(card.slug);
+        }
         if card.task != TASK.replace('-', " ") {
             bail!(
-                "{}: checkpoints of {} cannot be imported; those of face recognition can",
+                "{}: checkpoints of {} cannot be imported; those of face recognition and of dbg can",
                 card.slug,
                 card.task
             );
         }
-        if is_same_file(&self.file, &self.out) {
-            bail!("--out {}: is the checkpoint itself; give another name", self.out.display());
-        }
+        self.check_out()?;
         let options = ImportOptions {
             name: self.arch,
             key: self.key.clone(),
@@ -117,6 +119,22 @@ impl Import {
         } else {
             self.print(&imported)?;
         }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn check_out(&self) -> anyhow::Result<()> {
+        match is_same_file(&self.file, &self.out) {
+            true => bail!("--out {}: is the checkpoint itself; give another name", self.out.display()),
+            false => Ok(()),
+        }
+    }
+
+    fn proposals(&self, method: &str) -> Ended {
+        if self.arch.is_some() || self.allow_missing {
+            bail!("--arch, --allow-missing: {method} has one network, of which all weights are wanted");
+        }
+        self.check_out()?;
+        proposals::import_checkpoint(method, (&self.file, &self.out), self.key.as_deref(), self.json)?;
         Ok(ExitCode::SUCCESS)
     }
 

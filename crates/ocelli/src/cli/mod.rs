@@ -8,9 +8,11 @@ mod import;
 mod list;
 mod output;
 mod predict;
+mod proposals;
 mod reproduce;
 mod score;
 mod show;
+mod task;
 mod train;
 mod verify;
 

@@ -16,17 +16,21 @@ use serde::Serialize;
 
 use super::Ended;
 use super::output;
+use super::proposals::{self, Videos};
 
-/// Use a trained network on your own pictures; prints a JSON line an input.
+/// Use a trained network on your own pictures or videos; prints a JSON line an input.
 ///
 /// Faces: two photographs are compared; with --gallery each photograph is looked for among the people of a folder.
 /// Photographs are expected cropped to the face as in training; a wider one is cropped to its middle.
+///
+/// Videos: with --features, segments are proposed for each video; --out gets the official submission, and a page with a
+/// timeline a video lies beside it.
 #[derive(Debug, Args)]
 pub(super) struct Predict {
     /// Name of the method.
     method: String,
     /// Photographs, and with --gallery also folders of them.
-    #[arg(required = true)]
+    #[arg(required_unless_present = "features", conflicts_with = "features")]
     inputs: Vec<PathBuf>,
     /// Weights, or the folder of a run.
     #[arg(long, value_name = "FILE")]
@@ -43,9 +47,11 @@ pub(super) struct Predict {
     /// Cosine from which on two pictures count as one person; the one measured in training by default.
     #[arg(long, allow_hyphen_values = true)]
     threshold: Option<f64>,
-    /// Also write the lines and drawn pictures into this folder.
-    #[arg(long, value_name = "DIR")]
+    /// Also write the lines and drawn pictures into this folder; of videos, the file for the proposals.
+    #[arg(long, value_name = "PATH")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    videos: Videos,
     /// Where to compute: cpu, cuda, cuda:N, gpu.
     #[arg(long, default_value = "cpu")]
     device: String,
@@ -55,6 +61,11 @@ impl Predict {
     pub(super) fn run(self) -> Ended {
         let method = registry::method(&self.method)?;
         ensure!(method.card.predicts, "{} has nothing to predict with", self.method);
+        if proposals::proposes(&self.method) {
+            self.videos.predict(&self.weights, self.out.as_deref(), &self.device)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        ensure!(self.videos.features.is_none(), "--features: {} works on pictures, not videos", self.method);
         if let Some(folder) = &self.normalize {
             self.normalize(folder)?;
             return Ok(ExitCode::SUCCESS);

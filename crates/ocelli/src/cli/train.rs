@@ -3,18 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use clap::Args;
-use ocelli_face::recognition::recipe::{FaceRecipe, TASK};
-use ocelli_face::recognition::run::{Outcome, Training};
 use ocelli_train::Bar;
 use ocelli_train::folder::RunFolder;
-use ocelli_train::recipe::Recipe;
-use ocelli_train::trainer::Numbers;
 use serde_json::json;
 
 use super::Ended;
-use super::output::{self, BOLD, DIM};
+use super::output::{self, DIM};
+use super::task::read_recipe;
 
 /// Train by a recipe; measure, and write weights and a report into the run's folder.
 ///
@@ -40,51 +37,32 @@ pub(super) struct Train {
     json: bool,
 }
 
-/// Reads a recipe file and applies overrides.
-pub(super) fn read_recipe(path: &Path, set: &[String]) -> anyhow::Result<FaceRecipe> {
-    let mut recipe = Recipe::read(path)?;
-    for text in set {
-        recipe.set(text)?;
-    }
-    match recipe.task()? {
-        TASK => Ok(FaceRecipe::new(&recipe)?),
-        other => {
-            let reason = format!("task: no task `{other}`; known is {TASK}");
-            Err(recipe.key(reason).into())
-        }
-    }
-}
-
 impl Train {
     pub(super) fn run(self) -> Ended {
         ocelli_nn::device(&self.device)?;
         let recipe = read_recipe(&self.recipe, &self.set)?;
         let text = recipe.to_toml();
         let place = self.place()?;
-        // What can be refused without reading pictures is refused first; what is wrong with pictures leaves no folder.
+        // What can be refused without reading data is refused first; what is wrong with data leaves no folder.
         let reopened = match self.resume {
             true => Some(RunFolder::reopen(&place, &text)?),
             false => RunFolder::vacant(&place).map(|()| None)?,
         };
-        let training =
-            Training::prepare(&recipe, &self.device, &|text| output::note(text)).map_err(|e| anyhow!(e))?;
+        let training = recipe.prepare(&self.device)?;
         let folder = reopened.map_or_else(|| RunFolder::create(&place, &text), Ok)?;
         output::note(format!("run folder {}", folder.path().display()));
-        let mut bar = Bar::new("accuracy");
+        let mut bar = Bar::new(recipe.shown());
         let outcome = training.run(&folder, &mut bar);
         drop(bar);
-        let outcome = outcome.map_err(|e| anyhow!(e)).with_context(|| "training stopped")?;
+        let measured = outcome.with_context(|| "training stopped")?;
         if self.json {
-            output::json(&json!({
-                "run": folder.path(),
-                "weights": folder.weights(),
-                "report": folder.report(),
-                "metrics": outcome.numbers,
-                "raw_pixels": outcome.raw_pixels,
-                "skipped": outcome.bad.len(),
-            }))?;
+            let mut document = measured.json();
+            document["run"] = json!(folder.path());
+            document["weights"] = json!(folder.weights());
+            document["report"] = json!(folder.report());
+            output::json(&document)?;
         } else {
-            print(&outcome)?;
+            measured.print()?;
             output::line(format!("{DIM}weights{DIM:#} {}", folder.weights().display()))?;
             output::line(format!("{DIM}report{DIM:#}  {}", folder.report().display()))?;
         }
@@ -103,23 +81,6 @@ impl Train {
             false => Ok(unused(&first)),
         }
     }
-}
-
-/// Prints measures beside those of raw pixels.
-pub(super) fn print(outcome: &Outcome) -> std::io::Result<()> {
-    let value =
-        |numbers: &Numbers, name: &str| numbers.get(name).map_or_else(String::new, |v| format!("{v:.4}"));
-    let names: Vec<&String> = outcome.numbers.keys().collect();
-    let row = |name: &&String| {
-        vec![(*name).clone(), value(&outcome.numbers, name), value(&outcome.raw_pixels, name)]
-    };
-    let rows: Vec<_> = names.iter().map(row).collect();
-    output::line(output::table(&["measure", "learned", "raw pixels"], &rows, &[1, 2]))?;
-    let accuracy = outcome.numbers.get("accuracy").copied().unwrap_or_default();
-    output::line(format!(
-        "{BOLD}verification accuracy {:.2} %{BOLD:#} on people it never saw",
-        100.0 * accuracy
-    ))
 }
 
 /// The first of `path`, `path-2`, `path-3`, … that holds no run.

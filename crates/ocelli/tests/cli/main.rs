@@ -7,6 +7,7 @@ mod bench;
 mod commands;
 mod fan;
 mod losses;
+mod proposals;
 mod refusals;
 mod resume;
 mod run;
