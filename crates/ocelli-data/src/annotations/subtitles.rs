@@ -263,8 +263,8 @@ pub fn write(path: impl AsRef<Path>, lines: &[SubtitleLine]) -> Result<(), DataE
             }
             let [start, end] = [line.start, line.end].map(|t| format_time(t, point));
             writeln!(out, "{start} --> {end}")?;
-            let said = line.text.lines().map(str::trim_end).filter(|said| !said.is_empty());
-            said.map(|said| writeln!(out, "{said}")).collect::<std::io::Result<()>>()?;
+            let mut said = line.text.lines().map(str::trim_end).filter(|said| !said.is_empty());
+            said.try_for_each(|said| writeln!(out, "{said}"))?;
             writeln!(out)?;
         }
         Ok(())

@@ -1,10 +1,16 @@
 //! A network in use, and how well it localizes.
 
+use std::path::Path;
+
 use burn::tensor::activation::sigmoid;
 use ocelli_metrics::segment::Segment;
 use ocelli_metrics::temporal_detection::{TemporalMap, TemporalVariant};
 use ocelli_nn::tensor::values;
+use ocelli_nn::weights::{StateDict, match_keys, safetensors};
 use ocelli_nn::{Pass, Store};
+use ocelli_train::folder::RunFolder;
+use ocelli_train::trainer::TaskError;
+use serde::{Deserialize, Serialize};
 
 use super::clips::{Clip, ClipBatch};
 use super::localize::{ClipProbabilities, LocalizeConfig, Localized, localize};
@@ -12,34 +18,101 @@ use super::losses::pool;
 use super::network::{Tel, TelShape};
 use crate::moments::{Predicted, True, mean_average_precision};
 
+/// What weights carry besides the weights: how to build the network and use it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Passport {
+    /// Sizes of the network.
+    pub shape: TelShape,
+    /// One in how many segments is pooled to score a clip.
+    pub topk_r: usize,
+    /// How segments are cut out.
+    pub localize: LocalizeConfig,
+    /// Names of the classes.
+    pub classes: Vec<String>,
+}
+
+/// The metadata entry of a weights file that holds the [`Passport`].
+const PASSPORT: &str = "ocelli.emotion-localization";
+
+impl Passport {
+    /// Says what is out of range, as `key: reason`.
+    ///
+    /// # Errors
+    /// The first setting that nothing could be localized with.
+    pub fn validate(&self) -> Result<(), String> {
+        self.shape.validate()?;
+        self.localize.validate()?;
+        if self.topk_r == 0 {
+            return Err("topk_r: must be at least 1".to_owned());
+        }
+        match (self.classes.len(), self.shape.classes) {
+            (names, classes) if names == classes => Ok(()),
+            (names, classes) => Err(format!("classes: {names} names of {classes} classes")),
+        }
+    }
+}
+
 /// A network with all that is needed to localize emotions.
 #[derive(Debug)]
 pub struct Localizer {
     store: Store,
     network: Tel,
-    shape: TelShape,
-    /// One in how many segments is pooled to score a clip.
-    topk_r: usize,
-    /// How segments are cut out.
-    pub config: LocalizeConfig,
+    passport: Passport,
 }
 
 /// Clips that go through the network at once.
 const BATCH: usize = 32;
 
 impl Localizer {
-    /// A network in `store`, which must be empty.
+    /// A network in `store`, which must be empty; training drops the share `dropout` of its features.
     ///
     /// # Errors
-    /// When shape or settings are out of range.
-    pub fn new(store: Store, shape: TelShape, topk_r: usize, config: LocalizeConfig) -> Result<Self, String> {
-        shape.validate()?;
-        config.validate()?;
-        if topk_r == 0 {
-            return Err("topk_r: must be at least 1".to_owned());
+    /// When the passport is of no network, or the share is no share.
+    pub fn new(store: Store, passport: Passport, dropout: f64) -> Result<Self, String> {
+        passport.validate()?;
+        if !(0.0..1.0).contains(&dropout) {
+            return Err(format!("dropout: {dropout} is outside 0 to 1"));
         }
-        let network = Tel::new(&store.root(), &shape);
-        Ok(Self { store, network, shape, topk_r, config })
+        let network = Tel::new(&store.root(), &passport.shape).dropout(dropout);
+        Ok(Self { store, network, passport })
+    }
+
+    /// Opens weights that [`Localizer::save`] wrote, or those in a run's folder.
+    ///
+    /// # Errors
+    /// When the file cannot be read, does not say which network it is of, or is of another one.
+    pub fn open(path: &Path, device: &str) -> Result<Self, TaskError> {
+        let path = &if path.is_dir() { RunFolder::open(path).weights() } else { path.to_owned() };
+        let contents = safetensors::read(path)?;
+        let wrong = |reason: String| format!("{}: {reason}", path.display());
+        let text = contents.metadata.get(PASSPORT).ok_or_else(|| {
+            wrong("does not say which network it is of; make it with `ocelli train`".to_owned())
+        })?;
+        let unusable =
+            |reason: String| wrong(format!("its description of the network cannot be used: {reason}"));
+        let passport: Passport = serde_json::from_str(text).map_err(|e| unusable(e.to_string()))?;
+        let store = Store::new(&ocelli_nn::device(device)?, 0);
+        let localizer = Self::new(store, passport, 0.0).map_err(unusable)?;
+        let report = match_keys(&localizer.store.shapes(), &contents.state, |_| false);
+        report.check(false).map_err(|keys| wrong(keys.to_string()))?;
+        localizer.store.load(contents.state.iter())?;
+        Ok(localizer)
+    }
+
+    /// Writes the weights with their passport, whole or not at all.
+    ///
+    /// # Errors
+    /// The system's refusal.
+    pub fn save(&self, path: &Path) -> Result<(), TaskError> {
+        let text = serde_json::to_string(&self.passport)?;
+        let state = StateDict::from_pairs(self.store.state())?;
+        Ok(safetensors::write(path, &state, &[(PASSPORT.to_owned(), text)].into())?)
+    }
+
+    /// What the weights carry.
+    pub fn passport(&self) -> &Passport {
+        &self.passport
     }
 
     /// Where its parameters live.
@@ -54,7 +127,7 @@ impl Localizer {
 
     /// Its sizes.
     pub fn shape(&self) -> &TelShape {
-        &self.shape
+        &self.passport.shape
     }
 
     /// Localizes the emotions of clips, a list for each.
@@ -65,21 +138,21 @@ impl Localizer {
         let mut found = Vec::with_capacity(clips.len());
         for clips in clips.chunks(BATCH) {
             for clip in clips {
-                clip.check(&self.shape).map_err(|reason| format!("clip {}: {reason}", clip.name))?;
+                clip.check(&self.passport.shape).map_err(|reason| format!("clip {}: {reason}", clip.name))?;
             }
             let clips: Vec<&Clip> = clips.iter().collect();
-            let batch = ClipBatch::new(&clips, &self.shape, self.store.device());
+            let batch = ClipBatch::new(&clips, &self.passport.shape, self.store.device());
             let output = self.network.forward(batch.video, batch.text, &batch.mask, &Pass::eval());
             // Both modalities have the same say.
             let fused = (sigmoid(output.video.cas) + sigmoid(output.text.cas)).div_scalar(2.0);
-            let pooled = doubles(values(pool(fused.clone(), &batch.mask, self.topk_r)));
+            let pooled = doubles(values(pool(fused.clone(), &batch.mask, self.passport.topk_r)));
             let [_, longest, classes] = fused.dims();
             let fused = doubles(values(fused));
             let rows = fused.chunks_exact(longest * classes).zip(pooled.chunks_exact(classes));
             for (clip, (segments, whole)) in clips.iter().zip(rows) {
                 let segments = &segments[..clip.times.len() * classes];
                 let probabilities = ClipProbabilities { segments, clip: whole };
-                let localized = localize(probabilities, &clip.times, &self.config);
+                let localized = localize(probabilities, &clip.times, &self.passport.localize);
                 found.push(localized.map_err(|reason| format!("clip {}: {reason}", clip.name))?);
             }
         }
@@ -131,6 +204,12 @@ mod tests {
     use ocelli_metrics::segment::ScoredSegment;
     use ocelli_world::clips::emotion::EmotionClips;
 
+    fn passport(shape: TelShape) -> Passport {
+        let localize = LocalizeConfig { cls_thresh: 0.0, ..LocalizeConfig::default() };
+        let classes = (0..shape.classes).map(|c| c.to_string()).collect();
+        Passport { shape, topk_r: 4, localize, classes }
+    }
+
     fn clips(n: u64) -> Vec<Clip> {
         (0..n).map(|i| Clip::of_world(&EmotionClips::default(), i)).collect()
     }
@@ -156,8 +235,7 @@ mod tests {
     fn batches_do_not_matter() {
         let shape = TelShape { d_video: 24, d_text: 24, dim: 8, levels: 3, heads: 2, classes: 6 };
         let store = Store::new(&ocelli_nn::device("cpu").unwrap(), 1);
-        let config = LocalizeConfig { cls_thresh: 0.0, ..LocalizeConfig::default() };
-        let localizer = Localizer::new(store, shape, 4, config).unwrap();
+        let localizer = Localizer::new(store, passport(shape), 0.0).unwrap();
         let mut clips = clips(3);
         clips[0].times.truncate(5);
         clips[0].video.truncate(5 * 24);
@@ -175,7 +253,7 @@ mod tests {
     fn a_clip_that_cannot_be_taken_is_named() {
         let store = Store::new(&ocelli_nn::device("cpu").unwrap(), 1);
         let shape = TelShape { d_video: 7, d_text: 24, dim: 8, levels: 1, heads: 1, classes: 6 };
-        let localizer = Localizer::new(store, shape, 4, LocalizeConfig::default()).unwrap();
+        let localizer = Localizer::new(store, passport(shape), 0.0).unwrap();
         let message = localizer.localize(&clips(1)).unwrap_err();
         assert!(message.starts_with("clip clip-000000: 16 segments of d_video = 7"), "{message}");
     }

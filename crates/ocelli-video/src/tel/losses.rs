@@ -21,13 +21,15 @@ pub struct LossConfig {
     pub lo: f64,
     /// Weight of the consensus.
     pub w_consensus: f64,
+    /// Epochs without the consensus: what untrained modalities agree on is noise.
+    pub warmup_epochs: usize,
     /// Weight of the mutual loss.
     pub w_mutual: f64,
 }
 
 impl Default for LossConfig {
     fn default() -> Self {
-        Self { topk_r: 8, hi: 0.6, lo: 0.4, w_consensus: 1.0, w_mutual: 0.5 }
+        Self { topk_r: 8, hi: 0.6, lo: 0.4, w_consensus: 1.0, warmup_epochs: 3, w_mutual: 0.5 }
     }
 }
 

@@ -8,13 +8,16 @@
 
 mod clips;
 mod coarse;
+pub mod data;
 mod fine;
 mod localize;
 mod localizer;
 mod losses;
 mod mask;
 mod network;
+pub mod recipe;
 mod reproduce;
+pub mod task;
 mod training;
 mod verify;
 
@@ -22,7 +25,7 @@ pub use clips::{Clip, ClipBatch};
 pub use coarse::CoarseStream;
 pub use fine::FineStream;
 pub use localize::{ClipProbabilities, LocalizeConfig, Localized, localize};
-pub use localizer::{Localizer, THRESHOLDS, mean_average_precision_of};
+pub use localizer::{Localizer, Passport, THRESHOLDS, mean_average_precision_of};
 pub use losses::{Agreement, LossConfig, Losses, agreement, mil, mutual, pool};
 pub use mask::Mask;
 pub use network::{Branch, BranchOutput, Tel, TelOutput, TelShape};
@@ -44,8 +47,8 @@ pub const METHOD: Method = Method {
         notes: &[
             "No code was released: streams, consensus and weak supervision are the paper's, layers, formulas and thresholds a reconstruction.",
         ],
-        trains: false,
-        predicts: false,
+        trains: true,
+        predicts: true,
     },
     components: verify::COMPONENTS,
     claim: Some(&reproduce::CLAIM),

@@ -66,11 +66,12 @@ impl TelShape {
 }
 
 /// Share of the elements that training drops after the embedding and before the classifiers.
-const DROPOUT: Dropout = Dropout { p: 0.3 };
+pub const DROPOUT: f64 = 0.3;
 
 /// One modality's way from features to class activation sequences.
 #[derive(Clone, Debug)]
 pub struct Branch {
+    dropout: Dropout,
     embed: Linear,
     coarse: CoarseStream,
     fine: FineStream,
@@ -99,6 +100,7 @@ impl Branch {
         let linear =
             |name: &str, input, output| Linear::new(&path.at(name), input, output, true, Init::FanInUniform);
         Self {
+            dropout: Dropout { p: DROPOUT },
             embed: linear("embed", input, dim),
             coarse: CoarseStream::new(&path.at("coarse"), dim, shape.levels),
             fine: FineStream::new(&path.at("fine"), dim, shape.heads),
@@ -109,14 +111,14 @@ impl Branch {
 
     /// Features `[B, T, input]` to logits.
     pub fn forward(&self, x: Tensor<3>, mask: &Mask, pass: &Pass) -> BranchOutput {
-        let embedded = DROPOUT.forward(relu(self.embed.forward(x)) * mask.beside(), pass);
+        let embedded = self.dropout.forward(relu(self.embed.forward(x)) * mask.beside(), pass);
         let contexts = self.coarse.forward(embedded.clone(), mask);
         let [_, _, levels, _] = contexts.dims();
         let widest = contexts.clone().narrow(2, levels - 1, 1).squeeze_dim::<3>(2);
         let (integrated, alpha) = self.fine.forward(embedded, contexts, mask);
         BranchOutput {
-            cas_coarse: self.cls_coarse.forward(DROPOUT.forward(widest, pass)),
-            cas: self.cls_fine.forward(DROPOUT.forward(integrated, pass)),
+            cas_coarse: self.cls_coarse.forward(self.dropout.forward(widest, pass)),
+            cas: self.cls_fine.forward(self.dropout.forward(integrated, pass)),
             alpha,
         }
     }
@@ -139,6 +141,14 @@ impl Tel {
             video: Branch::new(&path.at("video"), shape.d_video, shape),
             text: Branch::new(&path.at("text"), shape.d_text, shape),
         }
+    }
+
+    /// Drops another share than [`DROPOUT`], from 0 up to but not including 1.
+    #[must_use]
+    pub fn dropout(mut self, p: f64) -> Self {
+        self.video.dropout = Dropout { p };
+        self.text.dropout = Dropout { p };
+        self
     }
 
     /// Features of the segments, `video [B, T, Dv]` and `text [B, T, Dt]`, to what each branch makes of them.

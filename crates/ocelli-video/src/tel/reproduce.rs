@@ -11,14 +11,16 @@ use ocelli_train::trainer::{Numbers, TaskError};
 use ocelli_world::clips::emotion::EmotionClips;
 
 use super::clips::{Clip, ClipBatch};
+use super::data::class_names;
 use super::localize::LocalizeConfig;
-use super::localizer::{Localizer, mean_average_precision_of};
+use super::localizer::{Localizer, Passport, mean_average_precision_of};
 use super::losses::LossConfig;
-use super::network::TelShape;
+use super::network::{DROPOUT, TelShape};
 use super::training::step;
 
 const LABELS: &str = "labels alone";
 const METHOD: &str = "with consensus";
+const DROPOUT_METHOD: &str = "with consensus, dropout 0.3";
 const AGREED: &str = "agreed targets alone";
 const MUTUAL: &str = "mutual loss alone";
 const PLAIN_LABELS: &str = "labels alone, no distractors";
@@ -47,17 +49,17 @@ const BATCH: usize = 32;
 const RATE: f64 = 1e-3;
 
 fn losses(w_consensus: f64, w_mutual: f64) -> LossConfig {
-    LossConfig { topk_r: 4, w_consensus, w_mutual, ..LossConfig::default() }
+    LossConfig { topk_r: 4, w_consensus, warmup_epochs: WARMUP, w_mutual, ..LossConfig::default() }
 }
 
 fn run(experiment: &Experiment<'_>) -> Result<Vec<Arm>, ReproduceError> {
-    let arm = |name: &str, role: Role, distractor: usize, config: LossConfig| {
+    let arm = |name: &str, role: Role, (distractor, dropout): (usize, f64), config: LossConfig| {
         let mut runs = Vec::new();
         for number in 0..WORLDS {
             (experiment.progress)(&format!("{name}, world {}/{WORLDS}", number + 1));
             let seed = experiment.seed * WORLDS + number;
             let world = EmotionClips { seed, distractor, ..EmotionClips::default() };
-            let numbers = trial(&world, &config, experiment.device);
+            let numbers = trial(&world, &config, dropout, experiment.device);
             runs.push(numbers.map_err(|e| ReproduceError(format!("{name}: {e}")))?);
         }
         let mut values = Numbers::new();
@@ -66,19 +68,26 @@ fn run(experiment: &Experiment<'_>) -> Result<Vec<Arm>, ReproduceError> {
         }
         Ok(Arm { name: name.to_owned(), role, values, traces: BTreeMap::new() })
     };
-    let distractor = EmotionClips::default().distractor;
+    let deceiving = (EmotionClips::default().distractor, 0.0);
+    let plain = (0, 0.0);
     Ok(vec![
-        arm(LABELS, Role::Baseline, distractor, losses(0.0, 0.0))?,
-        arm(METHOD, Role::Ours, distractor, losses(0.5, 4.0))?,
-        arm(AGREED, Role::Control, distractor, losses(0.5, 0.0))?,
-        arm(MUTUAL, Role::Control, distractor, losses(0.0, 4.0))?,
-        arm(PLAIN_LABELS, Role::Control, 0, losses(0.0, 0.0))?,
-        arm(PLAIN_METHOD, Role::Control, 0, losses(0.5, 4.0))?,
+        arm(LABELS, Role::Baseline, deceiving, losses(0.0, 0.0))?,
+        arm(METHOD, Role::Ours, deceiving, losses(0.5, 4.0))?,
+        arm(AGREED, Role::Control, deceiving, losses(0.5, 0.0))?,
+        arm(MUTUAL, Role::Control, deceiving, losses(0.0, 4.0))?,
+        arm(DROPOUT_METHOD, Role::Control, (deceiving.0, DROPOUT), losses(0.5, 4.0))?,
+        arm(PLAIN_LABELS, Role::Control, plain, losses(0.0, 0.0))?,
+        arm(PLAIN_METHOD, Role::Control, plain, losses(0.5, 4.0))?,
     ])
 }
 
 /// Trains on clips with labels alone, and measures on others when their emotions are shown.
-fn trial(world: &EmotionClips, config: &LossConfig, device: &str) -> Result<Numbers, TaskError> {
+fn trial(
+    world: &EmotionClips,
+    config: &LossConfig,
+    dropout: f64,
+    device: &str,
+) -> Result<Numbers, TaskError> {
     let device = ocelli_nn::device(device)?;
     let clips = |range: std::ops::Range<u64>| range.map(|i| Clip::of_world(world, i)).collect::<Vec<_>>();
     let (train, test) = (clips(0..TRAIN), clips(TRAIN..TRAIN + TEST));
@@ -91,14 +100,20 @@ fn trial(world: &EmotionClips, config: &LossConfig, device: &str) -> Result<Numb
         classes: world.classes,
     };
     let store = Store::labelled(&device, world.seed, "tel");
-    let localizer = Localizer::new(store, shape, config.topk_r, LocalizeConfig::default())?;
+    let passport = Passport {
+        shape,
+        topk_r: config.topk_r,
+        localize: LocalizeConfig::default(),
+        classes: class_names(world.classes),
+    };
+    let localizer = Localizer::new(store, passport, dropout)?;
     let betas = [0.9, 0.999];
     let adam = OptimizerConfig::Adam { lr: RATE, betas, epsilon: 1e-8, weight_decay: 1e-4 };
     let mut optimizer = Optimizer::new(adam, decay_all);
     let sampler = RandomSampler::new(train.len(), world.seed);
     let mut steps = 0;
     for epoch in 0..EPOCHS {
-        let config = config.in_epoch(epoch, WARMUP);
+        let config = config.in_epoch(epoch);
         for rows in sampler.order(epoch as u64).chunks(BATCH) {
             let clips: Vec<&Clip> = rows.iter().map(|&row| &train[row]).collect();
             let batch = ClipBatch::new(&clips, &shape, &device);

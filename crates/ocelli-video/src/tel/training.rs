@@ -9,11 +9,10 @@ use super::localizer::Localizer;
 use super::losses::LossConfig;
 
 impl LossConfig {
-    /// The losses of an epoch, counted from 0: what modalities agree on before `warmup` epochs are over is noise, and
-    /// does not count.
+    /// The losses of an epoch, counted from 0.
     #[must_use]
-    pub fn in_epoch(self, epoch: usize, warmup: usize) -> Self {
-        let w_consensus = if epoch < warmup { 0.0 } else { self.w_consensus };
+    pub fn in_epoch(self, epoch: usize) -> Self {
+        let w_consensus = if epoch < self.warmup_epochs { 0.0 } else { self.w_consensus };
         Self { w_consensus, ..self }
     }
 }

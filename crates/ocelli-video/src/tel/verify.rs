@@ -154,7 +154,7 @@ impl NetworkConfig {
         let Self { d_video, d_text, dim, levels, heads, classes, topk_r, hi, lo, w_consensus, w_mutual } =
             *self;
         let shape = TelShape { d_video, d_text, dim, levels, heads, classes };
-        (shape, LossConfig { topk_r, hi, lo, w_consensus, w_mutual })
+        (shape, LossConfig { topk_r, hi, lo, w_consensus, w_mutual, ..LossConfig::default() })
     }
 }
 
