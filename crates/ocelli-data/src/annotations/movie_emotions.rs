@@ -431,7 +431,7 @@ mod tests {
             changed[at % n] = with;
             for content in [&bytes, &changed, &changed[..at % n].to_vec()] {
                 let (_folder, path) = file(content);
-                let _ = read_test(&path).map(|split| split.clips.iter().map(|c| c.windows(Windows::Runs)).count());
+                let _ = read_test(&path).map(|split| split.clips.iter().flat_map(|c| c.windows(Windows::Runs)).count());
                 let _ = read_train(&path);
             }
         }

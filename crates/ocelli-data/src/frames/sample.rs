@@ -72,7 +72,7 @@ mod tests {
 
     /// Draws in the order of a list.
     fn drawn(list: &[f64]) -> impl FnMut() -> f64 {
-        let mut list = list.to_vec().into_iter();
+        let mut list = list.iter().copied();
         move || list.next().unwrap()
     }
 

@@ -66,7 +66,7 @@ impl TelShape {
 }
 
 /// Share of the elements that training drops after the embedding and before the classifiers.
-pub const DROPOUT: f64 = 0.3;
+pub(super) const DROPOUT: f64 = 0.3;
 
 /// One modality's way from features to class activation sequences.
 #[derive(Clone, Debug)]
@@ -143,7 +143,7 @@ impl Tel {
         }
     }
 
-    /// Drops another share than [`DROPOUT`], from 0 up to but not including 1.
+    /// Drops another share than 0.3, from 0 up to but not including 1.
     #[must_use]
     pub fn dropout(mut self, p: f64) -> Self {
         self.video.dropout = Dropout { p };
