@@ -67,7 +67,9 @@ pub struct Outcome {
 /// Mean average precision by name: at each threshold, and the mean over them.
 fn measures(clips: &[Clip], found: &[Vec<Localized>], thresholds: &[f64]) -> Result<Numbers, TaskError> {
     let map = mean_average_precision_of(clips, found, thresholds)?;
-    let mut numbers: Numbers = thresholds.iter().zip(map.map).map(|(t, m)| (format!("mAP@{t}"), m)).collect();
+    // A precision of nothing found may be -0, which reads oddly.
+    let mut numbers: Numbers =
+        thresholds.iter().zip(map.map).map(|(t, m)| (format!("mAP@{t}"), m + 0.0)).collect();
     numbers.insert("mAP".to_owned(), map.average_map);
     Ok(numbers)
 }
