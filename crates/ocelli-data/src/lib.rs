@@ -35,6 +35,7 @@ pub mod annotations;
 pub mod augment;
 pub mod dataset;
 mod error;
+pub mod frames;
 pub mod image;
 pub mod loader;
 pub mod sample;

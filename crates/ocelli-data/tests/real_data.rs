@@ -153,3 +153,33 @@ fn photographed_faces_are_aligned_by_their_98_landmarks() {
     }
     assert!(!annotations.is_empty());
 }
+
+#[test]
+fn frames_of_folders_and_videos_are_read() {
+    use ocelli_data::frames::{Ffmpeg, FrameOptions, FrameSource, sample};
+    let Some(root) = data("video-clips") else { return };
+    let options = FrameOptions::default();
+    // Flow lies beside the pictures of the folder.
+    let folder = FrameSource::open(root.join("rawframes"), &options).unwrap();
+    assert_eq!(folder.len(), 10);
+    let chosen = sample::middles(folder.len(), 4);
+    let frames = folder.read(&chosen).unwrap();
+    assert!(frames.len() == 4 && frames.iter().all(|f| f.dimensions() == frames[0].dimensions()));
+    let flow = FrameOptions { prefix: Some("x_".to_owned()), ..options.clone() };
+    assert_eq!(FrameSource::open(root.join("rawframes"), &flow).unwrap().len(), 5);
+    assert_eq!(FrameSource::open(root.join("tennis"), &options).unwrap().len(), 12);
+    if Ffmpeg::find(None).is_none() {
+        eprintln!("SKIPPED: no ffmpeg and ffprobe in PATH");
+        return;
+    }
+    for (name, frames, size, rate) in [
+        ("demo.mp4", 280, (340, 256), 28.0),
+        ("test.avi", 164, (320, 240), 25.0),
+        ("mot17_demo.mp4", 8, (1920, 1080), 3.0),
+    ] {
+        let video = FrameSource::open(root.join(name), &options).unwrap();
+        assert_eq!((video.len(), video.rate()), (frames, Some(rate)), "{name}");
+        let read = video.read(&[0, frames - 1]).unwrap();
+        assert!(read.iter().all(|f| f.dimensions() == size) && read[0] != read[1], "{name}");
+    }
+}

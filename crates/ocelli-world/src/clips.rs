@@ -12,6 +12,12 @@
 //! assert_eq!(clip.features.len(), clip.cells * clip.channels);
 //! assert!(!clip.actions.is_empty());
 //! ```
+//!
+//! [`emotion`] has clips that show emotions in what is seen and in what is said; [`render`] plays their scripts as small
+//! films with subtitles.
+
+pub mod emotion;
+pub mod render;
 
 pub mod progress;
 

@@ -74,7 +74,7 @@ fn too_large(name: &str, what: &'static str, found: u64, limit: u64) -> Result<(
     Ok(())
 }
 
-fn read_file(path: &Path, max_bytes: u64) -> Result<Vec<u8>, DataError> {
+pub(crate) fn read_file(path: &Path, max_bytes: u64) -> Result<Vec<u8>, DataError> {
     let read = |source| DataError::read(path, source);
     let file = File::open(path).map_err(read)?;
     let metadata = file.metadata().map_err(read)?;

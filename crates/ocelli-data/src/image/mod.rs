@@ -15,6 +15,7 @@ mod resize;
 pub use ::image::RgbImage;
 
 pub use bicubic::{degrade, resample_bicubic, rescale};
+pub(crate) use decode::read_file;
 pub use decode::{DecodeLimits, decode, open};
 pub use draw::{Canvas, Colour, palette};
 pub use encode::{jpeg_bytes, png_bytes, save, write_atomically};

@@ -131,4 +131,20 @@ mod tests {
         assert_eq!(y.dims(), [1, 1, 4]);
         assert_eq!(values(y), [311.0, 421.0, 32.0, 44.0]);
     }
+
+    #[test]
+    fn a_dilated_kernel_reaches_past_its_neighbours_into_zeros() {
+        let device = device("cpu").unwrap();
+        let store = Store::new(&device, 0);
+        let config = Conv1dConfig::new(1, 1, 3).padding(4).dilation(4);
+        let conv = config.build(&store.root());
+        store.find("weight").unwrap().set(from_values(vec![100.0, 10.0, 1.0], [3], &device));
+        store.find("bias").unwrap().set(from_values(vec![0.5], [1], &device));
+        let x = from_values((1..=6).map(|v| v as f32).collect(), [1, 1, 6], &device);
+        // Step t sees 100 x[t - 4] + 10 x[t] + x[t + 4].
+        assert_eq!(values(conv.forward(x)), [15.5, 26.5, 30.5, 40.5, 150.5, 260.5]);
+        // Shorter than the dilation, only the middle of the kernel meets anything.
+        let x = from_values(vec![3.0, 4.0], [1, 1, 2], &device);
+        assert_eq!(values(conv.forward(x)), [30.5, 40.5]);
+    }
 }

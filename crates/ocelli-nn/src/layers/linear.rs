@@ -21,12 +21,23 @@ impl Linear {
         }
     }
 
-    /// `[B, in]` to `[B, out]`.
-    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let y = x.matmul(self.weight.value::<2>().transpose());
-        match &self.bias {
-            Some(bias) => y + bias.value::<1>().unsqueeze(),
-            None => y,
-        }
+    /// `[..., in]` to `[..., out]`.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        linear(x, self.weight.value(), self.bias.as_ref().map(Param::value))
     }
+}
+
+/// `x Wᵀ + b` over the last dimension, in one product for all others together: `x [..., in]`, `weight [out, in]`,
+/// `bias [out]` to `[..., out]`.
+pub(super) fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
+    let mut shape = x.dims();
+    let [output, input] = weight.dims();
+    let rows: usize = shape[..D - 1].iter().product();
+    let y = x.reshape([rows, input]).matmul(weight.transpose());
+    let y = match bias {
+        Some(bias) => y + bias.unsqueeze(),
+        None => y,
+    };
+    shape[D - 1] = output;
+    y.reshape(shape)
 }

@@ -3,9 +3,11 @@
 //! Every network of the house takes its layers from here, so that there is one place to choose a faster kernel.
 
 mod activation;
+mod attention;
 mod conv;
 mod conv1d;
 mod dropout;
+mod layer_norm;
 mod linear;
 mod norm;
 mod pointwise;
@@ -13,9 +15,11 @@ mod pool;
 mod squeeze;
 
 pub use activation::Prelu;
+pub use attention::MultiHeadAttention;
 pub use conv::{Conv2d, Conv2dConfig};
 pub use conv1d::{Conv1d, Conv1dConfig};
 pub use dropout::Dropout;
+pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use norm::{BatchNorm, BatchNormConfig};
 pub use pointwise::Pointwise;

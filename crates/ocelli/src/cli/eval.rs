@@ -9,6 +9,8 @@ use ocelli_face::recognition::data::PairSource;
 use ocelli_face::recognition::recipe::FaceRecipe;
 use ocelli_face::recognition::run as face_run;
 use ocelli_train::folder::RunFolder;
+use ocelli_video::tel::recipe::EmotionRecipe;
+use ocelli_video::tel::task as emotions_run;
 use ocelli_video::temporal::recipe::ProposalRecipe;
 use ocelli_video::temporal::run as proposals_run;
 use serde_json::json;
@@ -32,7 +34,7 @@ pub(super) struct Eval {
     /// Compare the pairs of this list in LFW's form; its pictures lie in the folder --data.
     #[arg(long, value_name = "FILE", requires = "data")]
     pairs: Option<PathBuf>,
-    /// Annotations of the videos in the folder --data, in ActivityNet's form.
+    /// Annotations of the videos in the folder --data, in ActivityNet's form; of clips the split in the form of test.json.
     #[arg(long, value_name = "FILE", requires = "data", conflicts_with = "pairs")]
     truth: Option<PathBuf>,
     /// Ending of the picture files that a pair list names.
@@ -68,6 +70,9 @@ impl Eval {
         let (protocol, variant, measured) = match read_recipe(&recipe, &self.set)? {
             TaskRecipe::Face(recipe) => ("verification", "curricularface", self.faces(*recipe, &weights)?),
             TaskRecipe::Proposals(recipe) => ("proposals", "activitynet", self.videos(*recipe, &weights)?),
+            TaskRecipe::Emotions(recipe) => {
+                ("temporal-detection", "activitynet", self.clips(*recipe, &weights)?)
+            }
         };
         if self.json {
             let mut document = measured.json();
@@ -113,5 +118,18 @@ impl Eval {
         let outcome = proposals_run::evaluate(&recipe, weights, &self.device).map_err(|e| anyhow!(e))?;
         proposals_run::say(&outcome.remarks, &|text| output::note(text));
         Ok(outcome.into())
+    }
+
+    fn clips(&self, mut recipe: EmotionRecipe, weights: &Path) -> anyhow::Result<Measured> {
+        if self.pairs.is_some() {
+            bail!("--pairs: clips are measured by --data and --truth");
+        }
+        if let Some(data) = &self.data {
+            let Some(truth) = &self.truth else { bail!("--data: clips want a split too, as --truth") };
+            recipe.data.features = data.display().to_string();
+            recipe.data.test = truth.display().to_string();
+        }
+        let note = |text: &str| output::note(text);
+        Ok(emotions_run::evaluate(&recipe, weights, &self.device, &note).map_err(|e| anyhow!(e))?.into())
     }
 }

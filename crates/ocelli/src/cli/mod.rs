@@ -3,6 +3,7 @@
 mod completions;
 mod convert;
 mod embed;
+mod emotions;
 mod eval;
 mod import;
 mod list;

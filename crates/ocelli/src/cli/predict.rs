@@ -15,6 +15,7 @@ use ocelli_nn::weights::write_atomically;
 use serde::Serialize;
 
 use super::Ended;
+use super::emotions;
 use super::output;
 use super::proposals::{self, Videos};
 
@@ -25,6 +26,9 @@ use super::proposals::{self, Videos};
 ///
 /// Videos: with --features, segments are proposed for each video; --out gets the official submission, and a page with a
 /// timeline a video lies beside it.
+///
+/// Clips (tel): with --features, a folder of .npz files with `video` and `text`, emotions are localized; times are those of
+/// the split --truth, or of subtitles (.srt, .vtt, .json) beside the features.
 #[derive(Debug, Args)]
 pub(super) struct Predict {
     /// Name of the method.
@@ -63,6 +67,16 @@ impl Predict {
         ensure!(method.card.predicts, "{} has nothing to predict with", self.method);
         if proposals::proposes(&self.method) {
             self.videos.predict(&self.weights, self.out.as_deref(), &self.device)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        if emotions::localizes(&self.method) {
+            let Some(features) = &self.videos.features else {
+                bail!("emotions are localized from features; give their folder with --features");
+            };
+            let Some(out) = &self.out else {
+                bail!("give the file for the emotions with --out, such as result.json")
+            };
+            emotions::predict(features, self.videos.truth.as_deref(), (&self.weights, out), &self.device)?;
             return Ok(ExitCode::SUCCESS);
         }
         ensure!(self.videos.features.is_none(), "--features: {} works on pictures, not videos", self.method);

@@ -24,9 +24,10 @@ pub(super) struct Videos {
     /// Propose segments for the videos of this folder: a feature file (.csv, .npy) a video (dbg, bsn-plus-plus).
     #[arg(long, value_name = "DIR", conflicts_with_all = ["gallery", "normalize"])]
     pub(super) features: Option<PathBuf>,
-    /// Annotations in ActivityNet's form: durations, and actions to show beside the proposals.
+    /// Annotations in ActivityNet's form: durations, and actions to show beside the proposals; for tel the split in the form
+    /// of test.json.
     #[arg(long, value_name = "FILE", requires = "features")]
-    truth: Option<PathBuf>,
+    pub(super) truth: Option<PathBuf>,
     /// `video_info.csv`, where it tells durations or frames.
     #[arg(long, value_name = "FILE", requires = "features")]
     info: Option<PathBuf>,

@@ -9,6 +9,8 @@ use ocelli_train::Bar;
 use ocelli_train::folder::RunFolder;
 use ocelli_train::recipe::Recipe;
 use ocelli_train::trainer::Numbers;
+use ocelli_video::tel::recipe::{self as emotions, EmotionRecipe};
+use ocelli_video::tel::task as emotions_run;
 use ocelli_video::temporal::recipe::{self as proposals, ProposalRecipe};
 use ocelli_video::temporal::run as proposals_run;
 use serde_json::{Value, json};
@@ -20,6 +22,7 @@ use super::output::{self, BOLD};
 pub(super) enum TaskRecipe {
     Face(Box<FaceRecipe>),
     Proposals(Box<ProposalRecipe>),
+    Emotions(Box<EmotionRecipe>),
 }
 
 /// Reads a recipe file and applies overrides.
@@ -31,8 +34,9 @@ pub(super) fn read_recipe(path: &Path, set: &[String]) -> anyhow::Result<TaskRec
     match recipe.task()? {
         face::TASK => Ok(TaskRecipe::Face(Box::new(FaceRecipe::new(&recipe)?))),
         proposals::TASK => Ok(TaskRecipe::Proposals(Box::new(ProposalRecipe::new(&recipe)?))),
+        emotions::TASK => Ok(TaskRecipe::Emotions(Box::new(EmotionRecipe::new(&recipe)?))),
         other => {
-            let known = [face::TASK, proposals::TASK].join(", ");
+            let known = [face::TASK, proposals::TASK, emotions::TASK].join(", ");
             Err(recipe.key(format!("task: no task `{other}`; known are {known}")).into())
         }
     }
@@ -96,10 +100,24 @@ impl From<proposals_run::Outcome> for Measured {
     }
 }
 
+impl From<emotions_run::Outcome> for Measured {
+    fn from(outcome: emotions_run::Outcome) -> Self {
+        let map = outcome.numbers.get("mAP").copied().unwrap_or_default();
+        Self {
+            headline: format!("{BOLD}mAP {map:.4}{BOLD:#} on clips it never saw"),
+            numbers: outcome.numbers,
+            plain: outcome.whole,
+            plain_name: ["whole_clips", "whole clips"],
+            skipped: outcome.skipped,
+        }
+    }
+}
+
 /// A training that has all it needs and has written nothing yet.
 pub(super) enum Prepared<'a> {
     Face(Box<face_run::Training<'a>>),
     Proposals(Box<proposals_run::Training<'a>>),
+    Emotions(Box<emotions_run::Training<'a>>),
 }
 
 impl TaskRecipe {
@@ -108,6 +126,7 @@ impl TaskRecipe {
         match self {
             Self::Face(recipe) => recipe.to_toml(),
             Self::Proposals(recipe) => recipe.to_toml(),
+            Self::Emotions(recipe) => recipe.to_toml(),
         }
     }
 
@@ -116,6 +135,7 @@ impl TaskRecipe {
         match self {
             Self::Face(_) => "accuracy",
             Self::Proposals(_) => "AUC",
+            Self::Emotions(_) => "mAP",
         }
     }
 
@@ -127,6 +147,8 @@ impl TaskRecipe {
                 .map(|training| Prepared::Face(Box::new(training))),
             Self::Proposals(recipe) => proposals_run::Training::prepare(recipe, device, &note)
                 .map(|training| Prepared::Proposals(Box::new(training))),
+            Self::Emotions(recipe) => emotions_run::Training::prepare(recipe, device, &note)
+                .map(|training| Prepared::Emotions(Box::new(training))),
         };
         prepared.map_err(|e| anyhow!(e))
     }
@@ -138,6 +160,7 @@ impl Prepared<'_> {
         match self {
             Self::Face(training) => training.run(folder, bar).map(Measured::from),
             Self::Proposals(training) => training.run(folder, bar).map(Measured::from),
+            Self::Emotions(training) => training.run(folder, bar).map(Measured::from),
         }
         .map_err(|e| anyhow!(e))
     }

@@ -5,6 +5,7 @@
 
 mod bench;
 mod commands;
+mod emotions;
 mod fan;
 mod losses;
 mod proposals;

@@ -1,0 +1,150 @@
+//! Emotion localization from a recipe to predictions: train, eval and predict.
+
+use ocelli::data::annotations::movie_emotions::{Counted, EmotionalClip, Localized, write_test, write_train};
+use ocelli::data::annotations::subtitles::{self, SubtitleLine};
+use ocelli::data::vectors::npz;
+use ocelli::method::Array;
+use serde_json::Value;
+
+use crate::bench::{Bench, assert_fields};
+
+/// A network that is trained in a blink.
+const RECIPE: &str = r#"
+task = "emotion-localization"
+network = { d_video = 6, d_text = 4, dim = 8, levels = 2, heads = 2, classes = 18 }
+localize = { cls_thresh = 0.0 }
+
+[data.world]
+train = 24
+test = 12
+
+[loss]
+warmup_epochs = 1
+
+[schedule]
+epochs = 3
+
+[train]
+batch_size = 10
+"#;
+
+fn trained() -> Bench {
+    let bench = Bench::new();
+    bench.write("tel.toml", RECIPE);
+    bench.ocelli("train tel.toml --out run").succeeded();
+    bench
+}
+
+fn lines(n: usize) -> Vec<SubtitleLine> {
+    let line = |i: usize| SubtitleLine { start: i as f64, end: i as f64 + 0.5, text: format!("line {i}") };
+    (0..n).map(line).collect()
+}
+
+/// Features of clips in files, splits of them, and one clip's subtitles.
+fn with_clips() -> Bench {
+    let bench = trained();
+    bench.write("features/readme.txt", "no features");
+    for (name, segments, value) in
+        [("tt1.a", 5, 0.5), ("tt1.b", 5, -0.5), ("tt1.short", 4, 0.1), ("tt1.nan", 5, f32::NAN)]
+    {
+        let rows = |dims: usize| {
+            let values = (0..segments * dims).map(|i| value + (i % 7) as f32 / 7.0).collect();
+            Array::f32([segments, dims], values).unwrap()
+        };
+        let path = bench.path(&format!("features/{name}.npz"));
+        npz::write(path, &[("video", &rows(6)), ("text", &rows(4))]).unwrap();
+    }
+    fn clips<E: Clone>(emotions: &[E]) -> Vec<EmotionalClip<E>> {
+        let clip = |name: &&str| EmotionalClip {
+            movie: "tt1".to_owned(),
+            clip: (*name).to_owned(),
+            lines: lines(5),
+            emotions: emotions.to_vec(),
+        };
+        ["a", "b", "short", "nan", "absent"].iter().map(clip).collect()
+    }
+    write_train(bench.path("train.json"), &clips(&[Counted { emotion: 4, count: 1 }])).unwrap();
+    write_test(bench.path("test.json"), &clips(&[Localized { emotion: 4, segments: vec![1, 2] }])).unwrap();
+    let spelled = bench.text("test.json").replace("confidence", "confident");
+    bench.write("test.json", spelled);
+    subtitles::write(bench.path("features/tt1.a.srt"), &lines(5)).unwrap();
+    bench
+}
+
+#[test]
+fn a_recipe_becomes_weights_and_a_report() {
+    let bench = trained();
+    let files = ["checkpoint", "metrics.jsonl", "recipe.toml", "report.html", "weights.safetensors"];
+    assert_eq!(bench.names("run"), files);
+    let report = bench.text("run/report.html");
+    assert!(report.contains("whole clips") && report.contains("class=\"timeline\""));
+    // The saved recipe holds every key, and trains the same network.
+    bench.ocelli("train run/recipe.toml --out again").succeeded();
+    assert_eq!(bench.read("run/recipe.toml"), bench.read("again/recipe.toml"));
+    assert_eq!(bench.read("run/weights.safetensors"), bench.read("again/weights.safetensors"));
+
+    let said = bench.ocelli("eval run --json").succeeded().json();
+    assert_fields(&said, &["protocol", "variant", "metrics", "whole_clips", "skipped"]);
+    assert_eq!(
+        (said["protocol"].as_str(), said["metrics"]["mAP"].is_f64()),
+        (Some("temporal-detection"), true)
+    );
+}
+
+#[test]
+fn clips_of_files_are_trained_on_measured_and_localized() {
+    let bench = with_clips();
+    let said = bench.ocelli("predict tel --weights run --features features --truth test.json --out out.json");
+    let said = said.succeeded();
+    for part in [
+        "tt1.short: 4 rows of `video` for 5 subtitles",
+        "tt1.nan: element 0 of `video` is NaN",
+        "tt1.absent: it has no features",
+    ] {
+        assert!(said.err.contains(part), "{part} in {}", said.err);
+    }
+    assert_eq!((said.json()["clips"].as_u64(), said.json()["skipped"].as_u64()), (Some(2), Some(3)));
+    let found: Value = serde_json::from_str(&bench.text("out.json")).unwrap();
+    let clip = found["tt1.a"].as_array().unwrap();
+    assert!(clip.len() >= 18 && found["tt1.b"].is_array());
+    assert_fields(&clip[0], &["emotion", "start", "end", "score"]);
+    assert!(clip.iter().any(|e| e["emotion"] == "confidence"));
+    assert!(clip.iter().all(|e| e["end"].as_f64().unwrap() <= 4.5));
+    assert!(clip.is_sorted_by(|a, b| a["score"].as_f64() >= b["score"].as_f64()));
+
+    // Without a split, subtitles beside the features tell the times.
+    let said = bench.ocelli("predict tel --weights run --features features --out own.json").succeeded();
+    assert_eq!((said.json()["clips"].as_u64(), said.json()["skipped"].as_u64()), (Some(1), Some(3)));
+    let own: Value = serde_json::from_str(&bench.text("own.json")).unwrap();
+    assert_eq!(own["tt1.a"], found["tt1.a"]);
+
+    let loose = "--set data.max_bad_share=0.6";
+    let eval = format!("eval run --data features --truth test.json {loose} --json");
+    assert_eq!(bench.ocelli(&eval).succeeded().json()["skipped"], 3);
+    let train = format!(
+        "train tel.toml --set data.features=features --set data.train=train.json --set data.test=test.json {loose} --out files"
+    );
+    bench.ocelli(&train).succeeded();
+    assert!(bench.exists("files/weights.safetensors"));
+}
+
+#[test]
+fn mistakes_are_told_in_a_line() {
+    let bench = with_clips();
+    for (arguments, parts) in [
+        ("predict tel x.png --weights run", &["--features"][..]),
+        ("predict tel --weights run --features features", &["--out"]),
+        ("predict tel --weights run --features nowhere --out out.json", &["nowhere"]),
+        ("predict tel --weights tel.toml --features features --out out.json", &["tel.toml"]),
+        ("eval run --data features", &["--truth"]),
+        ("eval run --data features --truth test.json", &["3 of 5 clips are unusable", "data.max_bad_share"]),
+        ("train tel.toml --set network.heads=3 --out x", &["network.heads", "does not divide"]),
+        ("train tel.toml --set loss.lo=0.9 --out x", &["loss.lo"]),
+        ("train tel.toml --set data.features=features --out x", &["data.train"]),
+        ("train tel.toml --set data.world.train=0 --out x", &["data.world"]),
+        ("train tel.toml --set dropout=1 --out x", &["dropout"]),
+    ] {
+        bench.ocelli(arguments).refused(parts);
+        assert!(!bench.exists("x"));
+    }
+}
