@@ -16,10 +16,10 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use crate::backend::{Numbers, is_served};
-use crate::lanes::transpose;
 use crate::memory::tensor;
 use crate::product::{Left, Rows, multiply, padded, padded_rows};
 use crate::softmax::{softmax_gradient, softmax_row};
+use ocelli_simd::lanes::transpose;
 
 /// Queries of a block.
 const BLOCK: usize = 64;

@@ -1,7 +1,7 @@
 //! Softmax of rows of numbers, in place.
 
-use crate::lanes::Lanes;
-use crate::vector::vectorized;
+use ocelli_simd::lanes::Lanes;
+use ocelli_simd::vectorized;
 
 /// Below this the exponential function leaves the normal numbers; it stands still there.
 const LOWEST: f32 = -87.0;

@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::backend::{Numbers, is_served};
 use crate::memory::{SharedOutput, filled, tensor};
-use crate::vector::vectorized;
+use ocelli_simd::vectorized;
 
 /// A matrix of which few elements are not zero, and its transpose. Cloning shares both.
 #[derive(Clone, Debug)]
