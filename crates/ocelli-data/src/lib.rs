@@ -38,6 +38,7 @@ mod error;
 pub mod image;
 pub mod loader;
 pub mod sample;
+pub mod vectors;
 
 pub use dataset::Dataset;
 pub use error::DataError;

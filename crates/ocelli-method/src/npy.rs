@@ -1,7 +1,7 @@
 //! NumPy's `.npy` files as bytes.
 //!
-//! Read are booleans, integers and floats of 4 and 8 bytes, either byte order, either memory order, format versions 1 to
-//! 3. Pickled objects, structured and complex types are refused: nothing in a file is ever executed.
+//! Read are booleans, integers and floats of 2, 4 and 8 bytes, either byte order, either memory order, format versions
+//! 1 to 3. Pickled objects, structured and complex types are refused: nothing in a file is ever executed.
 
 use crate::array::{Array, Data};
 
@@ -49,7 +49,8 @@ fn header(descr: &str, shape: &[usize]) -> Vec<u8> {
     bytes
 }
 
-/// Reads an array from the bytes of a `.npy` file. `bool` and `uint8` come as bytes, other integers as `int64`.
+/// Reads an array from the bytes of a `.npy` file. `bool` and `uint8` come as bytes, other integers as `int64`,
+/// half precision as single.
 ///
 /// # Errors
 /// In words, what is wrong.
@@ -133,12 +134,12 @@ struct Element {
 impl Element {
     fn parse(descr: &str) -> Result<Self, String> {
         let unsupported =
-            || format!("element type `{descr}` is not supported (b1, u1 to u4, i1 to i8, f4, f8 are)");
+            || format!("element type `{descr}` is not supported (b1, u1 to u8, i1 to i8, f2, f4, f8 are)");
         let mut letters = descr.chars();
         let order = letters.next().ok_or_else(unsupported)?;
         let kind = letters.next().ok_or_else(unsupported)?;
         let size = letters.as_str().parse().map_err(|_| unsupported())?;
-        let known = matches!((kind, size), ('b', 1) | ('u', 1 | 2 | 4) | ('i', 1 | 2 | 4 | 8) | ('f', 4 | 8));
+        let known = matches!((kind, size), ('b', 1) | ('u' | 'i', 1 | 2 | 4 | 8) | ('f', 2 | 4 | 8));
         let ordered = matches!(order, '<' | '>' | '=') || (order == '|' && size == 1);
         if !known || !ordered {
             return Err(unsupported());
@@ -156,6 +157,7 @@ impl Element {
             u64::from_le_bytes(word)
         });
         Ok(match (self.kind, self.size) {
+            ('f', 2) => Data::F32(words.map(|w| half::f16::from_bits(w as u16).to_f32()).collect()),
             ('f', 4) => Data::F32(words.map(|w| f32::from_bits(w as u32)).collect()),
             ('f', _) => Data::F64(words.map(f64::from_bits).collect()),
             ('i', size) => {
@@ -165,7 +167,10 @@ impl Element {
             }
             ('b', _) if bytes.iter().any(|b| *b > 1) => return Err("a boolean is neither 0 nor 1".into()),
             ('b' | 'u', 1) => Data::U8(bytes.to_owned()),
-            _ => Data::I64(words.map(|w| w as i64).collect()),
+            _ => {
+                let narrow: Option<_> = words.map(|w| i64::try_from(w).ok()).collect();
+                Data::I64(narrow.ok_or("an integer is beyond 63 bits")?)
+            }
         })
     }
 }
@@ -309,6 +314,11 @@ mod tests {
         assert_eq!(parse(&big).unwrap(), Array::vector([1.5]));
         let unsigned = file("{'descr': '>u4', 'fortran_order': False, 'shape': ()}", &[255, 0, 0, 1]);
         assert_eq!(parse(&unsigned).unwrap().as_i64().unwrap(), [0xFF00_0001]);
+        let half = file("{'descr': '<f2', 'fortran_order': False, 'shape': (2,)}", &[0, 0x3E, 0, 0xC1]);
+        assert_eq!(parse(&half).unwrap(), Array::vector([1.5, -2.5]));
+        let wide = |bytes| file("{'descr': '<u8', 'fortran_order': False, 'shape': (1,)}", bytes);
+        assert_eq!(parse(&wide(&[9, 0, 0, 0, 0, 0, 0, 0])).unwrap(), Array::integers([9]));
+        assert!(parse(&wide(&[255; 8])).unwrap_err().contains("beyond 63 bits"));
         let mut second = b"\x93NUMPY\x02\x00".to_vec();
         let dictionary = "{'descr': '|u1', 'fortran_order': False, 'shape': (1,)}";
         second.extend((dictionary.len() as u32).to_le_bytes());

@@ -49,7 +49,7 @@ pub use list::ImageList;
 pub use split::{IdentitySplit, split_identities};
 
 /// The text of a file, without a byte-order mark.
-fn read_text(path: &Path) -> Result<String, DataError> {
+pub(crate) fn read_text(path: &Path) -> Result<String, DataError> {
     let bytes = std::fs::read(path).map_err(|source| DataError::read(path, source))?;
     let text = String::from_utf8(bytes).map_err(|e| {
         DataError::content(path, format!("no UTF-8 text after byte {}", e.utf8_error().valid_up_to()))
@@ -58,7 +58,7 @@ fn read_text(path: &Path) -> Result<String, DataError> {
 }
 
 /// The lines that hold anything, with their numbers from 1.
-fn filled_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+pub(crate) fn filled_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines().enumerate().map(|(i, line)| (i + 1, line.trim())).filter(|(_, line)| !line.is_empty())
 }
 

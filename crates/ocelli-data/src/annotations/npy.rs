@@ -1,7 +1,7 @@
 //! NumPy's `.npy` files: features, label arrays, the `<set>_list.npy` of face verification sets.
 //!
-//! Read are booleans, integers and floats of 4 and 8 bytes, either byte order, either memory order, format versions 1 to
-//! 3. Pickled objects, structured and complex types are refused: nothing in a file is ever executed.
+//! Read are booleans, integers and floats of 2, 4 and 8 bytes, either byte order, either memory order, format versions
+//! 1 to 3. Pickled objects, structured and complex types are refused: nothing in a file is ever executed.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use ocelli_method::{Array, Data};
 use crate::error::DataError;
 use crate::image::write_atomically;
 
-/// Reads an array. `bool` and `uint8` come as bytes, other integers as `int64`.
+/// Reads an array. `bool` and `uint8` come as bytes, other integers as `int64`, half precision as single.
 ///
 /// # Errors
 /// [`DataError::Read`]; [`DataError::Content`] names the file and what is wrong with it.
