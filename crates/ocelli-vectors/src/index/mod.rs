@@ -9,6 +9,7 @@ mod books;
 mod build;
 mod candidates;
 mod change;
+mod contents;
 mod data;
 mod error;
 mod exact;
@@ -22,6 +23,7 @@ mod tune;
 
 use segment::{Segment, Shared};
 
+pub use contents::VectorCodes;
 pub use build::{BuildConfig, Spill, Training};
 pub use error::IndexError;
 pub use exact::exact;

@@ -5,6 +5,7 @@ mod convert;
 mod embed;
 mod eval;
 mod import;
+mod index;
 mod list;
 mod output;
 mod predict;
@@ -36,6 +37,7 @@ enum Command {
     Embed(embed::Embed),
     Predict(predict::Predict),
     Import(import::Import),
+    Index(index::Index),
     Convert(convert::Convert),
     Completions(completions::Completions),
 }
@@ -53,6 +55,7 @@ impl Cli {
             Command::Reproduce(c) => c.run(),
             Command::Train(c) => c.run(),
             Command::Import(c) => c.run(),
+            Command::Index(c) => c.run(),
             Command::Convert(c) => c.run(),
             Command::Completions(c) => c.run(),
             Command::Eval(c) => c.run(),
