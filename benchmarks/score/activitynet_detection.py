@@ -6,6 +6,8 @@ toolkit does for the number is done. Equal scores keep their order, so that both
 
     python activitynet_detection.py make FOLDER [VIDEOS DETECTIONS]   writes truth.json and found.json
     python activitynet_detection.py score FOLDER [JOBS]              prints seconds and average mAP
+
+`activitynet.py` times it beside Ocelli.
 """
 
 import json
@@ -14,6 +16,7 @@ import sys
 import time
 
 import numpy as np
+import pandas
 
 CLASSES = 200
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -50,8 +53,6 @@ def make(folder, videos=4728, detections=100):
 
 
 def frames(folder):
-    import pandas
-
     database = json.loads((folder / "truth.json").read_text())["database"]
     numbers, rows = {}, []
     for name, video in database.items():
@@ -126,7 +127,7 @@ def score(folder, jobs=1):
         table = Parallel(n_jobs=jobs)(delayed(average_precision)(*pair) for pair in parts)
     mean = float(np.array(table).mean())
     wall, cpu = time.perf_counter() - start, time.process_time() - cpu
-    print(f"{wall:.2f} s, {cpu:.2f} s of this process, average mAP {mean:.12f}")
+    print(f"average_mAP {mean!r}\nseconds {wall:.4f}\nprocessor {cpu:.4f}")
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ PROGRAM is the example that was built (`target/release/examples/time_coco`). Cap
 side needs the tokeniser. `check` draws small sets full of repeated words, empty captions, single pictures and equal
 captions, and fails at the first value that differs by more than 1e-10 (values reach 10). `time` draws a set of the size of
 COCO's Karpathy split (5,000 pictures, 5 references each) and runs each tool in a process of its own on one core, in turns,
-from files to the value; it prints the least time of each, on the clock and of the processor. The start of Python and its
-imports do not count, Ocelli's start does.
+from files to the value; it prints the least time of each, on the clock and of the processor, and its peak memory. The
+start of Python and its imports do not count in the times, Ocelli's start does.
 """
 
 import argparse
@@ -25,9 +25,10 @@ import sys
 import tempfile
 import time
 
-from turns import in_turns
+from turns import in_turns, make_apart, values
 
 TOLERANCE = 1e-10
+NAMES = ("truth.json", "results.json")
 
 
 def zipf(count, exponent):
@@ -44,7 +45,7 @@ def files(folder, units):
         "annotations": [{"id": n, "image_id": i, "caption": caption} for n, (i, caption) in enumerate(captions)],
     }
     results = [{"image_id": i, "caption": candidate} for i, (candidate, _) in zip(ids, units)]
-    paths = [os.path.join(folder, name) for name in ("truth.json", "results.json")]
+    paths = [os.path.join(folder, name) for name in NAMES]
     for path, content in zip(paths, (truth, results)):
         with open(path, "w") as file:
             json.dump(content, file)
@@ -114,10 +115,6 @@ def ocelli(program, truth, results):
     return [program, "caption", "cider-d", truth, results, "tokenize=false", "metrics=cider"]
 
 
-def values(output):
-    return dict(line.split(maxsplit=1) for line in output.splitlines() if not line.startswith("#"))
-
-
 def check(options):
     worst = 0.0
     with tempfile.TemporaryDirectory() as folder:
@@ -144,23 +141,30 @@ def one(options):
     print(f"cider {value!r}\nseconds {time.perf_counter() - start:.4f}\nprocessor {time.process_time() - used:.4f}")
 
 
+def make(options):
+    """Writes the set of the size of COCO's Karpathy split."""
+    files(options.folder, coco_size())
+
+
 def timed(options):
     with tempfile.TemporaryDirectory() as folder:
-        paths = files(folder, coco_size())
+        make_apart(__file__, folder)
+        paths = [os.path.join(folder, name) for name in NAMES]
         peer = [sys.executable, __file__, "one", "--truth", paths[0], "--results", paths[1]]
         tools = {"ocelli": ocelli(options.ocelli, *paths), "pycocoevalcap": peer}
-        in_turns(tools, options.rounds, values, lambda found: f"CIDEr {found['cider']}")
+        in_turns(tools, options.rounds, lambda found: f"CIDEr {found['cider']}")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["check", "time", "one"])
+    parser.add_argument("what", choices=["check", "time", "make", "one"])
     parser.add_argument("--ocelli")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--folder", default=".", help="where `make` writes truth.json and results.json")
     parser.add_argument("--truth")
     parser.add_argument("--results")
     options = parser.parse_args()
-    {"check": check, "time": timed, "one": one}[options.what](options)
+    {"check": check, "time": timed, "make": make, "one": one}[options.what](options)
 
 
 if __name__ == "__main__":

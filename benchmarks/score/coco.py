@@ -23,7 +23,10 @@ import sys
 import tempfile
 import time
 
+from turns import in_turns, make_apart, values
+
 TOLERANCE = 1e-12
+NAMES = ("truth.json", "results.json")
 DETECTION = ["AP", "AP50", "AP75", "APs", "APm", "APl", "AR@1", "AR@10", "AR@100", "ARs@100", "ARm@100", "ARl@100"]
 KEYPOINTS = ["AP", "AP50", "AP75", "APm", "APl", "AR", "AR50", "AR75", "ARm", "ARl"]
 
@@ -224,12 +227,11 @@ def run_ocelli(program, protocol, truth, results, shape):
     output = subprocess.run([program, protocol, shape, truth, results], capture_output=True, text=True)
     if output.returncode:
         raise SystemExit(f"{program}: {output.stderr}")
-    pairs = [line.split() for line in output.stdout.splitlines() if not line.startswith("#")]
-    return {name: float(value) for name, value in pairs}
+    return {name: float(value) for name, value in values(output.stdout).items()}
 
 
 def save(folder, truth, results):
-    paths = [os.path.join(folder, name) for name in ("truth.json", "results.json")]
+    paths = [os.path.join(folder, name) for name in NAMES]
     for path, content in zip(paths, (truth, results)):
         with open(path, "w") as file:
             json.dump(content, file)
@@ -288,42 +290,22 @@ def make(options):
 
 def one(options):
     """A single run of a tool in this process, for `time`."""
-    start = time.perf_counter()
+    start, used = time.perf_counter(), time.process_time()
     metrics = run_tool(options.tool, options.truth, options.results, options.shape)
-    print(f"AP {metrics['AP']!r}\nseconds {time.perf_counter() - start:.4f}")
+    seconds, processor = time.perf_counter() - start, time.process_time() - used
+    print(f"AP {metrics['AP']!r}\nseconds {seconds:.4f}\nprocessor {processor:.4f}")
 
 
 def timed(options):
     with tempfile.TemporaryDirectory() as folder:
-        # In a process of its own: a child's peak memory is never less than its parent's.
-        subprocess.run([sys.executable, __file__, "make", "--folder", folder], check=True)
-        paths = [os.path.join(folder, name) for name in ("truth.json", "results.json")]
-        tools = {
-            "ocelli": [options.ocelli, "coco", options.shape, *paths],
-            **{
-                tool: [sys.executable, __file__, "one", "--tool", tool, "--truth", paths[0], "--results", paths[1], "--shape", options.shape]
-                for tool in options.tools.split(",")
-            },
-        }
-        one_core = {key: "1" for key in ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-        least = {}
-        for _ in range(options.rounds):
-            for tool, command in tools.items():
-                if tool == "pycocotools" and tool in least and options.slow_once:
-                    continue
-                core = ["taskset", "-c", "0"] if os.path.exists("/usr/bin/taskset") else []
-                process = subprocess.Popen(core + command, stdout=subprocess.PIPE, text=True, env={**os.environ, **one_core})
-                output = process.stdout.read()
-                _, status, usage = os.wait4(process.pid, 0)
-                if status:
-                    raise SystemExit(f"{tool} failed")
-                values = dict(line.split(maxsplit=1) for line in output.splitlines() if not line.startswith("#"))
-                seconds, memory = float(values["seconds"]), usage.ru_maxrss / 1024
-                before = least.get(tool, (seconds, memory))
-                least[tool] = (min(before[0], seconds), min(before[1], memory))
-                print(f"{tool:12} {seconds:8.3f} s  {memory:7.0f} MiB  AP {values['AP']}", flush=True)
-    for tool, (seconds, memory) in least.items():
-        print(f"{tool:12} least {seconds:8.3f} s {memory:7.0f} MiB  x {seconds / least['ocelli'][0]:.1f}")
+        make_apart(__file__, folder)
+        paths = [os.path.join(folder, name) for name in NAMES]
+        tools = {"ocelli": [options.ocelli, "coco", options.shape, *paths]}
+        for tool in options.tools.split(","):
+            files = ["--truth", paths[0], "--results", paths[1]]
+            tools[tool] = [sys.executable, __file__, "one", "--tool", tool, *files, "--shape", options.shape]
+        once = ["pycocotools"] if options.slow_once else []
+        in_turns(tools, options.rounds, lambda found: f"AP {found['AP']}", once)
 
 
 def main():

@@ -9,12 +9,14 @@ PROGRAM is the example that was built (`target/release/examples/time_coco`). `ch
 with misses, false positives, switches, fragments, empty frames, distractors and, on a grid, equal overlaps, and fails at the
 first HOTA, CLEAR or identity number that differs by more than 1e-9. `time` draws a set of MOT17's size (7 sequences, 5,316
 frames, about 30 objects a frame) and runs each tool in a process of its own on one core, in turns, from files to all three
-families of numbers; it prints the least time of each, on the clock and of the processor. The start of Python and its
-imports do not count, Ocelli's start does.
+families of numbers; it prints the least time of each, on the clock and of the processor, and its peak memory. The start
+of Python and its imports do not count in the times, Ocelli's start does. Beside py-motmetrics, which has no HOTA, runs its
+own variant, `ocelli-motm`.
 """
 
 import argparse
 import contextlib
+import importlib
 import io
 import math
 import os
@@ -25,9 +27,10 @@ import tempfile
 import time
 import warnings
 
-from turns import in_turns
+from turns import in_turns, make_apart, values
 
 TOLERANCE = 1e-9
+SIDES = ("truth", "pred")
 LENGTHS = {"02": 600, "04": 1050, "05": 837, "09": 525, "10": 654, "11": 900, "13": 750}
 CLEAR = {
     "mota": "MOTA", "motp": "MOTP", "idsw": "IDSW", "frag": "Frag", "tp": "CLR_TP", "fp": "CLR_FP", "fn": "CLR_FN",
@@ -46,7 +49,7 @@ MOTMETRICS = [
 
 def write(folder, sequences):
     """Writes {name: (truth rows, predicted rows)}; a truth row is frame, id, box, whether it counts, class."""
-    folders = [os.path.join(folder, side) for side in ("truth", "pred")]
+    folders = [os.path.join(folder, side) for side in SIDES]
     os.makedirs(os.path.join(folders[1]), exist_ok=True)
     for name, (truth, pred) in sequences.items():
         os.makedirs(os.path.join(folders[0], name, "gt"), exist_ok=True)
@@ -169,8 +172,10 @@ def run_trackeval(truth, pred):
             each[key][name] = metric.eval_sequence(prepared)
     total = {key: metric.combine_sequences(each[key]) for key, metric in metrics.items()}
     found = {("hota", ours): float(np.mean(total["hota"][theirs])) for ours, theirs in HOTA.items()}
+    found |= {("hota", ours): float(total["clear"][CLEAR[ours]]) for ours in ("mota", "motp", "idsw")}
     found |= {("trackeval-clear", ours): float(total["clear"][theirs]) for ours, theirs in CLEAR.items()}
-    return found | {("trackeval-clear", ours): float(total["identity"][theirs]) for ours, theirs in IDENTITY.items()}
+    identity = {ours: float(total["identity"][theirs]) for ours, theirs in IDENTITY.items()}
+    return found | {(variant, ours): v for variant in ("hota", "trackeval-clear") for ours, v in identity.items()}
 
 
 def run_motmetrics(truth, pred):
@@ -203,10 +208,6 @@ def ocelli(program, variant, truth, pred):
     return [program, "mot", variant, truth, pred, f"classes={'none' if variant == 'motmetrics' else 'pedestrians'}"]
 
 
-def values(output):
-    return dict(line.split(maxsplit=1) for line in output.splitlines() if not line.startswith("#"))
-
-
 def check(options):
     worst, compared = 0.0, 0
     for seed in range(-1, options.rounds):
@@ -230,9 +231,7 @@ def check(options):
 
 def one(options):
     """A single run of a tool in this process, for `time`."""
-    import motmetrics  # noqa: F401, whose import is not timed
-    import trackeval  # noqa: F401
-
+    importlib.import_module(options.tool)  # which is not timed
     start, used = time.perf_counter(), time.process_time()
     found = run_tool(options.tool, options.truth, options.pred)
     seconds, processor = time.perf_counter() - start, time.process_time() - used
@@ -241,26 +240,35 @@ def one(options):
     print(f"seconds {seconds:.4f}\nprocessor {processor:.4f}")
 
 
+def make(options):
+    """Writes the set of MOT17's size."""
+    write(options.folder, mot17_size())
+
+
 def timed(options):
     with tempfile.TemporaryDirectory() as folder:
-        folders = write(folder, mot17_size())
+        make_apart(__file__, folder)
+        folders = [os.path.join(folder, side) for side in SIDES]
         tools = {"ocelli": ocelli(options.ocelli, "hota", *folders)}
         for tool in options.tools.split(","):
+            if tool == "motmetrics":
+                tools["ocelli-motm"] = ocelli(options.ocelli, tool, *folders)
             tools[tool] = [sys.executable, __file__, "one", "--tool", tool, "--truth", folders[0], "--pred", folders[1]]
-        in_turns(tools, options.rounds, values, lambda found: found.get("hota", found.get("mota")))
+        in_turns(tools, options.rounds, lambda found: found.get("hota", found.get("mota")))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["check", "time", "one"])
+    parser.add_argument("what", choices=["check", "time", "make", "one"])
     parser.add_argument("--ocelli")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tools", default="trackeval,motmetrics")
     parser.add_argument("--tool", choices=list(TOOLS))
+    parser.add_argument("--folder", default=".", help="where `make` writes the set of MOT17's size")
     parser.add_argument("--truth")
     parser.add_argument("--pred")
     options = parser.parse_args()
-    {"check": check, "time": timed, "one": one}[options.what](options)
+    {"check": check, "time": timed, "make": make, "one": one}[options.what](options)
 
 
 if __name__ == "__main__":

@@ -2,28 +2,51 @@
 
 import os
 import subprocess
+import sys
 
 ONE_CORE = {key: "1" for key in ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+TASKSET = "/usr/bin/taskset"
 
 
-def in_turns(tools, rounds, values, score):
-    """Runs each command of `tools` `rounds` times in turns and prints the least seconds of clock and processor.
+def make_apart(script, folder):
+    """Has a script's `make` write its set into a folder.
 
-    `values` reads a command's output into a dictionary with `seconds` and perhaps `processor`; `score` picks what is
-    printed beside them. The tool called `ocelli` is the measure of the others.
+    In a process of its own: a child's peak memory is never less than its parent's, so who runs the tools draws no sets.
+    """
+    subprocess.run([sys.executable, script, "make", "--folder", folder], check=True)
+
+
+def values(output):
+    """What a program prints, `KEY VALUE` a line, as a dictionary."""
+    return dict(line.split(maxsplit=1) for line in output.splitlines() if not line.startswith("#"))
+
+
+def in_turns(tools, rounds, score, once=()):
+    """Runs each command of `tools` `rounds` times in turns; prints the least seconds of clock and processor, and MiB.
+
+    A command prints `seconds` and perhaps `processor`; `score` picks what is shown beside them of what else it prints.
+    The memory is the peak of the whole process, of a Python tool with its interpreter and imports. The tool called
+    `ocelli` is the measure of the others; those of `once` run in the first round alone.
     """
     least = {}
+    core = [TASKSET, "-c", str(min(os.sched_getaffinity(0)))] if os.path.exists(TASKSET) else []
     for _ in range(rounds):
         for tool, command in tools.items():
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **ONE_CORE})
+            if tool in once and tool in least:
+                continue
+            process = subprocess.Popen(core + command, stdout=subprocess.PIPE, text=True, env={**os.environ, **ONE_CORE})
             found = values(process.stdout.read())
             _, status, usage = os.wait4(process.pid, 0)
             if status:
                 raise SystemExit(f"{tool} failed")
             processor = float(found.get("processor", usage.ru_utime + usage.ru_stime))
-            spent = (float(found["seconds"]), processor)
+            spent = (float(found["seconds"]), processor, usage.ru_maxrss / 1024)
             least[tool] = tuple(map(min, spent, least.get(tool, spent)))
-            print(f"{tool:14} {spent[0]:8.3f} s  {spent[1]:8.3f} s of processor  {score(found)}", flush=True)
-    for tool, (seconds, processor) in least.items():
-        times = (seconds / least["ocelli"][0], processor / least["ocelli"][1])
-        print(f"{tool:14} least {seconds:8.3f} s (x {times[0]:.1f})  processor {processor:8.3f} s (x {times[1]:.1f})")
+            print(f"{tool:14} {shown(spent)}  {score(found)}", flush=True)
+    for tool, spent in least.items():
+        times = [of_tool / of_ocelli for of_tool, of_ocelli in zip(spent, least["ocelli"])]
+        print(f"{tool:14} {shown(spent)}  least; times Ocelli's: {', '.join(f'{n:.1f}' for n in times)}")
+
+
+def shown(spent):
+    return "{:8.3f} s  {:8.3f} s of processor  {:6.0f} MiB".format(*spent)

@@ -3,9 +3,12 @@
 //! Formats fall into kinds that hold different things: boxes in pictures, actions in videos, moments that sentences
 //! describe. Within a kind any format turns into any other.
 
+mod moments;
+
 use std::path::{Path, PathBuf};
 
 use ocelli_data::annotations::activitynet::Annotations;
+use ocelli_data::annotations::charades_cg::{self, DescribedVideo};
 use ocelli_data::annotations::coco::Detail;
 use ocelli_data::annotations::detection::{DetectionSet, Flags, ImageEntry, Object, categories_of};
 use ocelli_data::annotations::pictures::fill_sizes;
@@ -38,6 +41,12 @@ enum Kind {
     },
     /// Actions in videos.
     Actions { read: fn(&Path) -> Result<Annotations>, write: fn(&Path, &Annotations) -> Result<()> },
+    /// Moments of videos that sentences describe; `lost` says in words what the form cannot hold.
+    Moments {
+        read: fn(&Path) -> Result<Vec<DescribedVideo>>,
+        write: fn(&Path, &[DescribedVideo]) -> Result<()>,
+        lost: fn(&[DescribedVideo]) -> Vec<String>,
+    },
 }
 
 /// Something that not every format of boxes can hold.
@@ -240,6 +249,26 @@ pub const FORMATS: &[Format] = &[
             },
         },
     },
+    Format {
+        name: "charades-sta",
+        summary: "a text file of lines `video start end##sentence`",
+        writes: true,
+        kind: Kind::Moments {
+            read: moments::read_sta,
+            write: moments::write_sta,
+            lost: moments::lost_in_sta,
+        },
+    },
+    Format {
+        name: "charades-cg",
+        summary: "a JSON file of videos with sentences and timestamps, as ActivityNet Captions have it too",
+        writes: true,
+        kind: Kind::Moments {
+            read: |path| Ok(charades_cg::read(path)?),
+            write: |path, videos| Ok(charades_cg::write(path, videos)?),
+            lost: |_| Vec::new(),
+        },
+    },
 ];
 
 fn read_only(name: &str) -> ScoreError {
@@ -310,7 +339,7 @@ pub struct Request {
 pub struct Converted {
     /// Pictures or videos.
     pub images: usize,
-    /// Objects or segments.
+    /// Objects, segments or sentences.
     pub objects: usize,
     /// Categories or labels.
     pub categories: usize,
@@ -362,6 +391,16 @@ pub fn convert(request: &Request) -> Result<Converted> {
                 objects: all.videos.iter().map(|video| video.segments.len()).sum(),
                 categories: all.labels.len(),
                 losses: Vec::new(),
+            })
+        }
+        (Kind::Moments { read, .. }, Kind::Moments { write, lost, .. }) => {
+            let videos = read(&request.input)?;
+            write(&request.output, &videos)?;
+            Ok(Converted {
+                images: videos.len(),
+                objects: videos.iter().map(|video| video.sentences.len()).sum(),
+                categories: 0,
+                losses: lost(&videos),
             })
         }
         _ => Err(ScoreError::Files(format!("`{}` and `{}` hold different things", from.name, to.name))),

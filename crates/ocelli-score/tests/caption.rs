@@ -60,6 +60,29 @@ fn truth_against_itself_is_perfect() {
     }
 }
 
+/// Both sides in MSR-VTT's forms: official JSON or table, and a challenge's submission.
+#[test]
+fn clips_of_msr_vtt_score_as_pictures_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = r#"{"info": {"year": "2016"}, "videos": [{"video_id": "video1", "split": "test", "id": 1, "start time": 1.5},
+        {"video_id": "video2", "split": "test", "id": 2}], "sentences": [
+        {"caption": "A dog runs on the grass.", "video_id": "video1", "sen_id": 0},
+        {"caption": "Two men ride horses near the sea.", "video_id": "video2", "sen_id": 1},
+        {"caption": "the dog is running", "video_id": "video1", "sen_id": 2}]}"#;
+    let table = "key,vid_key,video_id,sentence\nret0,msr1,video1,A dog runs on the grass.\n\
+                 ret1,msr1,video1,the dog is running\nret2,msr2,video2,\"Two men ride horses near the sea.\"\n";
+    let submission = r#"{"version": "VERSION 1.0", "result": [{"video_id": "video2", "caption": "two men ride a horse"},
+        {"video_id": "video1", "caption": "A dog runs!"}], "external_data": {"used": "false", "details": ""}}"#;
+    let pictures = (protocol("caption").unwrap().open)(&inputs(folder.path(), PRED, TRUTH)).unwrap();
+    for truth in [json, table] {
+        let clips = (protocol("caption").unwrap().open)(&inputs(folder.path(), submission, truth)).unwrap();
+        assert_eq!(clips.units(), ["video1", "video2"]);
+        assert_eq!(clips.overall().unwrap(), pictures.overall().unwrap());
+    }
+    let stranger = submission.replace("video2", "video3");
+    assert!(error(&inputs(folder.path(), &stranger, json)).contains("`video3` is not in the truth"));
+}
+
 #[test]
 fn mistakes_are_named() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
 //! The evaluator's reference cases through the search: retrieval by codes is scored on the ranking that the search gives.
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::Path;

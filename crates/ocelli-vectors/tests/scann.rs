@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ocelli_method::{Array, npy};
+use ocelli_vectors::index::{Index, Rows, SearchParams};
 use ocelli_vectors::scann::{Distance, ScannIndex, Stored};
 use ocelli_vectors::score_aware_quantization::{Codebook, Partitions, ScoreTable, Search, search};
 use proptest::prelude::*;
@@ -170,6 +171,23 @@ impl Parts {
     }
 }
 
+/// The same of an index that took the folder over and was saved and opened since.
+fn compare_imported(folder: &Path) -> (usize, usize) {
+    let scann = ScannIndex::read(folder).unwrap_or_else(|e| panic!("{e}"));
+    let (queries, ids) = (array(&folder.join("queries.npy")), array(&folder.join("ids.npy")));
+    let file = tempfile::tempdir().unwrap();
+    let path = file.path().join("index");
+    Index::from_scann(&scann).unwrap().save(&path).unwrap();
+    let index = Index::open_verified(&path).unwrap();
+    let queries: Vec<f32> = queries.to_f64().into_iter().map(|value| value as f32).collect();
+    let queries = Rows::new("the queries", &queries, scann.dim).unwrap();
+    let params = SearchParams { k: ids.shape()[1], ..index.defaults().unwrap() };
+    let found = index.search(queries, &params).unwrap().ids;
+    let wanted = ids.as_i64().unwrap();
+    assert_eq!(found.len(), wanted.len());
+    (found.iter().zip(wanted).filter(|(found, wanted)| **found as i64 == **wanted).count(), wanted.len())
+}
+
 /// How many of the package's answers are found, number by number and in its order, and how many there are.
 fn compare(folder: &Path) -> (usize, usize) {
     let index = ScannIndex::read(folder).unwrap_or_else(|e| panic!("{e}"));
@@ -193,12 +211,14 @@ fn the_package_s_answers_are_found() {
     for name in ["tree", "plain", "distance", "brute", "spilled"] {
         let (same, all) = compare(&folder(name));
         assert_eq!(same, all, "{name}");
+        let (same, all) = compare_imported(&folder(name));
+        assert_eq!(same, all, "{name}, imported");
     }
     let more = std::env::var("OCELLI_SCANN").unwrap_or_default();
     let mut faults = Vec::new();
     for folder in more.split(':').filter(|folder| !folder.is_empty()) {
         let (same, all) = compare(Path::new(folder));
-        eprintln!("{folder}: {same} of {all}");
+        eprintln!("{folder}: {same} of {all}, imported {}", compare_imported(Path::new(folder)).0);
         faults.extend((same != all).then_some(folder));
     }
     assert!(faults.is_empty(), "{faults:?}");

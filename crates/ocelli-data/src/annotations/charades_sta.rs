@@ -52,9 +52,19 @@ fn sentence(path: &Path, line: usize, text: &str) -> Result<GroundedSentence, Da
 /// Writes the same form.
 ///
 /// # Errors
-/// [`DataError::Write`].
+/// [`DataError::Write`]; [`DataError::Content`] for a name or sentence that would not be read back.
 pub fn write(path: impl AsRef<Path>, sentences: &[GroundedSentence]) -> Result<(), DataError> {
     let path = path.as_ref();
+    for GroundedSentence { video, sentence, .. } in sentences {
+        if video.is_empty() || video.contains("##") || video.contains(char::is_whitespace) {
+            let reason = format!("a line cannot hold the video `{video}`: names are without blanks and `##`");
+            return Err(DataError::content(path, reason));
+        }
+        if sentence.contains(['\n', '\r']) {
+            let reason = format!("a sentence about the video `{video}` is of several lines; it must be one");
+            return Err(DataError::content(path, reason));
+        }
+    }
     let line = |out: &mut dyn std::io::Write, s: &GroundedSentence| {
         let [start, end] = s.segment;
         writeln!(out, "{} {start:?} {end:?}##{}", s.video, s.sentence)
@@ -87,6 +97,17 @@ mod tests {
             (sentences[1].video.as_str(), sentences[1].sentence.as_str()),
             ("AB", "a #1 fan, \"waving\"")
         );
+    }
+
+    #[test]
+    fn what_would_not_be_read_back_is_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sta.txt");
+        for (video, sentence) in [("", "x"), ("a b", "x"), ("a##b", "x"), ("a", "x\ny")] {
+            let one =
+                GroundedSentence { video: video.into(), sentence: sentence.into(), segment: [0.0, 1.0] };
+            assert!(write(&path, &[one]).is_err() && !path.exists(), "{video} {sentence}");
+        }
     }
 
     #[test]

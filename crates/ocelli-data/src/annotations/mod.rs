@@ -22,6 +22,7 @@ pub mod lfw;
 pub mod list;
 pub mod liveness;
 pub mod lvis;
+pub mod mat;
 pub mod meteor_tables;
 pub mod mot;
 pub mod mpii;

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use ocelli_method::files::write_atomically;
 
-use super::{filled_lines, number, read_text};
+use super::{number, read_text};
 use crate::error::DataError;
 
 /// One line of a file.
@@ -32,12 +32,107 @@ pub struct MotRow {
 /// [`DataError::Read`]; [`DataError::Line`] for the first line that is not so.
 pub fn read(path: impl AsRef<Path>) -> Result<Vec<MotRow>, DataError> {
     let path = path.as_ref();
-    let text = read_text(path)?;
-    filled_lines(&text).map(|(line, text)| row(path, line, text)).collect()
+    parse(path, &read_text(path)?)
+}
+
+fn parse(path: &Path, text: &str) -> Result<Vec<MotRow>, DataError> {
+    let mut rows = Vec::with_capacity(text.bytes().filter(|b| *b == b'\n').count() + 1);
+    let (mut rest, mut number) = (text, 0);
+    while !rest.is_empty() {
+        number += 1;
+        if let Some((row, after)) = plain_row(rest) {
+            rows.push(row);
+            rest = after;
+            continue;
+        }
+        let line;
+        (line, rest) = rest.split_once('\n').unwrap_or((rest, ""));
+        let line = line.trim();
+        if !line.is_empty() {
+            rows.push(row(path, number, line)?);
+        }
+    }
+    Ok(rows)
+}
+
+/// The row at the head of a text, and the text after its line, if the line is plainly written: numbers without exponents
+/// and blanks. Files are long and mostly so. Of any other line [`row`] knows what it says or what is wrong.
+fn plain_row(text: &str) -> Option<(MotRow, &str)> {
+    let bytes = text.as_bytes();
+    let (mut values, mut found, mut at) = ([0.0; 8], 0, 0);
+    loop {
+        values[found] = plain_number(text, &mut at)?;
+        found += 1;
+        match bytes.get(at) {
+            Some(b',') if found < values.len() => at += 1,
+            None | Some(b'\n') => break,
+            // What follows the eighth is not looked at.
+            Some(b',') => {
+                at += bytes[at..].iter().position(|b| *b == b'\n').unwrap_or(bytes.len() - at);
+                break;
+            }
+            Some(_) => return None,
+        }
+    }
+    let [frame, id, x, y, w, h, confidence, class] = values;
+    let fits = found >= 6 && is_whole(frame) && is_whole(id) && frame >= 1.0 && w >= 0.0 && h >= 0.0;
+    let confidence = if found > 6 { confidence } else { 1.0 };
+    let (frame, id, class) = (frame as i64, id as i64, class_of(class));
+    fits.then(|| {
+        (MotRow { frame, id, xywh: [x, y, w, h], confidence, class }, text.get(at + 1..).unwrap_or(""))
+    })
+}
+
+/// A number of digits with perhaps a sign and a point, rounded as by [`str::parse`]. `at` moves behind it.
+fn plain_number(text: &str, at: &mut usize) -> Option<f64> {
+    let start = *at;
+    let (negative, unsigned) = match text.as_bytes().get(start..)? {
+        [b'-', rest @ ..] => (true, rest),
+        all => (false, all),
+    };
+    let (mut digits, whole, rest) = leading_digits(0, unsigned);
+    let (mut count, mut behind_point, mut length) = (whole, 0, whole);
+    if let [b'.', rest @ ..] = rest {
+        (digits, behind_point, _) = leading_digits(digits, rest);
+        count += behind_point;
+        length = count + 1;
+    }
+    *at = start + usize::from(negative) + length;
+    // Both are exact, so their quotient is rounded once.
+    match POWERS.get(behind_point).filter(|_| (1..POWERS.len()).contains(&count)) {
+        Some(power) => {
+            let size = digits as f64 / power;
+            Some(if negative { -size } else { size })
+        }
+        None => text.get(start..*at)?.parse().ok().filter(|value: &f64| value.is_finite()),
+    }
+}
+
+/// Appends the digits at the head of a text to a number; gives how many there are, and the text after them.
+fn leading_digits(mut number: u64, text: &[u8]) -> (u64, usize, &[u8]) {
+    let mut count = 0;
+    while let Some(digit) = text.get(count).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
+        number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
+        count += 1;
+    }
+    (number, count, &text[count..])
+}
+
+/// Powers of ten; a number of so many digits is exact in double precision too.
+const POWERS: [f64; 16] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+
+fn is_whole(value: f64) -> bool {
+    value as i64 as f64 == value && value.abs() < 1e15
+}
+
+/// A class from the field after the confidence, where there is one: it counts from 1.
+fn class_of(value: f64) -> Option<i64> {
+    (value >= 1.0 && is_whole(value)).then_some(value as i64)
 }
 
 fn row(path: &Path, line: usize, text: &str) -> Result<MotRow, DataError> {
-    // Lines are many: their fields are not put on the heap, and what follows the ninth is not looked at.
+    // What follows the ninth is not looked at.
     let mut fields = [""; 9];
     let found = fields.iter_mut().zip(text.split(',')).map(|(field, text)| *field = text.trim()).count();
     if found < 6 {
@@ -54,7 +149,7 @@ fn row(path: &Path, line: usize, text: &str) -> Result<MotRow, DataError> {
     // Some trackers write whole numbers with a point.
     let whole = |at: usize, what: &str| {
         let value = value(at, what)?;
-        match value.fract() == 0.0 && value.abs() < 1e15 {
+        match is_whole(value) {
             true => Ok(value as i64),
             false => Err(DataError::line(path, line, format!("{what} expected, found `{}`", fields[at]))),
         }
@@ -72,8 +167,7 @@ fn row(path: &Path, line: usize, text: &str) -> Result<MotRow, DataError> {
     }
     let confidence = if found > 6 { value(6, "a confidence")? } else { 1.0 };
     // World coordinates of MOT15 stand where later files have the class.
-    let class = if found > 7 { value(7, "a class")? } else { -1.0 };
-    let class = (class >= 1.0 && class.fract() == 0.0).then_some(class as i64);
+    let class = class_of(if found > 7 { value(7, "a class")? } else { -1.0 });
     Ok(MotRow { frame, id: whole(1, "an id")?, xywh, confidence, class })
 }
 
@@ -97,6 +191,7 @@ pub fn write(path: impl AsRef<Path>, rows: &[MotRow]) -> Result<(), DataError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::filled_lines;
     use super::*;
     use proptest::prelude::*;
 
@@ -134,8 +229,26 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_panics(text in "[-0-9.,eNa\n ]{0,80}") {
-            text.lines().enumerate().for_each(|(i, l)| drop(row(Path::new("x"), i, l)));
+        fn plain_lines_are_read_as_all_others(
+            text in "([-0-9.,eNa\n\r ]{0,20}|[1-9],[0-9],(-?[0-9]{1,3}(\\.[0-9]{0,18})?,){2}[0-9]{0,24}\\.[0-9]{0,3},[1-9]\
+                     (,1(,-?[0-9](,é{0,3})?)?)?\r?\n){0,6}"
+        ) {
+            let path = Path::new("x");
+            let each: Result<Vec<MotRow>, DataError> =
+                filled_lines(&text).map(|(line, text)| row(path, line, text)).collect();
+            let bits = |rows: Vec<MotRow>| {
+                rows.into_iter().map(|r| (r, r.xywh.map(f64::to_bits))).collect::<Vec<_>>()
+            };
+            let shown = |found: Result<Vec<MotRow>, DataError>| found.map(bits).map_err(|e| e.to_string());
+            prop_assert_eq!(shown(parse(path, &text)), shown(each));
+        }
+
+        #[test]
+        fn plain_numbers_are_rounded_as_by_the_standard_library(text in "-?[0-9]{0,20}(\\.[0-9]{0,20})?") {
+            let mut at = 0;
+            let found = plain_number(&text, &mut at).map(f64::to_bits);
+            prop_assert_eq!(found, text.parse().ok().map(f64::to_bits));
+            prop_assert_eq!(at, text.len());
         }
     }
 }

@@ -10,6 +10,7 @@ use std::path::Path;
 use ocelli_method::files::write_atomically;
 
 use super::detection::{Attribute, Detection, DetectionSet, Flags, ImageEntry, Object, categories_of, stem};
+use super::mat::{self, Value};
 use super::pictures::{files_below, place_below};
 use super::{filled_lines, finites, number, read_text};
 use crate::error::DataError;
@@ -206,32 +207,86 @@ pub fn write_results(
     Ok(())
 }
 
-/// Reads a subset of the faces as text: a picture's path (with or without ending), the number of its faces that count, and
-/// their places, from 1, a line each. Places come back from 0, by picture.
+/// Reads a subset of the faces: one of the official `wider_*_val.mat`, or text: a picture's path (with or without ending),
+/// the number of its faces that count, and their places, from 1, a line each. Places come back from 0, by picture.
 ///
 /// # Errors
-/// [`DataError::Read`]; [`DataError::Line`] for lines that are not so and pictures that the truth does not have.
+/// [`DataError::Read`]; [`DataError::Line`] or [`DataError::Content`] for what is not so and pictures that the truth does
+/// not have.
 pub fn read_subset(path: impl AsRef<Path>, set: &DetectionSet) -> Result<Vec<Vec<usize>>, DataError> {
     let path = path.as_ref();
     let images: HashMap<&str, u32> = set
         .images_by_stem()
         .map_err(|_| DataError::content(path, "two pictures of the truth have one name"))?;
-    let mut members = vec![Vec::new(); set.images.len()];
-    let text = read_text(path)?;
-    let mut lines = filled_lines(&text);
+    let place_of =
+        |name: &str| images.get(name).or_else(|| images.get(stem(name))).map(|image| *image as usize);
+    let members = vec![Vec::new(); set.images.len()];
+    if path.extension().is_some_and(|ending| ending == "mat") {
+        let variables = mat::read(path)?;
+        return subset_of_cells(&variables, place_of, members)
+            .map_err(|reason| DataError::content(path, reason));
+    }
+    subset_of_text(path, &read_text(path)?, place_of, members)
+}
+
+fn subset_of_text(
+    path: &Path,
+    text: &str,
+    place_of: impl Fn(&str) -> Option<usize>,
+    mut members: Vec<Vec<usize>>,
+) -> Result<Vec<Vec<usize>>, DataError> {
+    let mut lines = filled_lines(text);
     while let Some((line, name)) = lines.next() {
-        let image = images.get(stem(name)).or_else(|| images.get(name)).copied();
-        let image =
-            image.ok_or_else(|| DataError::line(path, line, format!("the truth has no picture `{name}`")))?;
+        let unknown = || DataError::line(path, line, format!("the truth has no picture `{name}`"));
+        let own = &mut members[place_of(name).ok_or_else(unknown)?];
         let ended = || DataError::line(path, line, format!("the file ends before the faces of `{name}`"));
         let (line, count) = lines.next().ok_or_else(ended)?;
         let count: usize = number(path, line, "a number of faces", count)?;
         for _ in 0..count {
             let (line, text) = lines.next().ok_or_else(ended)?;
             let place: usize = number(path, line, "the place of a face", text)?;
-            let place =
-                place.checked_sub(1).ok_or_else(|| DataError::line(path, line, "places count from 1"))?;
-            members[image as usize].push(place);
+            own.push(place.checked_sub(1).ok_or_else(|| DataError::line(path, line, "places count from 1"))?);
+        }
+    }
+    Ok(members)
+}
+
+/// The official files have three lists of an entry an event: `event_list` of names, `file_list` of lists of pictures'
+/// names, `gt_list` of lists of the places of faces.
+fn subset_of_cells(
+    variables: &[(String, Value)],
+    place_of: impl Fn(&str) -> Option<usize>,
+    mut members: Vec<Vec<usize>>,
+) -> Result<Vec<Vec<usize>>, String> {
+    let list = |name: &str| match variables.iter().find(|(own, _)| own == name) {
+        Some((_, Value::Cells(cells))) => Ok(cells),
+        _ => Err(format!("no cell array `{name}`; event_list, file_list and gt_list are expected")),
+    };
+    let (events, files, places) = (list("event_list")?, list("file_list")?, list("gt_list")?);
+    if files.len() != events.len() || places.len() != events.len() {
+        let counts = format!("{}, {} and {}", events.len(), files.len(), places.len());
+        return Err(format!("event_list, file_list and gt_list have {counts} entries, not equally many"));
+    }
+    for ((event, files), places) in events.iter().zip(files).zip(places) {
+        let (Value::Text(event), Value::Cells(files), Value::Cells(places)) = (event, files, places) else {
+            return Err("an event is not a name, pictures and faces".to_owned());
+        };
+        if files.len() != places.len() {
+            let counts = format!("{} pictures, but faces of {}", files.len(), places.len());
+            return Err(format!("the event `{event}` has {counts}"));
+        }
+        for (file, places) in files.iter().zip(places) {
+            let (Value::Text(file), Value::Numbers(places)) = (file, places) else {
+                return Err(format!("a picture of the event `{event}` is not a name and numbers"));
+            };
+            let name = format!("{event}/{file}");
+            let own = place_of(&name).ok_or_else(|| format!("the truth has no picture `{name}`"))?;
+            for place in places {
+                if !(*place >= 1.0 && place.fract() == 0.0) {
+                    return Err(format!("`{name}`: places are whole and count from 1, found {place}"));
+                }
+                members[own].push(*place as usize - 1);
+            }
         }
     }
     Ok(members)
@@ -261,6 +316,36 @@ mod tests {
         assert_eq!(read_results(&results, &set).unwrap(), [found]);
         std::fs::write(&path, "0--Parade/a\n1\n2\n").unwrap();
         assert_eq!(read_subset(&path, &set).unwrap(), [vec![1], vec![], vec![]]);
+    }
+
+    #[test]
+    fn subsets_come_in_the_official_form() {
+        let text = |text: &str| Value::Text(text.to_owned());
+        let numbers = |numbers: &[f64]| Value::Numbers(numbers.to_vec());
+        let files = |events: Vec<Vec<Value>>| Value::Cells(events.into_iter().map(Value::Cells).collect());
+        let of = |places: Value| {
+            let names = files(vec![vec![text("b"), text("c.v2")], vec![text("a")]]);
+            let events = Value::Cells(vec![text("1--X"), text("0--Parade")]);
+            let all = [("file_list", names), ("event_list", events), ("gt_list", places)];
+            let place_of =
+                |name: &str| ["0--Parade/a", "1--X/b", "1--X/c.v2"].iter().position(|own| *own == name);
+            subset_of_cells(&all.map(|(name, value)| (name.to_owned(), value)), place_of, vec![Vec::new(); 3])
+        };
+        let found = of(files(vec![vec![numbers(&[]), numbers(&[3.0, 1.0])], vec![numbers(&[2.0])]]));
+        assert_eq!(found.unwrap(), [vec![1], vec![], vec![2, 0]]);
+        for (places, wanted) in [
+            (files(vec![vec![], vec![]]), "`1--X` has 2 pictures, but faces of 0"),
+            (files(vec![vec![]]), "have 2, 2 and 1 entries"),
+            (numbers(&[]), "no cell array `gt_list`"),
+            (Value::Cells(vec![numbers(&[]), numbers(&[])]), "an event is not"),
+            (files(vec![vec![numbers(&[]), text("x")], vec![]]), "a picture of the event `1--X`"),
+            (files(vec![vec![numbers(&[0.0]), numbers(&[])], vec![numbers(&[])]]), "found 0"),
+            (files(vec![vec![numbers(&[1.5]), numbers(&[])], vec![numbers(&[])]]), "found 1.5"),
+        ] {
+            let message = of(places).unwrap_err();
+            assert!(message.contains(wanted), "{message}");
+        }
+        assert!(subset_of_cells(&[], |_| None, Vec::new()).is_err());
     }
 
     #[test]

@@ -44,16 +44,21 @@ impl Books {
     pub(super) fn train(points: &[f32], count: usize, ends: Vec<usize>, iterations: usize) -> Self {
         let starts = std::iter::once(&0).chain(&ends);
         let blocks: Vec<(usize, usize)> = starts.copied().zip(ends.iter().copied()).collect();
-        let train = |&(start, end): &(usize, usize)| lloyd(&points[start * count..end * count], end - start, iterations);
+        let train = |&(start, end): &(usize, usize)| {
+            lloyd(&points[start * count..end * count], end - start, iterations)
+        };
         let words = blocks.par_iter().flat_map_iter(train).collect();
         Self { ends, words }
     }
 
-    /// Inner products of a query's blocks with all codewords, in eight bits (section 3.6).
-    pub(super) fn table(&self, query: &[f32], table: &mut Table) {
+    /// Inner products of a query's blocks with all codewords, or negated squared distances, in eight bits (section 3.6).
+    pub(super) fn table(&self, query: &[f32], distances: bool, table: &mut Table) {
         table.scores.resize(self.blocks(), [0.0; WORDS]);
         table.entries.resize(self.layout().table_rows() * RUN, 0);
-        let largest = products(query, &self.words, &self.ends, &mut table.scores);
+        let largest = match distances {
+            true => negated_distances(query, &self.words, &self.ends, &mut table.scores),
+            false => products(query, &self.words, &self.ends, &mut table.scores),
+        };
         // The published package's guard against a table of zeros: the root of single precision's epsilon.
         let multiplier = 127.0 / largest.max(f32::EPSILON.sqrt());
         quantize(&table.scores, multiplier, &mut table.entries);
@@ -63,23 +68,41 @@ impl Books {
 
 vectorized! {
     fn products(query: &[f32], words: &[[f32; WORDS]], ends: &[usize], scores: &mut [[f32; WORDS]]) -> f32 {
-        let mut largest = [0.0f32; WORDS];
-        let mut start = 0;
-        for (&end, scores) in ends.iter().zip(scores) {
-            let mut sums = [0.0f32; WORDS];
-            for d in start..end {
-                for (sum, word) in sums.iter_mut().zip(&words[d]) {
-                    *sum = query[d].mul_add(*word, *sum);
-                }
-            }
-            for (largest, sum) in largest.iter_mut().zip(&sums) {
-                *largest = largest.max(sum.abs());
-            }
-            *scores = sums;
-            start = end;
-        }
-        largest.into_iter().fold(0.0, f32::max)
+        scored(query, words, ends, scores, |sum, query, word| query.mul_add(word, sum))
     }
+}
+
+vectorized! {
+    fn negated_distances(query: &[f32], words: &[[f32; WORDS]], ends: &[usize], scores: &mut [[f32; WORDS]]) -> f32 {
+        scored(query, words, ends, scores, |sum, query, word| (query - word).mul_add(word - query, sum))
+    }
+}
+
+/// Sums of `term` over each block's elements; gives the largest magnitude.
+#[inline(always)]
+fn scored(
+    query: &[f32],
+    words: &[[f32; WORDS]],
+    ends: &[usize],
+    scores: &mut [[f32; WORDS]],
+    term: impl Fn(f32, f32, f32) -> f32,
+) -> f32 {
+    let mut largest = [0.0f32; WORDS];
+    let mut start = 0;
+    for (&end, scores) in ends.iter().zip(scores) {
+        let mut sums = [0.0f32; WORDS];
+        for (&query, words) in query[start..end].iter().zip(&words[start..end]) {
+            for (sum, &word) in sums.iter_mut().zip(words) {
+                *sum = term(*sum, query, word);
+            }
+        }
+        for (largest, sum) in largest.iter_mut().zip(&sums) {
+            *largest = largest.max(sum.abs());
+        }
+        *scores = sums;
+        start = end;
+    }
+    largest.into_iter().fold(0.0, f32::max)
 }
 
 /// Lloyd iterations on one block, `points [dims, N]`; gives `[dims, 16]`. A codeword without points stays.

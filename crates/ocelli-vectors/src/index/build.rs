@@ -7,9 +7,10 @@ use rand::seq::index::sample;
 
 use super::books::Books;
 use super::error::IndexError;
+use super::joint::Sample;
 use super::partition::Centers;
 use super::rows::{Rows, Storage, normalize};
-use super::segment::Shared;
+use super::segment::{Scoring, Shared};
 use super::{Index, Similarity};
 use crate::kernels::rows::row_f32;
 use crate::score_aware_quantization::Eta;
@@ -18,6 +19,8 @@ use crate::score_aware_quantization::Eta;
 const TRAINED_ON: usize = 256;
 /// Vectors that codewords are trained on.
 const WORDS_TRAINED_ON: usize = 20_000;
+/// The first of them, that all codewords together are trained on.
+const JOINTLY_TRAINED_ON: usize = 8_000;
 /// Below this many vectors a partition would hold too few to be worth its centre.
 const LEAST_PARTITIONED: usize = 5_000;
 
@@ -121,14 +124,16 @@ impl BuildConfig {
 
     /// A threshold means a share of a vector's own score, so that vectors of any length can reach it.
     fn eta_of(&self, rows: Rows<'_>) -> Eta {
-        if self.similarity == Similarity::SquaredL2 {
+        // A single element has no part across itself.
+        if self.similarity == Similarity::SquaredL2 || rows.dim() == 1 {
             return Eta::Nearest;
         }
         if self.similarity == Similarity::Cosine {
             return self.eta;
         }
-        let mean = rows.data().chunks_exact(rows.dim()).map(|row| f64::from(row_f32(row, row)).sqrt()).sum::<f64>()
-            / rows.count() as f64;
+        let mean =
+            rows.data().chunks_exact(rows.dim()).map(|row| f64::from(row_f32(row, row)).sqrt()).sum::<f64>()
+                / rows.count() as f64;
         match self.eta {
             Eta::Exact(threshold) => Eta::Exact(threshold * mean),
             Eta::Limit(threshold) => Eta::Limit(threshold * mean),
@@ -198,25 +203,48 @@ fn train(rows: Rows<'_>, config: &BuildConfig) -> Result<Shared, IndexError> {
     };
     let drawn = draw(rows, WORDS_TRAINED_ON, config.seed, "codeword sample");
     let sample = Rows::new("the sample", &drawn, dim)?;
-    let nearest = centers.nearest(sample);
-    // Residuals in columns.
-    let count = sample.count();
-    let mut residuals = vec![0.0; count * dim];
-    for (i, &center) in nearest.iter().enumerate() {
-        for (d, (x, c)) in sample.row(i).iter().zip(centers.center(center as usize)).enumerate() {
-            residuals[d * count + i] = x - c;
-        }
+    let mut residuals = drawn.clone();
+    for (residual, &center) in residuals.chunks_exact_mut(dim).zip(&centers.nearest(sample)) {
+        residual.iter_mut().zip(centers.center(center as usize)).for_each(|(x, c)| *x -= c);
     }
-    let ends = Books::ends(dim, config.block_dims);
-    let books = Books::train(&residuals, count, ends, config.iterations);
-    Ok(Shared {
+    let books = Books::train(
+        &columns(&residuals, dim),
+        sample.count(),
+        Books::ends(dim, config.block_dims),
+        config.iterations,
+    );
+    let mut shared = Shared {
         similarity: config.similarity,
+        scoring: Scoring::Residual,
         centers,
         books,
         eta: config.eta_of(rows),
         spill: config.spill,
         storage: config.storage,
-    })
+    };
+    if config.training == Training::Joint {
+        let count = sample.count().min(JOINTLY_TRAINED_ON);
+        let units = normalized(sample.first(count));
+        let eta = |row: &[f32]| Ok(shared.eta_for(row_f32(row, row).sqrt(), dim)?.unwrap_or(1.0));
+        let etas: Vec<f32> =
+            drawn.chunks_exact(dim).take(count).map(eta).collect::<Result<_, IndexError>>()?;
+        shared.books.train_jointly(&Sample {
+            residuals: &residuals[..count * dim],
+            units: &units,
+            etas: &etas,
+        })?;
+    }
+    Ok(shared)
+}
+
+/// `[N, dim]` as `[dim, N]`.
+fn columns(rows: &[f32], dim: usize) -> Vec<f32> {
+    let count = rows.len() / dim;
+    let mut columns = vec![0.0; rows.len()];
+    for (i, row) in rows.chunks_exact(dim).enumerate() {
+        row.iter().enumerate().for_each(|(d, value)| columns[d * count + i] = *value);
+    }
+    columns
 }
 
 /// At most `most` vectors, in random order.

@@ -68,7 +68,9 @@ pub enum IndexError {
         wanted: String,
     },
     /// A value that 16-bit storage cannot hold.
-    #[error("row {row}, element {element} is {value}: half precision ends at 65504; store single precision instead")]
+    #[error(
+        "row {row}, element {element} is {value}: half precision ends at 65504; store single precision instead"
+    )]
     TooLargeForHalf {
         /// Row, from 0.
         row: usize,

@@ -18,7 +18,12 @@ const VECTORS: usize = 512;
 ///
 /// # Errors
 /// [`IndexError`] for queries of another length or no results.
-pub fn exact(rows: Rows<'_>, queries: Rows<'_>, similarity: Similarity, k: usize) -> Result<Hits, IndexError> {
+pub fn exact(
+    rows: Rows<'_>,
+    queries: Rows<'_>,
+    similarity: Similarity,
+    k: usize,
+) -> Result<Hits, IndexError> {
     if queries.dim() != rows.dim() {
         let (found, wanted) = (queries.dim(), rows.dim());
         return Err(IndexError::Dimension { what: "the queries", found, wanted });

@@ -23,7 +23,7 @@ use super::books::Books;
 use super::data::Ids;
 use super::partition::Centers;
 use super::rows::{Storage, Stored};
-use super::segment::{Segment, Shared};
+use super::segment::{Scoring, Segment, Shared};
 use super::{Index, SearchParams, Similarity, Spill};
 use crate::container::{Column, Container, ContainerError, ContainerWriter, Element};
 use crate::kernels::lut::{UNIT, WORDS};
@@ -54,6 +54,8 @@ pub enum OpenError {
 #[derive(Debug, Serialize, Deserialize)]
 struct Metadata {
     similarity: Similarity,
+    #[serde(default)]
+    scoring: Scoring,
     dim: usize,
     partitions: usize,
     eta: EtaText,
@@ -139,6 +141,7 @@ impl Index {
         let mut writer = ContainerWriter::create(path, KIND)?;
         writer.metadata(&Metadata {
             similarity: shared.similarity,
+            scoring: shared.scoring,
             dim,
             partitions: self.partitions(),
             eta: shared.eta.into(),
@@ -193,6 +196,7 @@ impl Index {
         }
         let shared = Shared {
             similarity: metadata.similarity,
+            scoring: metadata.scoring,
             centers: Centers::new(centers.to_vec(), dim),
             books: Books {
                 ends: ends.iter().map(|&end| end as usize).collect(),
@@ -248,7 +252,11 @@ impl Segment {
         let mut unit = 0;
         for (i, pair) in firsts.windows(2).enumerate() {
             if pair[0] > pair[1] {
-                return Err(wrong(container, &name("firsts"), format!("partition {i} ends before it begins")));
+                return Err(wrong(
+                    container,
+                    &name("firsts"),
+                    format!("partition {i} ends before it begins"),
+                ));
             }
             if units[i] != unit {
                 return Err(wrong(container, &name("units"), format!("partition {i} begins elsewhere")));

@@ -15,6 +15,8 @@ mod error;
 mod exact;
 mod file;
 mod filter;
+mod import;
+mod joint;
 mod partition;
 mod rows;
 mod search;
@@ -74,7 +76,11 @@ impl Index {
         let sum = |of: fn(&Segment) -> usize| self.segments.iter().map(of).sum::<usize>();
         // Centres lie in memory twice, for products with many queries and with one.
         let shared = 2 * 4 * self.shared.centers.data.len() + 64 * self.shared.books.words.len();
-        [sum(|segment| segment.codes.len()), sum(|segment| segment.rows.bytes()), shared + sum(Segment::other_bytes)]
+        [
+            sum(|segment| segment.codes.len()),
+            sum(|segment| segment.rows.bytes()),
+            shared + sum(Segment::other_bytes),
+        ]
     }
 
     /// How vectors are kept for exact scores.

@@ -54,7 +54,9 @@ impl Centers {
     /// the error, and steps near 2 settle in about half the iterations; the last two go to the means.
     pub(super) fn train(rows: Rows<'_>, count: usize, iterations: usize) -> Self {
         let first = Self::new(rows.first(count).data().to_vec(), rows.dim());
-        (0..iterations).rev().fold(first, |centers, left| centers.moved(rows, if left < 2 { 1.0 } else { STEP }))
+        (0..iterations)
+            .rev()
+            .fold(first, |centers, left| centers.moved(rows, if left < 2 { 1.0 } else { STEP }))
     }
 
     /// Each centre moved towards the mean of the vectors nearest to it, all the way at a step of 1; one without vectors at one of the largest partition.
@@ -76,7 +78,8 @@ impl Centers {
             if counts[i] > 0 {
                 let sums = &sums[i * dim..(i + 1) * dim];
                 let inverse = 1.0 / f64::from(counts[i]);
-                let mean = |(value, sum): (&mut f32, &f64)| *value += step * ((sum * inverse) as f32 - *value);
+                let mean =
+                    |(value, sum): (&mut f32, &f64)| *value += step * ((sum * inverse) as f32 - *value);
                 center.iter_mut().zip(sums).for_each(mean);
             } else if let Some((row, _)) = spare.next() {
                 center.copy_from_slice(rows.row(row));

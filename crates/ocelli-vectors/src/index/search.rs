@@ -10,7 +10,7 @@ use super::data::RowSet;
 use super::error::IndexError;
 use super::filter::Filter;
 use super::rows::{Rows, Storage, normalize};
-use super::segment::Segment;
+use super::segment::{Scoring, Segment};
 use super::{Index, Similarity};
 use crate::kernels::lut::{Kernel, Lookup, Points, UNIT};
 use crate::kernels::rows::row_f32;
@@ -83,11 +83,8 @@ impl Index {
     ) -> Result<Hits, IndexError> {
         self.check(queries, params)?;
         let (dim, k) = (self.dim(), params.k);
-        let mut hits = Hits {
-            k,
-            ids: vec![Hits::NONE; queries.count() * k],
-            scores: vec![0.0; queries.count() * k],
-        };
+        let mut hits =
+            Hits { k, ids: vec![Hits::NONE; queries.count() * k], scores: vec![0.0; queries.count() * k] };
         let parts = hits.ids.par_chunks_mut(TOGETHER * k).zip(hits.scores.par_chunks_mut(TOGETHER * k));
         queries.data().par_chunks(TOGETHER * dim).zip(parts).for_each_init(
             || Searcher::new(self, *params, filter),
@@ -246,7 +243,8 @@ impl<'a> Searcher<'a> {
         let keep = self.keep;
         self.candidates.resize_with(count.max(self.candidates.len()), || Candidates::new(keep));
         for (query, table) in self.queries.chunks_exact(dim).zip(&mut self.tables) {
-            self.index.shared.books.table(query, table);
+            let distances = self.index.shared.scoring == Scoring::Distances;
+            self.index.shared.books.table(query, distances, table);
         }
         self.candidates.iter_mut().for_each(Candidates::clear);
     }
@@ -257,6 +255,7 @@ impl<'a> Searcher<'a> {
         let number = centers.count();
         centers.products(&self.queries, &mut self.leaf_scores);
         let offsets = self.index.shared.similarity == Similarity::SquaredL2;
+        let centered = self.index.shared.scoring == Scoring::Residual;
         self.visits.clear();
         for (query, scores) in self.leaf_scores.chunks_exact(number).take(count).enumerate() {
             self.keys.clear();
@@ -277,7 +276,8 @@ impl<'a> Searcher<'a> {
                 let leaf = unkey(key).1;
                 // Sorts before all partitions.
                 let order = if Some(key) == first { leaf } else { leaf | 1 << 31 };
-                self.visits.push((order, query as u32, scores[leaf as usize]));
+                let base = if centered { scores[leaf as usize] } else { 0.0 };
+                self.visits.push((order, query as u32, base));
             }
         }
         self.visits.sort_unstable_by_key(|&(leaf, query, _)| (leaf, query));
@@ -350,15 +350,29 @@ impl<'a> Searcher<'a> {
             self.keys.extend(own.map(|(&position, &score)| {
                 u64::from(segment.row_at(position - segment.base)) << 32 | u64::from(score.to_bits())
             }));
-            // In the order they lie in memory; a vector in two partitions once, with either score of its codes.
+            if segment.members.is_some() {
+                self.once();
+            }
+            // In the order they lie in memory.
             self.keys.sort_unstable();
-            self.keys.dedup_by_key(|key| *key >> 32);
             self.rows.clear();
             self.rows.extend(self.keys.iter().map(|key| (key >> 32) as u32));
             if !self.score_rows(segment, query) {
                 let scored = self.keys.iter().map(|key| (f32::from_bits(*key as u32), (key >> 32) as usize));
                 self.best.extend(scored.map(|(score, row)| (score, segment.ids.get(row))));
             }
+        }
+    }
+
+    /// Leaves of each row the better score, and of the rows the best: those that stand twice took others' places.
+    fn once(&mut self) {
+        let score = |key: u64| f32::from_bits(key as u32);
+        self.keys.sort_unstable_by(|a, b| (a >> 32).cmp(&(b >> 32)).then(score(*b).total_cmp(&score(*a))));
+        self.keys.dedup_by_key(|key| *key >> 32);
+        if self.keys.len() > self.params.reorder {
+            let best = |a: &u64, b: &u64| score(*b).total_cmp(&score(*a)).then(a.cmp(b));
+            self.keys.select_nth_unstable_by(self.params.reorder, best);
+            self.keys.truncate(self.params.reorder);
         }
     }
 

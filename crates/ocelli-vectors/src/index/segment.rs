@@ -17,10 +17,24 @@ use crate::score_aware_quantization::Eta;
 /// Rounds of coordinate descent at most (section 3.4).
 const ROUNDS: usize = 10;
 
+/// What codes stand for, and so how their scores are made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Scoring {
+    /// What is left of a vector after its partition's centre: inner products, to which those of the centre are added.
+    #[default]
+    Residual,
+    /// Vectors as they are: inner products.
+    Whole,
+    /// Vectors as they are: negated squared distances of blocks.
+    Distances,
+}
+
 /// What all segments of an index share.
 #[derive(Clone, Debug)]
 pub(super) struct Shared {
     pub(super) similarity: Similarity,
+    pub(super) scoring: Scoring,
     pub(super) centers: Centers,
     pub(super) books: Books,
     pub(super) eta: Eta,
@@ -52,34 +66,39 @@ pub(super) struct Segment {
 }
 
 /// Packed codes with the first positions and units of partitions.
-struct Packed {
-    codes: Vec<u8>,
-    firsts: Vec<u32>,
-    units: Vec<u32>,
+pub(super) struct Codes {
+    pub(super) packed: Vec<u8>,
+    pub(super) firsts: Vec<u32>,
+    pub(super) units: Vec<u32>,
 }
 
 /// Where vectors stand.
-struct Placed {
+pub(super) struct Placed {
     /// Partition and row of each position, in order.
     slots: Vec<(u32, u32)>,
     /// Original row of each row.
-    order: Vec<u32>,
+    pub(super) order: Vec<u32>,
+    /// Whether some vectors stand twice.
+    twice: bool,
 }
 
 impl Placed {
     /// Rows go by first partition, then by original order; positions of a partition by row.
-    fn new(first: &[u32], second: Option<&[u32]>) -> Self {
+    pub(super) fn new(first: &[u32], second: Option<&[Option<u32>]>) -> Self {
         let mut order: Vec<u32> = (0..first.len() as u32).collect();
         order.sort_by_key(|&row| first[row as usize]);
-        let mut slots: Vec<(u32, u32)> =
-            order.iter().enumerate().map(|(row, &original)| (first[original as usize], row as u32)).collect();
+        let rows = || order.iter().enumerate().map(|(row, &original)| (row as u32, original as usize));
+        let mut slots: Vec<(u32, u32)> = rows().map(|(row, original)| (first[original], row)).collect();
         if let Some(second) = second {
-            slots.extend(
-                order.iter().enumerate().map(|(row, &original)| (second[original as usize], row as u32)),
-            );
+            slots.extend(rows().filter_map(|(row, original)| Some((second[original]?, row))));
             slots.sort_unstable();
         }
-        Self { slots, order }
+        Self { slots, order, twice: second.is_some() }
+    }
+
+    /// The row at each position, where positions are not rows.
+    pub(super) fn members(&self) -> Option<Vec<u32>> {
+        self.twice.then(|| self.slots.iter().map(|&(_, row)| row).collect())
     }
 }
 
@@ -88,27 +107,31 @@ impl Shared {
     pub(super) fn segment(&self, rows: Rows<'_>, ids: &[u64], base: u32) -> Result<Segment, IndexError> {
         let first = self.centers.nearest(rows);
         let second = match self.spill {
-            Some(spill) if self.centers.count() > 1 => {
-                Some(self.centers.second(rows, &first, spill.lambda))
-            }
+            Some(spill) if self.centers.count() > 1 => Some(
+                self.centers.second(rows, &first, spill.lambda).into_iter().map(Some).collect::<Vec<_>>(),
+            ),
             _ => None,
         };
         let placed = Placed::new(&first, second.as_deref());
-        let Packed { codes, firsts, units } = self.codes(rows, &placed)?;
+        let codes = self.packed(&placed, || {
+            let mut encoder = Encoder::new(self, rows.dim());
+            move |original: usize, partition: u32, codes: &mut [u8]| {
+                encoder.encode(rows.row(original), self.centers.center(partition as usize), codes)
+            }
+        })?;
         let in_order = placed.order.iter().map(|&original| (original as usize, rows.row(original as usize)));
         let stored = Stored::new(self.storage, rows.dim(), in_order)?;
         let halves = (self.similarity == Similarity::SquaredL2).then(|| halves(rows, &placed.order, &stored));
         let by_position = |halves: &Vec<f32>| -> Vec<f32> {
             placed.slots.iter().map(|&(_, row)| halves[row as usize]).collect()
         };
-        let bias = halves.as_ref().filter(|_| second.is_some()).map(by_position);
-        let members = second.map(|_| placed.slots.iter().map(|&(_, row)| row).collect::<Vec<u32>>().into());
+        let bias = halves.as_ref().filter(|_| placed.twice).map(by_position);
         let ids = Ids::new(placed.order.iter().map(|&original| ids[original as usize]).collect());
         Ok(Segment {
-            codes: codes.into(),
-            firsts: firsts.into(),
-            units: units.into(),
-            members,
+            codes: codes.packed.into(),
+            firsts: codes.firsts.into(),
+            units: codes.units.into(),
+            members: placed.members().map(Column::from),
             halves: halves.map(Column::from),
             bias: bias.map(Column::from),
             rows: stored,
@@ -118,8 +141,20 @@ impl Shared {
         })
     }
 
-    /// Codes by partition.
-    fn codes(&self, rows: Rows<'_>, placed: &Placed) -> Result<Packed, IndexError> {
+    /// The ratio of weights for a vector of this length; `None` where nearest codewords are chosen.
+    pub(super) fn eta_for(&self, length: f32, dim: usize) -> Result<Option<f32>, IndexError> {
+        Ok(self.eta.of(f64::from(length), dim)?.map(|eta| eta as f32))
+    }
+
+    /// Codes by partition. `encoder` makes what writes the codes of an original row in a partition, one for each thread.
+    pub(super) fn packed<F>(
+        &self,
+        placed: &Placed,
+        encoder: impl Fn() -> F + Sync + Send,
+    ) -> Result<Codes, IndexError>
+    where
+        F: FnMut(usize, u32, &mut [u8]) -> Result<(), IndexError>,
+    {
         let number = self.centers.count();
         let mut firsts = vec![0u32; number + 1];
         placed.slots.iter().for_each(|(partition, _)| firsts[*partition as usize + 1] += 1);
@@ -138,21 +173,20 @@ impl Shared {
             rest = left;
             parts.push((part, &placed.slots[firsts[partition] as usize..firsts[partition + 1] as usize]));
         }
-        let encoder = || Encoder::new(self, rows.dim());
-        parts.into_par_iter().try_for_each_init(encoder, |encoder, (part, slots)| {
+        let scratch = || (encoder(), vec![0u8; self.books.blocks()]);
+        parts.into_par_iter().try_for_each_init(scratch, |(encode, codes), (part, slots)| {
             for (point, &(partition, row)) in slots.iter().enumerate() {
-                let original = placed.order[row as usize] as usize;
-                encoder.encode(rows.row(original), self.centers.center(partition as usize))?;
-                layout.put(part, point, &encoder.codes);
+                encode(placed.order[row as usize] as usize, partition, codes)?;
+                layout.put(part, point, codes);
             }
             Ok::<(), IndexError>(())
         })?;
-        Ok(Packed { codes: packed, firsts, units })
+        Ok(Codes { packed, firsts, units })
     }
 }
 
 /// `-|x|^2 / 2` of vectors as they are stored, or as they are where they are not: errors of storage then cancel.
-fn halves(rows: Rows<'_>, order: &[u32], stored: &Stored) -> Vec<f32> {
+pub(super) fn halves(rows: Rows<'_>, order: &[u32], stored: &Stored) -> Vec<f32> {
     let mut x = vec![0.0; rows.dim()];
     let half = |(row, &original): (usize, &u32)| {
         if !stored.row(row, &mut x) {
@@ -169,7 +203,6 @@ struct Encoder<'a> {
     descent: Descent,
     residual: Vec<f32>,
     unit: Vec<f32>,
-    codes: Vec<u8>,
     /// The length that `eta` belongs to: normalised data have one.
     length: f32,
     eta: Option<f32>,
@@ -182,26 +215,30 @@ impl<'a> Encoder<'a> {
             descent: Descent::new(shared.books.blocks()),
             residual: vec![0.0; dim],
             unit: vec![0.0; dim],
-            codes: vec![0; shared.books.blocks()],
             length: f32::NAN,
             eta: None,
         }
     }
 
-    fn encode(&mut self, x: &[f32], center: &[f32]) -> Result<(), IndexError> {
-        self.residual.iter_mut().zip(x.iter().zip(center)).for_each(|(r, (x, c))| *r = x - c);
+    fn encode(&mut self, x: &[f32], center: &[f32], codes: &mut [u8]) -> Result<(), IndexError> {
+        match self.shared.scoring {
+            Scoring::Residual => {
+                self.residual.iter_mut().zip(x.iter().zip(center)).for_each(|(r, (x, c))| *r = x - c);
+            }
+            Scoring::Whole | Scoring::Distances => self.residual.copy_from_slice(x),
+        }
         let length = row_f32(x, x).sqrt();
         // Lengths of normalised vectors differ by rounding only.
         if self.length.is_nan() || (length - self.length).abs() > 1e-6 * length {
             self.length = length;
-            self.eta = self.shared.eta.of(f64::from(length), x.len())?.map(|eta| eta as f32);
+            self.eta = self.shared.eta_for(length, x.len())?;
         }
         let inverse = if length > 0.0 { 1.0 / length } else { 0.0 };
         self.unit.iter_mut().zip(x).for_each(|(unit, x)| *unit = x * inverse);
         // Without weights the nearest codeword of each block is final.
         let (eta, rounds) = self.eta.map_or((1.0, 0), |eta| (eta, ROUNDS));
         let books = &self.shared.books;
-        self.descent.encode(&self.residual, &self.unit, eta, rounds, &books.words, &books.ends, &mut self.codes);
+        self.descent.encode(&self.residual, &self.unit, eta, rounds, &books.words, &books.ends, codes);
         Ok(())
     }
 }
@@ -217,7 +254,12 @@ impl Segment {
             layout,
             codes: &self.codes[units],
             count: end - start,
-            bias: self.bias.as_ref().or(self.halves.as_ref()).map(|bias| &bias[start..end]),
+            bias: match shared.scoring {
+                Scoring::Residual => {
+                    self.bias.as_ref().or(self.halves.as_ref()).map(|bias| &bias[start..end])
+                }
+                Scoring::Whole | Scoring::Distances => None,
+            },
             first: self.base + start as u32,
         }
     }

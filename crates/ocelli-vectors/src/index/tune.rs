@@ -99,8 +99,12 @@ impl TuningSet {
         let (mut hits, mut all) = (0usize, 0usize);
         for (i, (found, truth)) in found.ids.chunks_exact(k).zip(self.truth.ids.chunks_exact(k)).enumerate() {
             let own = self.own.as_ref().map(|own| own[i]);
-            let wanted: Vec<u64> =
-                truth.iter().copied().filter(|id| *id != Hits::NONE && Some(*id) != own).take(params.k).collect();
+            let wanted: Vec<u64> = truth
+                .iter()
+                .copied()
+                .filter(|id| *id != Hits::NONE && Some(*id) != own)
+                .take(params.k)
+                .collect();
             hits += wanted.iter().filter(|id| found.contains(id)).count();
             all += wanted.len();
         }
@@ -115,7 +119,11 @@ fn draw(queries: Rows<'_>, seed: u64) -> Vec<f32> {
 
 fn kept(index: &Index) -> Result<(Vec<f32>, Vec<u64>), IndexError> {
     let kept = index.vectors().ok_or_else(|| {
-        IndexError::setting("recall", "a target", "an index that keeps its vectors, to know the true neighbours")
+        IndexError::setting(
+            "recall",
+            "a target",
+            "an index that keeps its vectors, to know the true neighbours",
+        )
     })?;
     if kept.1.is_empty() { Err(IndexError::Empty("the index")) } else { Ok(kept) }
 }

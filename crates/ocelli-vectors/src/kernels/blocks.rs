@@ -147,7 +147,8 @@ fn first_smallest(values: &[f32; WORDS]) -> (f32, usize) {
     let mut width = WORDS / 2;
     while width > 0 {
         for lane in 0..width {
-            folded[lane] = if folded[lane + width] < folded[lane] { folded[lane + width] } else { folded[lane] };
+            folded[lane] =
+                if folded[lane + width] < folded[lane] { folded[lane + width] } else { folded[lane] };
         }
         width /= 2;
     }

@@ -15,7 +15,8 @@ use super::output;
 /// What the target format cannot hold is left out, and named with its number. Formats:
 ///
 /// coco, lvis (JSON), voc (folder of XML files), openimages (CSV), yolo (folder of text files), wider (text file), imglab
-/// (XML, read only); activitynet (JSON) and thumos (folder of text files) for actions in videos.
+/// (XML, read only); activitynet (JSON) and thumos (folder of text files) for actions in videos; charades-sta (text file)
+/// and charades-cg (JSON, as of ActivityNet Captions) for moments that sentences describe.
 #[derive(Debug, Args)]
 pub(super) struct Convert {
     /// The file or folder to read.
@@ -54,7 +55,7 @@ impl Convert {
         let Converted { images, objects, categories, losses } = done;
         let file = request.output.display();
         output::line(format!(
-            "{file}: {images} images or videos, {objects} objects or segments, {categories} categories"
+            "{file}: {images} images or videos, {objects} objects, segments or sentences, {categories} categories"
         ))?;
         losses.iter().for_each(|loss| output::note(format!("not in {}: {loss}", request.to)));
         Ok(ExitCode::SUCCESS)

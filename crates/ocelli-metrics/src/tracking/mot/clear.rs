@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::EPS;
-use super::sequence::{Frame, Overlap, Sequence};
+use super::matching::Matcher;
+use super::sequence::{Overlap, Sequence};
 
 /// Sums by TrackEval's CLEAR matching.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -32,28 +33,44 @@ pub struct Clear {
 const KEPT: f64 = 1000.0;
 
 impl Clear {
-    pub(super) fn new(sequence: &Sequence, frames: &[Frame], threshold: f64) -> Self {
+    pub(super) fn new(sequence: &Sequence, threshold: f64) -> Self {
         let mut sums = Self::default();
         let objects = sequence.objects();
         let (mut last, mut previous) = (vec![None; objects], vec![None; objects]);
         let (mut begun, mut matched) = (vec![0u64; objects], vec![0u64; objects]);
-        for frame in frames {
+        let (mut matcher, mut pairs, mut before) = (Matcher::default(), Vec::new(), Vec::new());
+        for frame in &sequence.frames {
             if frame.truth.is_empty() || frame.pred.is_empty() {
                 sums.fp += frame.pred.len() as u64;
                 sums.fn_ += frame.truth.len() as u64;
                 continue;
             }
-            let pairs = pairs(frame, threshold, &previous);
-            let before = std::mem::replace(&mut previous, vec![None; objects]);
-            for &(row, column) in &pairs {
-                let (object, track) = (frame.truth[row], frame.pred[column]);
+            let named = |o: &Overlap| (frame.truth[o.row], frame.pred[o.column]);
+            // The assignment of largest overlap, pairs of the previous frame above all others.
+            let score = |o: &Overlap| {
+                if o.iou < threshold - EPS {
+                    return 0.0;
+                }
+                let (object, track) = named(o);
+                o.iou + if previous[object] == Some(track) { KEPT } else { 0.0 }
+            };
+            std::mem::swap(&mut pairs, &mut before);
+            pairs.clear();
+            pairs.extend(
+                matcher
+                    .matched(frame, 0.0, |o| -score(o))
+                    .filter(|o| score(o) > EPS)
+                    .map(|o| (named(o), o.iou)),
+            );
+            for &((object, track), iou) in &pairs {
                 sums.idsw += u64::from(last[object].is_some_and(|t| t != track));
-                sums.overlap += frame.iou(row, column);
+                sums.overlap += iou;
                 matched[object] += 1;
-                begun[object] += u64::from(before[object].is_none());
+                begun[object] += u64::from(previous[object].is_none());
                 last[object] = Some(track);
-                previous[object] = Some(track);
             }
+            before.iter().for_each(|&((object, _), _)| previous[object] = None);
+            pairs.iter().for_each(|&((object, track), _)| previous[object] = Some(track));
             sums.tp += pairs.len() as u64;
             sums.fn_ += (frame.truth.len() - pairs.len()) as u64;
             sums.fp += (frame.pred.len() - pairs.len()) as u64;
@@ -91,18 +108,4 @@ impl Clear {
     pub fn motp(&self) -> f64 {
         self.overlap / self.tp.max(1) as f64
     }
-}
-
-/// The pairs of a frame: the assignment of largest overlap, those of the previous frame above all others.
-fn pairs(frame: &Frame, threshold: f64, previous: &[Option<usize>]) -> Vec<(usize, usize)> {
-    let score = |o: &Overlap| {
-        if o.iou < threshold - EPS {
-            return 0.0;
-        }
-        let kept = previous[frame.truth[o.row]] == Some(frame.pred[o.column]);
-        o.iou + if kept { KEPT } else { 0.0 }
-    };
-    let mut pairs = frame.assign(score);
-    pairs.retain(|&(row, column)| frame.overlap(row, column).is_some_and(|o| score(o) > EPS));
-    pairs
 }

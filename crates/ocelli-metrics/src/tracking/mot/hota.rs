@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::EPS;
-use super::sequence::{Frame, Overlaps, Sequence};
+use super::matching::Matcher;
+use super::sequence::{Frame, Sequence};
 
 /// Number of overlap thresholds: 0.05, 0.1 … 0.95.
 pub const ALPHAS: usize = 19;
@@ -53,20 +54,23 @@ impl Default for Hota {
     }
 }
 
-/// A threshold, rounded as NumPy's `arange` rounds it.
-fn alpha(k: usize) -> f64 {
-    0.05 + 0.05 * k as f64
+/// From which overlap on boxes match at each threshold, rounded as NumPy's `arange` rounds it.
+fn least_overlaps() -> PerAlpha {
+    std::array::from_fn(|k| 0.05 + 0.05 * k as f64 - EPS)
 }
 
 impl Hota {
-    pub(super) fn new(sequence: &Sequence, overlaps: &Overlaps) -> Self {
+    pub(super) fn new(sequence: &Sequence) -> Self {
         let mut sums = Self::default();
         let (object_frames, track_frames) = (sequence.object_frames(), sequence.track_frames());
-        let alignment = alignment(overlaps, &object_frames, &track_frames);
+        let alignment = alignment(sequence, &object_frames, &track_frames);
         // Frames in which a pair of tracks is matched, at each threshold.
-        let mut together = vec![[0u32; ALPHAS]; overlaps.pairs.len()];
-        overlaps.frames.iter().for_each(|frame| sums.add_frame(frame, &alignment, &mut together));
-        for (&(object, track), counts) in overlaps.pairs.iter().zip(together) {
+        let mut together = vec![[0u32; ALPHAS]; sequence.pairs.len()];
+        let mut matcher = Matcher::default();
+        for frame in &sequence.frames {
+            sums.add_frame(frame, &mut matcher, &alignment, &mut together);
+        }
+        for (&(object, track), counts) in sequence.pairs.iter().zip(together) {
             let (n, m) = (object_frames[object] as f64, track_frames[track] as f64);
             for (k, count) in counts.into_iter().enumerate() {
                 let square = f64::from(count) * f64::from(count);
@@ -80,15 +84,20 @@ impl Hota {
     }
 
     /// `alignment` and `together` are by pair.
-    fn add_frame(&mut self, frame: &Frame, alignment: &[f64], together: &mut [[u32; ALPHAS]]) {
+    fn add_frame(
+        &mut self,
+        frame: &Frame,
+        matcher: &mut Matcher,
+        alignment: &[f64],
+        together: &mut [[u32; ALPHAS]],
+    ) {
+        let least = least_overlaps();
         let mut matched = [0u32; ALPHAS];
-        for (row, column) in frame.assign(|o| alignment[o.pair] * o.iou) {
-            let Some(o) = frame.overlap(row, column).filter(|o| o.iou >= alpha(0) - EPS) else { continue };
-            for k in (0..ALPHAS).take_while(|&k| o.iou >= alpha(k) - EPS) {
-                together[o.pair][k] += 1;
-                matched[k] += 1;
-                self.overlap[k] += o.iou;
-            }
+        for o in matcher.matched(frame, 0.0, |o| -(alignment[o.pair] * o.iou)) {
+            let reached = least.iter().filter(|least| o.iou >= **least).count();
+            together[o.pair][..reached].iter_mut().for_each(|frames| *frames += 1);
+            matched[..reached].iter_mut().for_each(|boxes| *boxes += 1);
+            self.overlap[..reached].iter_mut().for_each(|sum| *sum += o.iou);
         }
         let (rows, columns) = (frame.truth.len(), frame.pred.len());
         for (k, matched) in matched.into_iter().enumerate() {
@@ -136,10 +145,14 @@ impl HotaReport {
 
 /// How well each pair of tracks agrees over the whole sequence: overlap, shared among a frame's candidates, summed, over
 /// the frames of both.
-fn alignment(overlaps: &Overlaps, objects: &[u64], tracks: &[u64]) -> Vec<f64> {
-    let mut sums = vec![0.0; overlaps.pairs.len()];
-    for frame in &overlaps.frames {
-        let (mut of_row, mut of_column) = (vec![0.0; frame.truth.len()], vec![0.0; frame.pred.len()]);
+fn alignment(sequence: &Sequence, objects: &[u64], tracks: &[u64]) -> Vec<f64> {
+    let mut sums = vec![0.0; sequence.pairs.len()];
+    let (mut of_row, mut of_column) = (Vec::new(), Vec::new());
+    for frame in &sequence.frames {
+        for (sums, side) in [(&mut of_row, &frame.truth), (&mut of_column, &frame.pred)] {
+            sums.clear();
+            sums.resize(side.len(), 0.0);
+        }
         for o in &frame.overlaps {
             of_row[o.row] += o.iou;
             of_column[o.column] += o.iou;
@@ -151,7 +164,7 @@ fn alignment(overlaps: &Overlaps, objects: &[u64], tracks: &[u64]) -> Vec<f64> {
             }
         }
     }
-    for (sum, &(object, track)) in sums.iter_mut().zip(&overlaps.pairs) {
+    for (sum, &(object, track)) in sums.iter_mut().zip(&sequence.pairs) {
         *sum /= objects[object] as f64 + tracks[track] as f64 - *sum;
     }
     sums

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::ratio;
-use super::sequence::{Overlaps, Sequence};
+use super::sequence::Sequence;
 use crate::tracking::assignment::least_cost;
 
 /// Sums by the best one-to-one assignment of tracks.
@@ -20,19 +20,19 @@ pub struct Identity {
 impl Identity {
     /// Leaving a pair out costs both all their frames; assigning it saves the frames it shares twice: least cost is most
     /// shared frames.
-    pub(super) fn new(sequence: &Sequence, overlaps: &Overlaps, threshold: f64) -> Self {
+    pub(super) fn new(sequence: &Sequence, threshold: f64) -> Self {
         // Frames that each pair shares.
-        let mut shared = vec![0u64; overlaps.pairs.len()];
-        for o in overlaps.frames.iter().flat_map(|frame| &frame.overlaps) {
+        let mut shared = vec![0u64; sequence.pairs.len()];
+        for o in sequence.frames.iter().flat_map(|frame| &frame.overlaps) {
             shared[o.pair] += u64::from(o.iou >= threshold);
         }
         let (objects, tracks) = (sequence.objects(), sequence.tracks());
         let mut costs = vec![0.0; objects * tracks];
-        for (&(object, track), &frames) in overlaps.pairs.iter().zip(&shared) {
+        for (&(object, track), &frames) in sequence.pairs.iter().zip(&shared) {
             costs[object * tracks + track] = -(frames as f64);
         }
         let assigned = least_cost(&costs, objects, tracks).into_iter();
-        let idtp = assigned.filter_map(|pair| Some(shared[overlaps.pairs.binary_search(&pair).ok()?])).sum();
+        let idtp = assigned.filter_map(|pair| Some(shared[sequence.pairs.binary_search(&pair).ok()?])).sum();
         let total = |counts: Vec<u64>| counts.iter().sum::<u64>();
         Self {
             idtp,

@@ -19,11 +19,14 @@
 //! | MOT-5 | TrackEval: an overlap within 2.2e-16 below the threshold is a match | strict | `an_overlap_at_the_threshold_matches` |
 //! | MOT-6 | HOTA: localisation is 1 where nothing is matched | strict | `nothing_found_is_located_perfectly` |
 //! | MOT-7 | HOTA over sequences: association is averaged by true positives, not recomputed | strict | `records_add_up` |
+//! | MOT-8 | motmetrics: which of several assignments of equal distance is taken depends on the boxes that are assigned already, whose rows and columns stay in the matrix | strict | `equal_distances_are_told_apart_in_the_matrix_of_all_boxes` |
 
 mod clear;
 mod hota;
 mod identity;
+mod matching;
 mod motmetrics;
+mod numbers;
 mod preprocess;
 mod sequence;
 #[cfg(test)]
@@ -37,13 +40,31 @@ pub use clear::Clear;
 pub use hota::{ALPHAS, Hota, HotaReport};
 pub use identity::Identity;
 pub use motmetrics::Motmetrics;
-pub use preprocess::{TruthRow, pedestrians};
+pub use preprocess::Label;
 pub use sequence::{BoxRow, Sequence};
 
 /// What TrackEval calls `eps`.
 const EPS: f64 = f64::EPSILON;
 
-/// The sums of one sequence, or of several.
+/// Which families of measures are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Families {
+    /// [`Motmetrics`].
+    pub motmetrics: bool,
+    /// [`Clear`].
+    pub clear: bool,
+    /// [`Identity`].
+    pub identity: bool,
+    /// [`Hota`].
+    pub hota: bool,
+}
+
+impl Families {
+    /// Every one.
+    pub const ALL: Self = Self { motmetrics: true, clear: true, identity: true, hota: true };
+}
+
+/// The sums of one sequence, or of several; empty for a family that was not wanted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct SequenceRecord {
     /// By py-motmetrics' matching.
@@ -57,21 +78,36 @@ pub struct SequenceRecord {
 }
 
 impl SequenceRecord {
-    /// Evaluates a sequence; boxes match from this overlap on (HOTA has thresholds of its own).
+    /// Evaluates a sequence by every measure; boxes match from this overlap on (HOTA has thresholds of its own).
     ///
     /// # Errors
     /// [`crate::MetricError::Setting`] for a threshold outside (0, 1].
     pub fn new(sequence: &Sequence, iou_threshold: f64) -> Result<Self> {
+        Self::of(Families::ALL, sequence, iou_threshold)
+    }
+
+    /// Evaluates a sequence by some families of measures.
+    ///
+    /// # Errors
+    /// As [`SequenceRecord::new`].
+    pub fn of(wanted: Families, sequence: &Sequence, iou_threshold: f64) -> Result<Self> {
         if !(iou_threshold > 0.0 && iou_threshold <= 1.0) {
             return Err(crate::check::setting("iou_threshold", iou_threshold, "above 0 and at most 1"));
         }
-        let overlaps = sequence.overlaps();
-        Ok(Self {
-            motmetrics: Motmetrics::new(sequence, &overlaps.frames, iou_threshold),
-            clear: Clear::new(sequence, &overlaps.frames, iou_threshold),
-            identity: Identity::new(sequence, &overlaps, iou_threshold),
-            hota: Hota::new(sequence, &overlaps),
-        })
+        let mut record = Self::default();
+        if wanted.motmetrics {
+            record.motmetrics = Motmetrics::new(sequence, iou_threshold);
+        }
+        if wanted.clear {
+            record.clear = Clear::new(sequence, iou_threshold);
+        }
+        if wanted.identity {
+            record.identity = Identity::new(sequence, iou_threshold);
+        }
+        if wanted.hota {
+            record.hota = Hota::new(sequence);
+        }
+        Ok(record)
     }
 
     /// Adds the sums of other sequences.

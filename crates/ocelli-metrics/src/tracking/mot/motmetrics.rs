@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
+use super::matching::Matcher;
 use super::ratio;
-use super::sequence::{Frame, Sequence};
-use crate::tracking::assignment::least_cost;
+use super::sequence::{Frame, Overlap, Sequence};
 
 /// Sums by py-motmetrics' matching.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -32,58 +32,33 @@ pub struct Motmetrics {
 }
 
 impl Motmetrics {
-    pub(super) fn new(sequence: &Sequence, frames: &[Frame], threshold: f64) -> Self {
+    pub(super) fn new(sequence: &Sequence, threshold: f64) -> Self {
         let mut last = vec![None; sequence.objects()];
         let mut courses = vec![Vec::new(); sequence.objects()];
         let mut sums = Self { unique_objects: sequence.objects() as u64, ..Self::default() };
-        for frame in frames {
-            let partner = sums.match_frame(frame, threshold, &last);
-            for (row, &object) in frame.truth.iter().enumerate() {
-                courses[object].push(partner[row].is_some());
-                if let Some(column) = partner[row] {
-                    let track = frame.pred[column];
+        // The tool compares distances.
+        let farthest = 1.0 - threshold;
+        let mut matcher = Matcher::default();
+        for frame in &sequence.frames {
+            let mut partner = kept(frame, farthest, &last);
+            assign_rest(frame, farthest, &mut matcher, &mut partner);
+            let matched = partner.iter().flatten().count() as u64;
+            sums.objects += frame.truth.len() as u64;
+            sums.detections += matched;
+            sums.misses += frame.truth.len() as u64 - matched;
+            sums.false_positives += frame.pred.len() as u64 - matched;
+            for (&object, partner) in frame.truth.iter().zip(partner) {
+                courses[object].push(partner.is_some());
+                if let Some(o) = partner {
+                    let track = frame.pred[o.column];
                     sums.switches += u64::from(last[object].is_some_and(|before| before != track));
-                    sums.distance += 1.0 - frame.iou(row, column);
+                    sums.distance += distance(o);
                     last[object] = Some(track);
                 }
             }
         }
         courses.iter().for_each(|course| sums.add_course(course));
         sums
-    }
-
-    /// The prediction of each object, as columns; counts what is matched and what is not.
-    fn match_frame(&mut self, frame: &Frame, threshold: f64, last: &[Option<usize>]) -> Vec<Option<usize>> {
-        let mut partner = vec![None; frame.truth.len()];
-        let mut taken = vec![false; frame.pred.len()];
-        for (row, &object) in frame.truth.iter().enumerate() {
-            let column = last[object].and_then(|track| frame.pred.iter().position(|p| *p == track));
-            if let Some(column) = column.filter(|&c| !taken[c] && frame.iou(row, c) >= threshold) {
-                partner[row] = Some(column);
-                taken[column] = true;
-            }
-        }
-        let rows: Vec<usize> = (0..partner.len()).filter(|&r| partner[r].is_none()).collect();
-        let columns: Vec<usize> = (0..taken.len()).filter(|&c| !taken[c]).collect();
-        // A forbidden pair costs more than any set of allowed ones, so as many as possible are allowed.
-        let forbidden = 2.0 * (rows.len().min(columns.len()) as f64 + 1.0);
-        let mut costs = vec![forbidden; rows.len() * columns.len()];
-        for o in frame.overlaps.iter().filter(|o| o.iou >= threshold) {
-            if let (Ok(row), Ok(column)) = (rows.binary_search(&o.row), columns.binary_search(&o.column)) {
-                costs[row * columns.len() + column] = 1.0 - o.iou;
-            }
-        }
-        for (row, column) in least_cost(&costs, rows.len(), columns.len()) {
-            if costs[row * columns.len() + column] < forbidden {
-                partner[rows[row]] = Some(columns[column]);
-            }
-        }
-        let matched = partner.iter().flatten().count() as u64;
-        self.objects += frame.truth.len() as u64;
-        self.detections += matched;
-        self.misses += frame.truth.len() as u64 - matched;
-        self.false_positives += frame.pred.len() as u64 - matched;
-        partner
     }
 
     /// Adds what an object's course of matched and missed frames counts for.
@@ -134,5 +109,45 @@ impl Motmetrics {
     /// Tracks that are neither mostly tracked nor mostly lost.
     pub fn partially_tracked(&self) -> u64 {
         self.unique_objects - self.mostly_tracked - self.mostly_lost
+    }
+}
+
+fn distance(o: &Overlap) -> f64 {
+    1.0 - o.iou
+}
+
+/// For each object the overlap with the prediction that it was last assigned, if they still lie close.
+fn kept<'a>(frame: &'a Frame, farthest: f64, last: &[Option<usize>]) -> Vec<Option<&'a Overlap>> {
+    let mut partner = vec![None; frame.truth.len()];
+    let mut taken = vec![false; frame.pred.len()];
+    // By rising row: of two objects with one last prediction the first keeps it.
+    for o in &frame.overlaps {
+        let is_last = last[frame.truth[o.row]] == Some(frame.pred[o.column]);
+        if is_last && !taken[o.column] && distance(o) <= farthest {
+            partner[o.row] = Some(o);
+            taken[o.column] = true;
+        }
+    }
+    partner
+}
+
+/// Assigns what has no partner: as many pairs as can be, at the least sum of distances. Sets of equal sums are told apart
+/// as by the tool, whose matrix is of all boxes and in which a pair that must not be costs more than any set of others.
+fn assign_rest<'a>(
+    frame: &'a Frame,
+    farthest: f64,
+    matcher: &mut Matcher,
+    partner: &mut [Option<&'a Overlap>],
+) {
+    let mut taken = vec![false; frame.pred.len()];
+    partner.iter().flatten().for_each(|o| taken[o.column] = true);
+    let free: Vec<bool> = partner.iter().map(Option::is_none).collect();
+    let may_be = |o: &Overlap| free[o.row] && !taken[o.column] && distance(o) <= farthest;
+    let Some(largest) = frame.overlaps.iter().filter(|o| may_be(o)).map(distance).reduce(f64::max) else {
+        return;
+    };
+    let forbidden = 2.0 * free.len().min(taken.len()) as f64 * (largest + 1.0) + 1.0;
+    for o in matcher.matched(frame, forbidden, |o| if may_be(o) { distance(o) } else { forbidden }) {
+        partner[o.row] = Some(o);
     }
 }

@@ -1,6 +1,6 @@
 //! The boxes of one video, frame by frame.
 
-use crate::tracking::assignment::least_cost;
+use super::numbers::Numbers;
 use crate::{MetricError, Result, check};
 
 /// A box of a frame.
@@ -14,83 +14,45 @@ pub struct BoxRow {
     pub xywh: [f64; 4],
 }
 
-/// Ids (as numbers from 0) and boxes of one side of a frame.
-type Side = Vec<(usize, [f64; 4])>;
-
-/// Truth and predictions of one video.
+/// Truth and predictions of one video, with the overlaps between them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sequence {
-    /// By frame, those with a row on either side; objects and predictions in row order.
-    frames: Vec<(Side, Side)>,
+    /// Those with a row on either side.
+    pub(super) frames: Vec<Frame>,
+    /// Objects and tracks that overlap in any frame, rising.
+    pub(super) pairs: Vec<(usize, usize)>,
     objects: usize,
     tracks: usize,
 }
 
-/// A frame with its overlaps.
-#[derive(Clone, Debug)]
+/// A frame with its overlaps. Most boxes are apart, so only those that are not are listed.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Frame {
-    /// Objects, by number.
+    /// Objects in row order, by number; by row as long as they have none.
     pub(super) truth: Vec<usize>,
-    /// Tracks, by number.
+    /// Tracks likewise.
     pub(super) pred: Vec<usize>,
     /// The pairs that overlap at all, by rising row, then column.
     pub(super) overlaps: Vec<Overlap>,
 }
 
 /// Two boxes of a frame that overlap.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Overlap {
     /// Place in [`Frame::truth`].
     pub(super) row: usize,
     /// Place in [`Frame::pred`].
     pub(super) column: usize,
-    /// Place of object and track in [`Overlaps::pairs`].
+    /// Place of object and track in [`Sequence::pairs`].
     pub(super) pair: usize,
     /// Above 0.
     pub(super) iou: f64,
 }
 
-/// The overlaps of a sequence. Most boxes are apart, so only those that are not are listed.
-#[derive(Clone, Debug)]
-pub(super) struct Overlaps {
-    pub(super) frames: Vec<Frame>,
-    /// Objects and tracks that overlap in any frame, rising.
-    pub(super) pairs: Vec<(usize, usize)>,
-}
-
 impl Frame {
-    /// The overlaps' pairs are not known yet.
-    fn new(truth: &Side, pred: &Side) -> Self {
-        let mut overlaps = Vec::with_capacity(2 * truth.len());
-        for (row, (_, a)) in truth.iter().enumerate() {
-            for (column, (_, b)) in pred.iter().enumerate() {
-                let iou = iou(a, b);
-                if iou > 0.0 {
-                    overlaps.push(Overlap { row, column, pair: 0, iou });
-                }
-            }
-        }
-        let ids = |side: &Side| side.iter().map(|(id, _)| *id).collect();
-        Self { truth: ids(truth), pred: ids(pred), overlaps }
-    }
-
-    /// The overlap of two boxes, where they overlap at all.
-    pub(super) fn overlap(&self, row: usize, column: usize) -> Option<&Overlap> {
-        let at = self.overlaps.binary_search_by_key(&(row, column), |o| (o.row, o.column)).ok()?;
-        Some(&self.overlaps[at])
-    }
-
-    /// The overlap of two boxes, 0 where they are apart.
-    pub(super) fn iou(&self, row: usize, column: usize) -> f64 {
-        self.overlap(row, column).map_or(0.0, |o| o.iou)
-    }
-
-    /// The assignment of rows to columns with the largest sum of `score`, which is 0 where boxes are apart.
-    pub(super) fn assign(&self, score: impl Fn(&Overlap) -> f64) -> Vec<(usize, usize)> {
-        let columns = self.pred.len();
-        let mut costs = vec![0.0; self.truth.len() * columns];
-        self.overlaps.iter().for_each(|o| costs[o.row * columns + o.column] = -score(o));
-        least_cost(&costs, self.truth.len(), columns)
+    /// Where the overlap of two boxes is listed, if they overlap at all.
+    pub(super) fn place(&self, row: usize, column: usize) -> Option<usize> {
+        self.overlaps.binary_search_by_key(&(row, column), |o| (o.row, o.column)).ok()
     }
 }
 
@@ -100,9 +62,15 @@ impl Sequence {
     /// # Errors
     /// [`MetricError`] for values that are no numbers, negative sides, and an id that occurs twice in a frame.
     pub fn new(truth: &[BoxRow], pred: &[BoxRow]) -> Result<Self> {
-        let (truth, objects) = numbered("truth", truth)?;
-        let (pred, tracks) = numbered("pred", pred)?;
-        Ok(Self { frames: joined(truth, pred), objects, tracks })
+        Self::numbered(truth, pred, frames(truth, pred, |_| ())?)
+    }
+
+    /// From frames of rows that have no numbers yet.
+    pub(super) fn numbered(truth: &[BoxRow], pred: &[BoxRow], mut frames: Vec<Frame>) -> Result<Self> {
+        let objects = number("truth", truth, frames.iter_mut().map(|frame| &mut frame.truth))?;
+        let tracks = number("pred", pred, frames.iter_mut().map(|frame| &mut frame.pred))?;
+        let pairs = pair_up(&mut frames, objects, tracks);
+        Ok(Self { frames, pairs, objects, tracks })
     }
 
     /// Number of objects.
@@ -117,100 +85,178 @@ impl Sequence {
 
     /// In how many frames each object is.
     pub(super) fn object_frames(&self) -> Vec<u64> {
-        count(self.frames.iter().map(|f| &f.0), self.objects)
+        count(self.frames.iter().map(|frame| &frame.truth), self.objects)
     }
 
     /// In how many frames each track is.
     pub(super) fn track_frames(&self) -> Vec<u64> {
-        count(self.frames.iter().map(|f| &f.1), self.tracks)
-    }
-
-    pub(super) fn overlaps(&self) -> Overlaps {
-        let mut frames: Vec<Frame> =
-            self.frames.iter().map(|(truth, pred)| Frame::new(truth, pred)).collect();
-        let pair = |frame: &Frame, o: &Overlap| (frame.truth[o.row], frame.pred[o.column]);
-        let mut pairs: Vec<(usize, usize)> =
-            frames.iter().flat_map(|frame| frame.overlaps.iter().map(|o| pair(frame, o))).collect();
-        pairs.sort_unstable();
-        pairs.dedup();
-        for frame in &mut frames {
-            let Frame { truth, pred, overlaps } = frame;
-            for o in overlaps {
-                o.pair = pairs.partition_point(|pair| *pair < (truth[o.row], pred[o.column]));
-            }
-        }
-        Overlaps { frames, pairs }
+        count(self.frames.iter().map(|frame| &frame.pred), self.tracks)
     }
 }
 
-fn count<'a>(sides: impl Iterator<Item = &'a Side>, ids: usize) -> Vec<u64> {
+fn count<'a>(sides: impl Iterator<Item = &'a Vec<usize>>, ids: usize) -> Vec<u64> {
     let mut counts = vec![0; ids];
-    sides.flatten().for_each(|(id, _)| counts[*id] += 1);
+    sides.flatten().for_each(|&id| counts[id] += 1);
     counts
 }
 
-/// One side's rows by rising frame.
-type Sides = Vec<(i64, Side)>;
+/// The frames that either side has, rising, of rows that have no numbers yet, each as `prepare` leaves it.
+pub(super) fn frames(
+    truth: &[BoxRow],
+    pred: &[BoxRow],
+    mut prepare: impl FnMut(&mut Frame),
+) -> Result<Vec<Frame>> {
+    check_rows("truth", truth)?;
+    check_rows("pred", pred)?;
+    let (truth_order, pred_order) = (by_frame(truth), by_frame(pred));
+    let (mut left, mut right) = (&truth_order[..], &pred_order[..]);
+    let (mut frames, mut frame, mut corners) = (Vec::new(), Frame::default(), Vec::new());
+    loop {
+        let next =
+            [(truth, left), (pred, right)].map(|(rows, order)| order.first().map(|&at| rows[at].frame));
+        let Some(number) = next.into_iter().flatten().min() else { return Ok(frames) };
+        left = frame_rows(truth, left, number, &mut frame.truth);
+        right = frame_rows(pred, right, number, &mut frame.pred);
+        corners.clear();
+        corners.extend(frame.pred.iter().map(|&at| Corners::new(&pred[at].xywh)));
+        frame.overlaps.clear();
+        for (row, &at) in frame.truth.iter().enumerate() {
+            Corners::new(&truth[at].xywh).overlaps(row, &corners, &mut frame.overlaps);
+        }
+        prepare(&mut frame);
+        // A copy has no more room than it needs.
+        frames.push(frame.clone());
+    }
+}
 
-/// Sorts rows into frames and numbers their ids by size; gives the number of ids too.
-fn numbered(name: &'static str, rows: &[BoxRow]) -> Result<(Sides, usize)> {
+fn check_rows(name: &'static str, rows: &[BoxRow]) -> Result<()> {
     for row in rows {
         check::finite(name, &row.xywh)?;
         if row.xywh[2] < 0.0 || row.xywh[3] < 0.0 {
             return Err(check::setting("a box's side", row.xywh[2].min(row.xywh[3]), "pixels, not below 0"));
         }
     }
-    let mut ids: Vec<i64> = rows.iter().map(|r| r.id).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    // Files mostly are in order, which a stable sort is quick to find.
+    Ok(())
+}
+
+/// The rows by rising frame, those of a frame in order. Files mostly are in order, which a stable sort is quick to find.
+fn by_frame(rows: &[BoxRow]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..rows.len()).collect();
     order.sort_by_key(|&at| rows[at].frame);
-    let mut sides: Sides = Vec::new();
-    let mut last_frame = vec![None; ids.len()];
-    let mut twice: Option<usize> = None;
-    for at in order {
-        let BoxRow { frame, id, xywh } = rows[at];
-        let number = ids.partition_point(|known| *known < id);
-        if last_frame[number].replace(frame) == Some(frame) {
-            twice = Some(twice.map_or(at, |first| first.min(at)));
+    order
+}
+
+/// Moves the rows at the head of an order that are in a frame into `side`; gives those after them.
+fn frame_rows<'a>(rows: &[BoxRow], order: &'a [usize], frame: i64, side: &mut Vec<usize>) -> &'a [usize] {
+    let count = order.iter().take_while(|&&at| rows[at].frame == frame).count();
+    side.clear();
+    side.extend_from_slice(&order[..count]);
+    &order[count..]
+}
+
+/// A continuous box by its corners, as both tools have it: the rounding of the area decides at a threshold.
+#[derive(Clone, Copy, Debug)]
+struct Corners {
+    low: [f64; 2],
+    high: [f64; 2],
+    area: f64,
+}
+
+impl Corners {
+    fn new([x, y, w, h]: &[f64; 4]) -> Self {
+        let (low, high) = ([*x, *y], [x + w, y + h]);
+        Self { low, high, area: (high[0] - low[0]) * (high[1] - low[1]) }
+    }
+
+    /// Whether the boxes have no inner point in common. Most pairs are apart, in either direction, so one branch is
+    /// cheaper than four.
+    fn apart(&self, other: &Self) -> bool {
+        let along = |k: usize| (self.high[k] <= other.low[k]) | (other.high[k] <= self.low[k]);
+        along(0) | along(1)
+    }
+
+    /// Intersection over union; 0 where both are empty.
+    fn iou(&self, other: &Self) -> f64 {
+        let side = |k: usize| (self.high[k].min(other.high[k]) - self.low[k].max(other.low[k])).max(0.0);
+        let shared = side(0) * side(1);
+        let union = self.area + other.area - shared;
+        if shared > 0.0 && union > 0.0 { shared / union } else { 0.0 }
+    }
+
+    /// Lists the boxes of the other side that overlap this one; their pairs have no place yet.
+    fn overlaps(&self, row: usize, others: &[Self], found: &mut Vec<Overlap>) {
+        for (column, other) in others.iter().enumerate().filter(|(_, other)| !self.apart(other)) {
+            let iou = self.iou(other);
+            if iou > 0.0 {
+                found.push(Overlap { row, column, pair: 0, iou });
+            }
         }
-        match sides.last_mut() {
-            Some((last, side)) if *last == frame => side.push((number, xywh)),
-            _ => sides.push((frame, vec![(number, xywh)])),
+    }
+}
+
+/// Puts the numbers of ids, by size, in place of rows; gives the number of ids.
+fn number<'a>(
+    name: &'static str,
+    rows: &[BoxRow],
+    sides: impl Iterator<Item = &'a mut Vec<usize>>,
+) -> Result<usize> {
+    let mut sides: Vec<&mut Vec<usize>> = sides.collect();
+    let ids = sides.iter().flat_map(|side| side.iter().map(|&at| rows[at].id));
+    let numbers = Numbers::new(ids);
+    let mut last_frame = vec![usize::MAX; numbers.len()];
+    let mut twice: Option<usize> = None;
+    for (frame, side) in sides.iter_mut().enumerate() {
+        for at in side.iter_mut() {
+            let number = numbers.of(rows[*at].id);
+            if std::mem::replace(&mut last_frame[number], frame) == frame {
+                twice = Some(twice.map_or(*at, |first| first.min(*at)));
+            }
+            *at = number;
         }
     }
     match twice {
-        None => Ok((sides, ids.len())),
+        None => Ok(numbers.len()),
         Some(index) => {
             Err(MetricError::DuplicateId { name, index, id: rows[index].id, frame: rows[index].frame })
         }
     }
 }
 
-/// The frames that either side has.
-fn joined(truth: Sides, pred: Sides) -> Vec<(Side, Side)> {
-    let (mut truth, mut pred) = (truth.into_iter().peekable(), pred.into_iter().peekable());
-    let mut frames = Vec::with_capacity(truth.len().max(pred.len()));
-    while let Some(frame) = [truth.peek(), pred.peek()].into_iter().flatten().map(|(frame, _)| *frame).min() {
-        let side = |(_, side)| side;
-        frames.push((
-            truth.next_if(|(f, _)| *f == frame).map(side).unwrap_or_default(),
-            pred.next_if(|(f, _)| *f == frame).map(side).unwrap_or_default(),
-        ));
+/// Lists objects and tracks that overlap, rising, and notes in each overlap which of them it is.
+fn pair_up(frames: &mut [Frame], objects: usize, tracks: usize) -> Vec<(usize, usize)> {
+    let met: Vec<(usize, usize)> = frames
+        .iter()
+        .flat_map(|frame| frame.overlaps.iter().map(|o| (frame.truth[o.row], frame.pred[o.column])))
+        .collect();
+    // Overlaps by object, in the room of each from `ends[object - 1]` to `ends[object]`.
+    let mut ends = vec![0; objects + 1];
+    met.iter().for_each(|&(object, _)| ends[object + 1] += 1);
+    (0..objects).for_each(|object| ends[object + 1] += ends[object]);
+    let mut by_object = vec![0; met.len()];
+    for (at, &(object, _)) in met.iter().enumerate() {
+        by_object[ends[object]] = at;
+        ends[object] += 1;
     }
-    frames
-}
-
-/// Intersection over union of continuous boxes; 0 where both are empty.
-pub(super) fn iou(a: &[f64; 4], b: &[f64; 4]) -> f64 {
-    let side = |k: usize| ((a[k] + a[k + 2]).min(b[k] + b[k + 2]) - a[k].max(b[k])).max(0.0);
-    let shared = side(0) * side(1);
-    if shared == 0.0 {
-        return 0.0;
+    let mut pairs: Vec<(usize, usize)> = Vec::new();
+    let mut pair_of = vec![0; met.len()];
+    // The last object that met each track, and as which pair.
+    let mut seen = vec![(usize::MAX, 0); tracks];
+    let mut start = 0;
+    for object in 0..objects {
+        let own = &by_object[start..ends[object]];
+        let first = pairs.len();
+        for &at in own {
+            let track = met[at].1;
+            if std::mem::replace(&mut seen[track].0, object) != object {
+                pairs.push((object, track));
+            }
+        }
+        pairs[first..].sort_unstable();
+        (first..pairs.len()).for_each(|pair| seen[pairs[pair].1].1 = pair);
+        own.iter().for_each(|&at| pair_of[at] = seen[met[at].1].1);
+        start = ends[object];
     }
-    // Sides from corners, as both tools have them: the rounding decides at a threshold.
-    let area = |r: &[f64; 4]| (r[0] + r[2] - r[0]) * (r[1] + r[3] - r[1]);
-    let union = area(a) + area(b) - shared;
-    if union > 0.0 { shared / union } else { 0.0 }
+    let overlaps = frames.iter_mut().flat_map(|frame| &mut frame.overlaps);
+    overlaps.zip(pair_of).for_each(|(o, pair)| o.pair = pair);
+    pairs
 }

@@ -78,6 +78,16 @@ fn an_overlap_at_the_threshold_matches() {
 }
 
 #[test]
+fn equal_distances_are_told_apart_in_the_matrix_of_all_boxes() {
+    // In frame 1 object 2 lies between tracks 8 and 9 while object 1 keeps track 7. By themselves, 8 would be taken.
+    let truth = [row(0, 1, 500.0), row(1, 1, 500.0), row(1, 2, 0.0), row(2, 2, 0.0)];
+    let pred = [row(0, 7, 500.0), row(1, 8, 2.0), row(1, 7, 500.0), row(1, 9, -2.0), row(2, 8, 0.0)];
+    assert_eq!(record(&truth, &pred).motmetrics.switches, 1);
+    let alone = |rows: &[BoxRow]| rows.iter().filter(|row| row.xywh[0] < 500.0).copied().collect::<Vec<_>>();
+    assert_eq!(record(&alone(&truth), &alone(&pred)).motmetrics.switches, 0);
+}
+
+#[test]
 fn nothing_found_is_located_perfectly() {
     let found = record(&[row(0, 1, 0.0)], &[]).hota.report();
     assert_eq!((found.hota[0], found.loc_a[0], found.det_a[0]), (0.0, 1.0, 0.0));
@@ -102,6 +112,21 @@ fn records_add_up() {
     let weighted = (left.ass_a[0] * 2.0 + right.ass_a[0]) / 3.0;
     assert!((both.hota.report().ass_a[0] - weighted).abs() < 1e-12);
     assert_eq!(both.clear.idsw, 1);
+}
+
+#[test]
+fn a_family_is_the_same_alone() {
+    let rows: Vec<BoxRow> = (0..6).flat_map(|t| [row(t, 1, t as f64), row(t, 2 + t % 2, 9.0)]).collect();
+    let sequence = Sequence::new(&rows, &rows[1..]).unwrap();
+    let all = SequenceRecord::new(&sequence, 0.5).unwrap();
+    let none = Families { motmetrics: false, clear: false, identity: false, hota: false };
+    let of = |wanted| SequenceRecord::of(wanted, &sequence, 0.5).unwrap();
+    assert_eq!(of(none), SequenceRecord::default());
+    let mut sum = of(Families { motmetrics: true, ..none });
+    sum.merge(&of(Families { clear: true, ..none }));
+    sum.merge(&of(Families { identity: true, ..none }));
+    sum.merge(&of(Families { hota: true, ..none }));
+    assert_eq!(sum, all);
 }
 
 #[test]

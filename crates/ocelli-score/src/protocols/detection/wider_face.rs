@@ -26,8 +26,9 @@ pub(crate) const PROTOCOL: Protocol = Protocol {
     name: "widerface",
     summary: "face detection: average precision of easy, medium and hard faces (WIDER FACE)",
     pred: "a folder of predictions: a folder an event, in it a text file a picture (name, number of boxes, `x y w h score`)",
-    truth: "`wider_face_val_bbx_gt.txt`; and the subsets as text files with `easy`, `medium` or `hard` in the name (path, \
-            number of faces, the places of the faces that count from 1); all valid faces are a subset of their own",
+    truth: "`wider_face_val_bbx_gt.txt`; and the subsets, `easy`, `medium` or `hard` in the name, as the official .mat files \
+            or as text (path, number of faces, the places of the faces that count from 1); all valid faces are a subset \
+            of their own",
     variants: &[
         Choice { name: "official", summary: "scores stretched from min(1, all) to max(0, all); eval_tools" },
         Choice { name: "min-max", summary: "scores stretched from the least to the largest; ports" },
@@ -66,12 +67,6 @@ impl Truth {
                 "`widerface` takes one --truth file of all faces, and files of subsets".into(),
             ));
         };
-        if let Some(mat) = parts.iter().find(|p| p.extension().is_some_and(|e| e == "mat")) {
-            return Err(ScoreError::content(
-                mat,
-                "subsets are read as text: path, number of faces, a place a line",
-            ));
-        }
         let set = wider::read(whole)?;
         let mut subsets = Vec::new();
         for path in parts {

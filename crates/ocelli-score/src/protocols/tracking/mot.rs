@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ocelli_data::annotations::mot::{self, MotRow};
-use ocelli_metrics::tracking::mot::{
-    ALPHAS, BoxRow, HotaReport, Sequence, SequenceRecord, TruthRow, pedestrians,
-};
+use ocelli_metrics::tracking::mot::{ALPHAS, BoxRow, Families, HotaReport, Label, Sequence, SequenceRecord};
 use rayon::prelude::*;
 
 use super::sequences::{Matched, files, matched, unknown_note};
@@ -26,7 +24,10 @@ pub(crate) const PROTOCOL: Protocol = Protocol {
     variants: &[
         Choice { name: "motmetrics", summary: "py-motmetrics: MOTP is a distance, assignments are kept" },
         Choice { name: "trackeval-clear", summary: "TrackEval's CLEAR: MOTP is an overlap" },
-        Choice { name: "hota", summary: "TrackEval's HOTA, means over 19 overlaps" },
+        Choice {
+            name: "hota",
+            summary: "TrackEval's HOTA, means over 19 overlaps; MOTA, MOTP and IDSW beside it",
+        },
     ],
     settings: &[
         Setting {
@@ -61,35 +62,42 @@ fn open(inputs: &Inputs) -> Result<Box<dyn Evaluation>> {
         return Err(ScoreError::Setting { key: "classes".to_owned(), value: classes, reason });
     }
     let (found, unknown) = matched(inputs, TRUTHS, &["txt"])?;
+    let wanted = families(inputs.variant());
     let read = |m: &Matched| {
-        let (truth, pred) = counted(mot::read(&m.truth)?, mot::read(&m.pred)?, &classes);
         let at_fault = |e: ocelli_metrics::MetricError| {
             let path = if e.to_string().starts_with("truth") { &m.truth } else { &m.pred };
             ScoreError::content(path, e.to_string())
         };
-        let sequence = Sequence::new(&truth, &pred).map_err(at_fault)?;
-        SequenceRecord::new(&sequence, threshold).map_err(ScoreError::from)
+        let sequence = counted(mot::read(&m.truth)?, mot::read(&m.pred)?, &classes).map_err(at_fault)?;
+        SequenceRecord::of(wanted, &sequence, threshold).map_err(ScoreError::from)
     };
     let records: Vec<SequenceRecord> = in_order(found.par_iter().map(read))?;
     let names = found.into_iter().map(|m| m.name).collect();
     Ok(Box::new(Tracks { variant: inputs.variant(), names, records, unknown }))
 }
 
+/// What the measures of a variant are made of.
+fn families(variant: &str) -> Families {
+    Families {
+        motmetrics: variant == "motmetrics",
+        clear: variant != "motmetrics",
+        identity: true,
+        hota: variant == "hota",
+    }
+}
+
 /// The boxes that count.
-fn counted(truth: Vec<MotRow>, pred: Vec<MotRow>, classes: &str) -> (Vec<BoxRow>, Vec<BoxRow>) {
-    let plain = |row: &MotRow| BoxRow { frame: row.frame, id: row.id, xywh: row.xywh };
-    let pred: Vec<BoxRow> = pred.iter().map(plain).collect();
+fn counted(mut truth: Vec<MotRow>, pred: Vec<MotRow>, classes: &str) -> ocelli_metrics::Result<Sequence> {
+    let plain = |row: MotRow| BoxRow { frame: row.frame, id: row.id, xywh: row.xywh };
+    let boxes = |rows: Vec<MotRow>| rows.into_iter().map(plain).collect::<Vec<_>>();
     let has_classes = !truth.is_empty() && truth.iter().all(|row| row.class.is_some());
     if classes == "pedestrians" || (classes == "auto" && has_classes) {
-        let labelled = |row: &MotRow| TruthRow {
-            row: plain(row),
-            class: row.class.unwrap_or(1),
-            counts: row.confidence != 0.0,
-        };
-        let truth: Vec<TruthRow> = truth.iter().map(labelled).collect();
-        return pedestrians(&truth, &pred);
+        let label = |row: &MotRow| Label { class: row.class.unwrap_or(1), counts: row.confidence != 0.0 };
+        let labels: Vec<Label> = truth.iter().map(label).collect();
+        return Sequence::of_pedestrians(&boxes(truth), &labels, &boxes(pred));
     }
-    (truth.iter().filter(|row| row.confidence != 0.0).map(plain).collect(), pred)
+    truth.retain(|row| row.confidence != 0.0);
+    Sequence::new(&boxes(truth), &boxes(pred))
 }
 
 /// The measures of a variant, the one it is known by first.
@@ -137,6 +145,7 @@ fn measures(variant: &str, record: &SequenceRecord) -> Metrics {
                 .into_iter()
                 .map(|(name, curve)| (name, HotaReport::mean(curve)))
                 .chain(identities)
+                .chain([("mota", clear.mota()), ("motp", clear.motp()), ("idsw", clear.idsw as f64)])
                 .collect()
         }
     }
@@ -161,6 +170,18 @@ impl Tracks {
         sample.iter().for_each(|&i| sum.merge(&self.records[i]));
         sum
     }
+
+    /// HOTA and its parts over overlaps, of all sequences.
+    fn curve(&self) -> Curve {
+        let all: Vec<usize> = (0..self.records.len()).collect();
+        let report = self.sum(&all).hota.report();
+        let points = |curve: &[f64; ALPHAS]| {
+            curve.iter().enumerate().map(|(k, v)| (0.05 * (k + 1) as f64, *v)).collect::<Vec<_>>()
+        };
+        let lines = curves(&report).into_iter().take(3).map(|(n, c)| (n.to_owned(), points(c))).collect();
+        let (x, y) = ("overlap".to_owned(), "value".to_owned());
+        Curve { title: "HOTA and its parts".to_owned(), x, y, lines }
+    }
 }
 
 impl Evaluation for Tracks {
@@ -181,14 +202,7 @@ impl Evaluation for Tracks {
     }
 
     fn detail(&self) -> Result<Detail> {
-        let all: Vec<usize> = (0..self.records.len()).collect();
-        let report = self.sum(&all).hota.report();
-        let points = |curve: &[f64; ALPHAS]| {
-            curve.iter().enumerate().map(|(k, v)| (0.05 * (k + 1) as f64, *v)).collect::<Vec<_>>()
-        };
-        let lines = curves(&report).into_iter().take(3).map(|(n, c)| (n.to_owned(), points(c))).collect();
-        let (x, y) = ("overlap".to_owned(), "value".to_owned());
-        let curve = Curve { title: "HOTA and its parts".to_owned(), x, y, lines };
+        let curves = if self.variant == "hota" { vec![self.curve()] } else { Vec::new() };
         let of: Vec<Metrics> = self.records.iter().map(|r| measures(self.variant, r)).collect();
         let columns = of.first().map_or_else(Vec::new, |m| m.iter().map(|(n, _)| n.to_owned()).collect());
         let values = |m: &Metrics| m.iter().map(|(_, v)| v).collect::<Vec<_>>();
@@ -202,7 +216,7 @@ impl Evaluation for Tracks {
             .map(|(unit, v)| Worst { unit: unit.clone(), what: format!("{first} {:.3}", v[0]) })
             .collect();
         let groups = vec![Group { title: "Sequences".to_owned(), columns, rows }];
-        Ok(Detail { groups, curves: vec![curve], worst })
+        Ok(Detail { groups, curves, worst })
     }
 }
 

@@ -13,7 +13,8 @@ type Sums = [__m256i; 2];
 unsafe fn transposed(codes: *const u8) -> [__m256i; 2] {
     // Gathers the four bytes of a block within each group of four points.
     let by_block = _mm256_setr_epi8(
-        0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15,
+        0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7,
+        11, 15,
     );
     // SAFETY: the caller vouches for 64 bytes.
     let load = |at: usize| unsafe { _mm256_loadu_si256(codes.add(at).cast()) };

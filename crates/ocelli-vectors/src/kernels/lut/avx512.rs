@@ -34,7 +34,9 @@ unsafe fn sums<const Q: usize, const U: usize>(
         let load = |at: usize| _mm512_loadu_si512(codes.add(at).cast());
         // (codes & 15) | offsets and ((codes >> 4) & 15) | offsets
         let low = |codes: __m512i| _mm512_ternarylogic_epi32::<0xEA>(codes, nibble, offsets);
-        let high = |codes: __m512i| _mm512_ternarylogic_epi32::<0xEA>(_mm512_srli_epi16::<4>(codes), nibble, offsets);
+        let high = |codes: __m512i| {
+            _mm512_ternarylogic_epi32::<0xEA>(_mm512_srli_epi16::<4>(codes), nibble, offsets)
+        };
         for chunk in 0..layout.chunks {
             // For each unit and half, the indices into the chunk's two rows of tables.
             let index: [[[__m512i; 2]; 2]; U] = std::array::from_fn(|u| {
@@ -113,7 +115,12 @@ unsafe fn keep(points: Points<'_>, unit: usize, lookup: &Lookup<'_>, sums: [__m5
 /// The units lie within the codes and the table has the layout's rows.
 #[allow(unsafe_code)] // calls of the functions above
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
-pub(super) unsafe fn scan(points: Points<'_>, units: Range<usize>, lookup: Lookup<'_>, hits: &mut Hits) -> usize {
+pub(super) unsafe fn scan(
+    points: Points<'_>,
+    units: Range<usize>,
+    lookup: Lookup<'_>,
+    hits: &mut Hits,
+) -> usize {
     let mut unit = units.start;
     let tables = [lookup.table.as_ptr()];
     // SAFETY: the caller vouches for the units; room is asked for before each step, `ROOM` being two units.

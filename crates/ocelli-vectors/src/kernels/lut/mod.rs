@@ -60,11 +60,7 @@ impl Layout {
         let (chunk, inside) = (block / 8, block % 8);
         let (unit, point) = (point / UNIT * self.unit_bytes(), point % UNIT);
         let byte = unit + chunk * 2 * RUN + 4 * (point % 16) + inside % 4;
-        if chunk < self.chunks {
-            (byte + point / 16 * RUN, inside >= 4)
-        } else {
-            (byte, point >= 16)
-        }
+        if chunk < self.chunks { (byte + point / 16 * RUN, inside >= 4) } else { (byte, point >= 16) }
     }
 
     /// Packs codes `[N, blocks]` below 16, row by row. Unused places of the last unit hold zeros.

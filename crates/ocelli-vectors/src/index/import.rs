@@ -1,0 +1,132 @@
+//! Indexes of the published package, searched as they are.
+
+use super::books::Books;
+use super::build::BuildConfig;
+use super::data::{Ids, RowSet};
+use super::error::IndexError;
+use super::partition::Centers;
+use super::rows::{Rows, Storage, Stored};
+use super::segment::{Codes, Placed, Scoring, Segment, Shared, halves};
+use super::{Index, SearchParams, Similarity, Spill};
+use crate::container::Column;
+use crate::kernels::lut::WORDS;
+use crate::scann::{Distance, Product, ScannIndex};
+use crate::score_aware_quantization::Eta;
+
+impl Index {
+    /// Takes over centres, codewords and codes of a read folder, so that searches give what the package's give; ids are
+    /// row numbers. The setting of its searcher becomes the default one.
+    ///
+    /// # Errors
+    /// [`IndexError::Setting`] for more than 16 codewords a block, or neither codes nor vectors.
+    pub fn from_scann(scann: &ScannIndex) -> Result<Self, IndexError> {
+        let settings = &scann.settings;
+        let neighbors = settings.neighbors.min(scann.count.max(1));
+        let similarity = match settings.distance {
+            Distance::DotProduct => Similarity::InnerProduct,
+            Distance::SquaredL2 => Similarity::SquaredL2,
+        };
+        let Some(product) = &scann.product else {
+            return compared_exactly(scann, similarity, neighbors);
+        };
+        // Without an exact step vectors play no part, though they may be there.
+        let rows = scann.rows.as_deref().filter(|_| settings.reorder.is_some());
+        let rows = rows.map(|rows| Rows::new("the vectors", rows, scann.dim)).transpose()?;
+        let tree = scann.partitions.as_ref();
+        let second = tree.and_then(|tree| tree.second.as_ref());
+        let shared = Shared {
+            similarity,
+            scoring: match (settings.distance, settings.codes.is_some_and(|codes| codes.residual)) {
+                (Distance::SquaredL2, _) => Scoring::Distances,
+                (Distance::DotProduct, true) => Scoring::Residual,
+                (Distance::DotProduct, false) => Scoring::Whole,
+            },
+            centers: match tree {
+                Some(tree) => {
+                    Centers::new(tree.centres.iter().map(|value| *value as f32).collect(), scann.dim)
+                }
+                None => Centers::new(vec![0.0; scann.dim], scann.dim),
+            },
+            books: books(product)?,
+            eta: settings.codes.and_then(|codes| codes.threshold).map_or(Eta::Nearest, Eta::Limit),
+            spill: second.map(|_| Spill::default()),
+            storage: if rows.is_some() { Storage::F32 } else { Storage::None },
+        };
+        let first = tree.map_or_else(|| vec![0; scann.count], |tree| tree.tokens.clone());
+        let placed = Placed::new(&first, second.map(|second| second.tokens.as_slice()));
+        let blocks = product.books.len();
+        let codes = shared.packed(&placed, || {
+            |original: usize, partition: u32, codes: &mut [u8]| {
+                let of = match second {
+                    Some(second) if first[original] != partition => &second.codes,
+                    _ => &product.codes,
+                };
+                codes.copy_from_slice(&of[original * blocks..(original + 1) * blocks]);
+                Ok(())
+            }
+        })?;
+        let segment = segment(&shared, codes, placed, rows)?;
+        let defaults = SearchParams {
+            k: neighbors,
+            leaves: settings.tree.map_or(1, |tree| tree.leaves),
+            reorder: settings.reorder.unwrap_or(neighbors),
+        };
+        Ok(Self { shared, segments: vec![segment], defaults: Some(defaults) })
+    }
+}
+
+fn segment(
+    shared: &Shared,
+    codes: Codes,
+    placed: Placed,
+    rows: Option<Rows<'_>>,
+) -> Result<Segment, IndexError> {
+    let stored = match rows {
+        Some(rows) => {
+            let in_order = placed.order.iter().map(|&row| (row as usize, rows.row(row as usize)));
+            Stored::new(shared.storage, rows.dim(), in_order)?
+        }
+        None => Stored::None,
+    };
+    let distances = rows.filter(|_| shared.similarity == Similarity::SquaredL2);
+    Ok(Segment {
+        codes: codes.packed.into(),
+        firsts: codes.firsts.into(),
+        units: codes.units.into(),
+        members: placed.members().map(Column::from),
+        halves: distances.map(|rows| halves(rows, &placed.order, &stored).into()),
+        bias: None,
+        rows: stored,
+        ids: Ids::new(placed.order.iter().map(|&row| u64::from(row)).collect()),
+        deleted: RowSet::default(),
+        base: 0,
+    })
+}
+
+/// Without codes every vector is a candidate.
+fn compared_exactly(scann: &ScannIndex, similarity: Similarity, k: usize) -> Result<Index, IndexError> {
+    let Some(rows) = &scann.rows else {
+        return Err(IndexError::setting("the index", "empty", "codes or vectors"));
+    };
+    let rows = Rows::new("the vectors", rows, scann.dim)?;
+    let config = BuildConfig { similarity, partitions: Some(1), eta: Eta::Nearest, ..BuildConfig::default() };
+    let mut index = Index::build(rows, None, &config)?;
+    index.set_defaults(SearchParams { k, leaves: 1, reorder: rows.count() });
+    Ok(index)
+}
+
+fn books(product: &Product) -> Result<Books, IndexError> {
+    let mut books = Books { ends: Vec::new(), words: Vec::new() };
+    for (length, values) in &product.books {
+        let count = values.len() / length;
+        if count > WORDS {
+            let wanted =
+                format!("at most {WORDS}, four bits a code; build the index from its vectors instead");
+            return Err(IndexError::setting("codewords a block", count, wanted));
+        }
+        let value = |d: usize, k: usize| values[if k < count { k } else { 0 } * length + d];
+        books.words.extend((0..*length).map(|d| std::array::from_fn(|k| value(d, k))));
+        books.ends.push(books.words.len());
+    }
+    Ok(books)
+}
