@@ -5,8 +5,8 @@ use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use ocelli_method::npy::Head;
 use ocelli_method::Data;
+use ocelli_method::npy::Head;
 
 use super::front::ending;
 use crate::error::DataError;

@@ -210,7 +210,8 @@ mod tests {
     fn codes_are_added_and_taken_away_by_id() {
         let whole = codes(20, 16);
         let bytes = whole.to_bytes();
-        let part = |range: std::ops::Range<usize>| Codes::from_bytes(&bytes[2 * range.start..2 * range.end], 16);
+        let part =
+            |range: std::ops::Range<usize>| Codes::from_bytes(&bytes[2 * range.start..2 * range.end], 16);
         let index = HammingIndex::new(part(0..12).unwrap(), (0..12).collect()).unwrap();
         let more: Vec<u64> = (12..20).collect();
         let index = index.with(&part(12..20).unwrap(), &more).unwrap();
@@ -218,7 +219,9 @@ mod tests {
         let left = index.clone().without(&[0, 19]).unwrap();
         assert_eq!((left.codes(), left.ids()[0]), (&part(1..19).unwrap(), 1));
         assert!(index.clone().without(&[20]).unwrap_err().to_string().contains("id 20 is not"));
-        assert!(index.with(&part(0..1).unwrap(), &[3]).unwrap_err().to_string().contains("id 3 is given twice"));
+        assert!(
+            index.with(&part(0..1).unwrap(), &[3]).unwrap_err().to_string().contains("id 3 is given twice")
+        );
         assert!(HammingIndex::new(whole, vec![1]).unwrap_err().to_string().contains("1 ids for 20 codes"));
     }
 }

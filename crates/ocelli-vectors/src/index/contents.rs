@@ -70,7 +70,8 @@ mod tests {
     #[test]
     fn codes_and_ids_follow_the_vectors() {
         let data = rows(90);
-        let config = BuildConfig { partitions: Some(4), spill: Some(Spill::default()), ..BuildConfig::default() };
+        let config =
+            BuildConfig { partitions: Some(4), spill: Some(Spill::default()), ..BuildConfig::default() };
         let ids: Vec<u64> = (0..80).map(|i| 500 - i).collect();
         let first = Rows::new("rows", &data[..480], 6).unwrap();
         let mut index = Index::build(first, Some(&ids), &config).unwrap();

@@ -25,8 +25,8 @@ mod tune;
 
 use segment::{Segment, Shared};
 
-pub use contents::VectorCodes;
 pub use build::{BuildConfig, Spill, Training};
+pub use contents::VectorCodes;
 pub use error::IndexError;
 pub use exact::exact;
 pub use file::{KIND, OpenError};

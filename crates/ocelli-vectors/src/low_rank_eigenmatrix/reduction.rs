@@ -226,7 +226,9 @@ mod tests {
             assert!(fit.variances[0] > fit.variances[1] && fit.variances[0] < fit.total_variance);
             assert!(fit.components.iter().all(|x| (norm(x) - 1.0).abs() < 1e-9));
             if let Restriction::Sparse { cardinality } = restriction {
-                assert!(fit.components.iter().all(|x| x.iter().filter(|v| **v != 0.0).count() <= cardinality));
+                assert!(
+                    fit.components.iter().all(|x| x.iter().filter(|v| **v != 0.0).count() <= cardinality)
+                );
             }
             fit.save(&path).unwrap();
             let opened = Reduction::open(&path).unwrap();

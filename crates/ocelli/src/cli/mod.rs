@@ -46,6 +46,11 @@ enum Command {
 pub(crate) type Ended = anyhow::Result<std::process::ExitCode>;
 
 impl Cli {
+    /// Whether tensors will be computed with.
+    pub(crate) fn uses_tensors(&self) -> bool {
+        !matches!(self.command, Command::Index(_))
+    }
+
     /// Does what was asked.
     pub(crate) fn run(self) -> Ended {
         match self.command {

@@ -163,7 +163,6 @@ impl Shape {
             },
         })
     }
-
 }
 
 impl How {
@@ -304,7 +303,12 @@ impl Build {
         if self.shards > 1 {
             shards.write(&self.out)?;
             if !self.json {
-                output::line(format!("{}: {} vectors in {} shards", self.out.display(), data.count(), self.shards))?;
+                output::line(format!(
+                    "{}: {} vectors in {} shards",
+                    self.out.display(),
+                    data.count(),
+                    self.shards
+                ))?;
             }
         }
         let peak = measured_peak();
@@ -329,7 +333,9 @@ impl Build {
             Way::Whole => "all at once".to_owned(),
             Way::Pieces { piece, compact: true, .. } => format!("in pieces of {piece}"),
             Way::Pieces { piece, compact: false, .. } => {
-                format!("in pieces of {piece} that stay apart (`ocelli index compact` where there is more memory)")
+                format!(
+                    "in pieces of {piece} that stay apart (`ocelli index compact` where there is more memory)"
+                )
             }
         };
         let smaller = match self.how.shape.store {

@@ -84,7 +84,8 @@ pub(super) struct Eval {
 /// One line of the result.
 #[derive(Debug)]
 struct Measured {
-    params: SearchParams,
+    /// Of each part.
+    params: Vec<SearchParams>,
     recall: Recall,
     threads: usize,
     mode: Mode,
@@ -93,6 +94,14 @@ struct Measured {
 }
 
 impl Measured {
+    fn leaves(&self) -> usize {
+        self.params.iter().map(|params| params.leaves).sum()
+    }
+
+    fn reorder(&self) -> usize {
+        self.params.iter().map(|params| params.reorder).sum()
+    }
+
     fn speed(&self) -> f64 {
         self.queries as f64 / self.took.seconds.max(1e-9)
     }
@@ -125,7 +134,9 @@ impl Eval {
         let truth = self.truth(&indexes, queries)?;
         let mut measured = Vec::new();
         for params in self.settings(&indexes, queries, &truth)? {
-            for (&mode, &threads) in self.mode.iter().flat_map(|mode| self.threads.iter().map(move |n| (mode, n))) {
+            for (&mode, &threads) in
+                self.mode.iter().flat_map(|mode| self.threads.iter().map(move |n| (mode, n)))
+            {
                 measured.push(self.measure(&indexes, queries, &truth, &params, (mode, threads))?);
                 if let Some(last) = measured.last().filter(|_| self.json || self.serve) {
                     output::line(document(&indexes, last, build_s))?;
@@ -148,14 +159,17 @@ impl Eval {
     /// Refuses what can be refused before any work.
     fn check(&self) -> anyhow::Result<()> {
         self.recall.iter().try_for_each(|recall| check_recall(*recall))?;
-        for (name, values) in [("leaves", &self.leaves), ("reorder", &self.reorder), ("threads", &self.threads)] {
+        for (name, values) in
+            [("leaves", &self.leaves), ("reorder", &self.reorder), ("threads", &self.threads)]
+        {
             ensure!(!values.contains(&0), "--{name} 0: at least 1");
         }
         ensure!(self.timed != Some(0), "--timed 0: at least 1");
         if let Some(picture) = &self.picture {
             ensure!(ending(picture) == "html", "--picture {}: the ending must be .html", picture.display());
         }
-        let settings = [self.leaves.len().max(1) * self.reorder.len().max(1), self.mode.len(), self.threads.len()];
+        let settings =
+            [self.leaves.len().max(1) * self.reorder.len().max(1), self.mode.len(), self.threads.len()];
         ensure!(
             !self.serve || (self.recall.len() <= 1 && settings == [1; 3]),
             "--serve: one setting, one mode, one number of threads"
@@ -212,9 +226,11 @@ impl Eval {
                 indexes.parts.iter().map(set).collect::<anyhow::Result<Vec<_>>>()?
             }
             [_] => {
-                let ids = rows.iter().flat_map(|row| truth.ids[row * truth.k..(row + 1) * truth.k].iter().copied());
+                let ids =
+                    rows.iter().flat_map(|row| truth.ids[row * truth.k..(row + 1) * truth.k].iter().copied());
                 let (ids, count) = (ids.collect(), rows.len());
-                let hits = ocelli_vectors::index::Hits { k: truth.k, ids, scores: vec![0.0; count * truth.k] };
+                let hits =
+                    ocelli_vectors::index::Hits { k: truth.k, ids, scores: vec![0.0; count * truth.k] };
                 vec![TuningSet::of_truth(view, hits, None)?]
             }
         };
@@ -258,20 +274,19 @@ impl Eval {
             took = timed(indexes, some, params, mode, &pool)?.1;
         }
         let recall = recall(&hits, truth, indexes.similarity());
-        Ok(Measured { params: params[0], recall, threads, mode, queries: some.count(), took })
+        Ok(Measured { params: params.to_vec(), recall, threads, mode, queries: some.count(), took })
     }
 
     fn serve(&self, indexes: &Together, queries: Rows<'_>, last: &Measured) -> anyhow::Result<()> {
         let pool = pool(Some(last.threads))?;
         let queries = queries.first(last.queries);
-        let params = indexes.params(self.k, Some(last.params.leaves), Some(last.params.reorder));
         let mut out = std::io::stdout().lock();
         writeln!(out, "ready")?;
         out.flush()?;
         for line in std::io::stdin().lock().lines() {
             let line = line?;
             ensure!(line.trim() == "run", "standard input: `{}` is no order; `run` is", line.trim());
-            let (_, took) = timed(indexes, queries, &params, last.mode, &pool)?;
+            let (_, took) = timed(indexes, queries, &last.params, last.mode, &pool)?;
             let mut answer = json!({"seconds": took.seconds, "queries": queries.count()});
             if let Some(processor) = took.processor {
                 answer["processor"] = json!(processor);
@@ -288,8 +303,8 @@ impl Eval {
         };
         let row = |m: &Measured| {
             vec![
-                m.params.leaves.to_string(),
-                m.params.reorder.to_string(),
+                m.leaves().to_string(),
+                m.reorder().to_string(),
                 m.mode.name().to_owned(),
                 m.threads.to_string(),
                 number(Some(m.recall.at_k), 4),
@@ -301,7 +316,8 @@ impl Eval {
         };
         let k = self.k;
         let (at_k, best) = (format!("recall {k}@{k}"), format!("1@{k}"));
-        let header = ["leaves", "reorder", "mode", "threads", &at_k, "with ties", &best, "queries/s", "by processor"];
+        let header =
+            ["leaves", "reorder", "mode", "threads", &at_k, "with ties", &best, "queries/s", "by processor"];
         let rows: Vec<Vec<String>> = measured.iter().map(row).collect();
         output::line(output::table(&header, &rows, &[0, 1, 3, 4, 5, 6, 7, 8]))?;
         let [codes, vectors, other] = indexes.bytes().map(|bytes| size(bytes as u64));
@@ -322,7 +338,7 @@ impl Eval {
             }
         }
         let row = |m: &Measured| {
-            let cells = [m.params.leaves.to_string(), m.params.reorder.to_string(), m.mode.name().to_owned()];
+            let cells = [m.leaves().to_string(), m.reorder().to_string(), m.mode.name().to_owned()];
             let more = [m.threads.to_string(), format!("{:.4}", m.recall.at_k), format!("{:.0}", m.speed())];
             cells.into_iter().chain(more).collect::<Vec<String>>()
         };
@@ -350,8 +366,8 @@ fn document(indexes: &Together, measured: &Measured, build_s: Option<f64>) -> Va
         "resident_bytes": resident(),
         "chosen": {
             "partitions": indexes.parts.iter().map(|part| part.partitions()).sum::<usize>(),
-            "leaves": measured.params.leaves,
-            "reorder": measured.params.reorder,
+            "leaves": measured.leaves(),
+            "reorder": measured.reorder(),
             "store": store_of(first.storage()),
         },
     });

@@ -58,7 +58,10 @@ impl Export {
         ensure!(!ids.is_empty(), "{}: all vectors are deleted", path.display());
         if index.storage() != ocelli_vectors::index::Storage::F32 {
             let store = store_of(index.storage());
-            output::note(format!("{}: vectors are written as they are kept, rounded to {store}", path.display()));
+            output::note(format!(
+                "{}: vectors are written as they are kept, rounded to {store}",
+                path.display()
+            ));
         }
         if self.codes {
             let codes = index.codes();

@@ -195,7 +195,8 @@ fn numbers(ids: Ids, path: &Path) -> anyhow::Result<Vec<u64>> {
             Ok(numbers)
         }
         Ids::Names(names) => {
-            let first = names.iter().find(|name| name.parse::<u64>().is_err() || name.starts_with(['0', '+']));
+            let first =
+                names.iter().find(|name| name.parse::<u64>().is_err() || name.starts_with(['0', '+']));
             let first = first.or(names.first()).map_or("", String::as_str);
             bail!(
                 "{}: the id `{first}` is no whole number from 0; name other ids with --ids, or `--ids none` for row \

@@ -52,7 +52,8 @@ pub(super) fn read(path: &Path, bits: Option<usize>) -> anyhow::Result<Codes> {
                 }
                 Elements::F32(values) => Codes::from_signs(values, width).at(path)?,
                 Elements::F64(values) => {
-                    Codes::from_signs(&values.iter().map(|v| *v as f32).collect::<Vec<f32>>(), width).at(path)?
+                    Codes::from_signs(&values.iter().map(|v| *v as f32).collect::<Vec<f32>>(), width)
+                        .at(path)?
                 }
             }
         }

@@ -111,12 +111,14 @@ fn table(found: &[Vec<Found>], out: &Path) -> anyhow::Result<()> {
     let mut columns = [Vec::new(), Vec::new(), Vec::new()];
     let mut scores = Vec::new();
     for (query, rank, hit) in flat(found) {
-        let id = i64::try_from(hit.id).with_context(|| format!("{}: the id {} does not fit", out.display(), hit.id))?;
+        let id = i64::try_from(hit.id)
+            .with_context(|| format!("{}: the id {} does not fit", out.display(), hit.id))?;
         let values = [query as i64, rank as i64 + 1, id];
         columns.iter_mut().zip(values).for_each(|(column, value)| column.push(Some(value)));
         scores.push(hit.score);
     }
     let named = ["query", "rank", "found"].into_iter().zip(columns);
-    let metadata = named.map(|(name, values)| Column { name: name.to_owned(), values: Values::Integers(values) });
+    let metadata =
+        named.map(|(name, values)| Column { name: name.to_owned(), values: Values::Integers(values) });
     Ok(vectors::write(out, &VectorSet { metadata: metadata.collect(), ..VectorSet::new(1, scores) })?)
 }

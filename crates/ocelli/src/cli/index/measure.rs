@@ -155,7 +155,12 @@ impl Truth {
     }
 
     /// Finds the scores of the last true neighbours, where the indexes keep their vectors; fails for ids they do not have.
-    pub(super) fn complete(&mut self, path: &Path, indexes: &Together, queries: Rows<'_>) -> anyhow::Result<()> {
+    pub(super) fn complete(
+        &mut self,
+        path: &Path,
+        indexes: &Together,
+        queries: Rows<'_>,
+    ) -> anyhow::Result<()> {
         let known: HashSet<u64> = indexes.parts.iter().flat_map(|part| part.ids()).collect();
         if let Some(at) = self.ids.iter().position(|id| !known.contains(id)) {
             bail!("{}: query {}: id {} is not in the index", path.display(), at / self.k, self.ids[at]);

@@ -144,7 +144,8 @@ impl Task {
             for parts in [4u64, 16, 64] {
                 let most = self.count as u64;
                 let piece = most.div_ceil(parts).max(LEAST).min(most);
-                let sample = self.sample().min(piece.max(TRAINED_ON[0])).max(self.partitions as u64).min(most);
+                let sample =
+                    self.sample().min(piece.max(TRAINED_ON[0])).max(self.partitions as u64).min(most);
                 let way = Way::Pieces { sample: sample as usize, piece: piece as usize, compact };
                 plans.push(plan(way, self.pieces(storage, sample, piece, compact)));
             }
@@ -224,7 +225,9 @@ mod tests {
             assert!(next.storage.bytes(96) <= before.storage.bytes(96));
             before = next;
         }
-        assert!(plan(900).unwrap().way != plan(700).unwrap().way || plan(700).unwrap().storage != Storage::F32);
+        assert!(
+            plan(900).unwrap().way != plan(700).unwrap().way || plan(700).unwrap().storage != Storage::F32
+        );
         let refused = plan(60).unwrap_err().to_string();
         assert!(refused.contains("--memory 60.0 MiB") && refused.contains("codes"), "{refused}");
         let named = task().plan(Some(Storage::F32), Some(300 << 20)).unwrap_err().to_string();

@@ -65,7 +65,10 @@ fn add(index: &mut Index, of: &Path, path: &Path) -> anyhow::Result<()> {
     }
     if other.storage() != Storage::F32 {
         let store = store_of(other.storage());
-        output::note(format!("{}: its vectors are added as it keeps them, rounded to {store}", path.display()));
+        output::note(format!(
+            "{}: its vectors are added as it keeps them, rounded to {store}",
+            path.display()
+        ));
     }
     let rows = Rows::new("the vectors to add", &vectors, other.dim()).at(path)?;
     index.add(rows, &ids).at(path)

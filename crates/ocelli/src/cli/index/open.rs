@@ -165,7 +165,12 @@ impl Together {
     }
 
     /// How each part is searched: as was asked, as it was tuned, or thoroughly enough for most data.
-    pub(super) fn params(&self, k: usize, leaves: Option<usize>, reorder: Option<usize>) -> Vec<SearchParams> {
+    pub(super) fn params(
+        &self,
+        k: usize,
+        leaves: Option<usize>,
+        reorder: Option<usize>,
+    ) -> Vec<SearchParams> {
         let of = |part: &Index| {
             let kept = part.defaults();
             let tenth = part.partitions().div_ceil(10);

@@ -121,9 +121,7 @@ impl Reduce {
         ensure!(self.sample > 1, "--sample {}: at least 2 vectors", self.sample);
         let restriction = match self.method {
             Kind::Pca => Restriction::Free,
-            Kind::Sparse => {
-                Restriction::Sparse { cardinality: self.cardinality.unwrap_or(dim.div_ceil(10)) }
-            }
+            Kind::Sparse => Restriction::Sparse { cardinality: self.cardinality.unwrap_or(dim.div_ceil(10)) },
             Kind::LowRank => {
                 let (p, q) = match self.shape.as_deref() {
                     Some(&[p, q]) => (p, q),
@@ -138,7 +136,8 @@ impl Reduce {
             From::Coordinate => Start::Coordinate,
             From::Warm => Start::Warm,
         };
-        let mut rows = sample(&mut stream(self.seed, "reduction", 0), count, self.sample.min(count)).into_vec();
+        let mut rows =
+            sample(&mut stream(self.seed, "reduction", 0), count, self.sample.min(count)).into_vec();
         rows.sort_unstable();
         let values: Vec<f64> = data.some(&rows)?.into_iter().map(f64::from).collect();
         Reduction::fit(&values, dim, components, restriction, start, self.seed).at(&self.data)
@@ -163,7 +162,11 @@ impl Reduce {
             let mut sum = 0.0;
             let row = |(number, share): (usize, &f64)| {
                 sum += share;
-                vec![(number + 1).to_string(), format!("{:.2} %", 100.0 * share), format!("{:.2} %", 100.0 * sum)]
+                vec![
+                    (number + 1).to_string(),
+                    format!("{:.2} %", 100.0 * share),
+                    format!("{:.2} %", 100.0 * sum),
+                ]
             };
             let rows: Vec<Vec<String>> = shares.iter().enumerate().map(row).collect();
             output::line(output::table(&["component", "variance", "so far"], &rows, &[0, 1, 2]))?;

@@ -71,13 +71,25 @@ impl Search {
         let found = match (vectors.is_empty(), codes.is_empty()) {
             (false, false) => bail!("indexes of vectors and of binary codes cannot be searched as one"),
             (true, _) => {
-                let given = [self.leaves.is_some(), self.reorder.is_some(), self.only.is_some(), self.without.is_some()];
-                ensure!(given == [false; 4], "binary codes are all compared: no --leaves, --reorder, --only, --without");
+                let given = [
+                    self.leaves.is_some(),
+                    self.reorder.is_some(),
+                    self.only.is_some(),
+                    self.without.is_some(),
+                ];
+                ensure!(
+                    given == [false; 4],
+                    "binary codes are all compared: no --leaves, --reorder, --only, --without"
+                );
                 let near = self.radius.map_or(Near::Nearest(self.k), Near::Within);
                 pool.install(|| hamming::search(&codes, &queries, near))?
             }
             (false, true) => {
-                ensure!(self.radius.is_none(), "--radius is for binary codes, {} holds vectors", paths[0].display());
+                ensure!(
+                    self.radius.is_none(),
+                    "--radius is for binary codes, {} holds vectors",
+                    paths[0].display()
+                );
                 let indexes = Together::of(vectors, paths)?;
                 pool.install(|| self.among(&indexes, &queries))?
             }

@@ -70,7 +70,8 @@ mod tests {
 
     #[test]
     fn results_are_merged_by_score_then_id() {
-        let hits = |ids: [u64; 2], scores: [f32; 2]| Hits { k: 2, ids: ids.to_vec(), scores: scores.to_vec() };
+        let hits =
+            |ids: [u64; 2], scores: [f32; 2]| Hits { k: 2, ids: ids.to_vec(), scores: scores.to_vec() };
         let a = hits([5, 1], [0.9, 0.2]);
         let b = hits([3, Hits::NONE], [0.9, f32::NEG_INFINITY]);
         assert_eq!(merged(&[a.clone(), b.clone()], Similarity::Cosine).ids, [3, 5]);
