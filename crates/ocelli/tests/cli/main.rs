@@ -6,6 +6,7 @@
 mod bench;
 mod commands;
 mod fan;
+mod index;
 mod losses;
 mod refusals;
 mod resume;

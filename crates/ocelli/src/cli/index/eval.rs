@@ -122,7 +122,9 @@ impl Eval {
                 k: self.k,
                 queries: Some(self.queries.clone()),
             };
-            let built = build_missing(base, &self.file, &how)?;
+            // With as many threads as the search, so that what it took can be compared.
+            let pool = pool(self.threads.first().copied())?;
+            let built = pool.install(|| build_missing(base, &self.file, &how))?;
             build_s = Some(built.seconds);
         }
         let indexes = Together::open(&files(&[self.file.clone()])?, self.trust)?;

@@ -38,6 +38,13 @@ pub(super) struct Export {
 
 impl Export {
     pub(super) fn run(self) -> Ended {
+        let known = ["parquet", "npy", "npz", "fvecs", "csv", "tsv", "txt", "h5", "hdf5"];
+        ensure!(
+            known.contains(&ending(&self.out).as_str()),
+            "--out {}: the ending must be one of .{}",
+            self.out.display(),
+            known.join(", .")
+        );
         let paths = files(&[self.file.clone()])?;
         for (number, path) in paths.iter().enumerate() {
             let index = open_vectors(path, false)?;

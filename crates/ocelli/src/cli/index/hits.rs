@@ -1,6 +1,5 @@
 //! What was found, in the formats that programs read.
 
-use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
