@@ -15,7 +15,8 @@ import subprocess
 import sys
 import tempfile
 
-from turns import in_turns, values
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
+from turns import in_turns, values  # noqa: E402
 
 PEER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "activitynet_detection.py")
 

@@ -23,7 +23,8 @@ import sys
 import tempfile
 import time
 
-from turns import in_turns, make_apart, values
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
+from turns import in_turns, make_apart, values  # noqa: E402
 
 TOLERANCE = 1e-12
 NAMES = ("truth.json", "results.json")

@@ -27,7 +27,8 @@ import tempfile
 import time
 import warnings
 
-from turns import in_turns, make_apart, values
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
+from turns import in_turns, make_apart, values  # noqa: E402
 
 TOLERANCE = 1e-9
 SIDES = ("truth", "pred")

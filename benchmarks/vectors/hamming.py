@@ -3,7 +3,7 @@
     pip install numpy faiss-cpu
     cargo build --release -p ocelli-vectors --example time_hamming
     python benchmarks/vectors/hamming.py --ocelli PROGRAM [--rounds 3] [--sets 1Mx64,1Mx128,100kx1024] [--k 10,100]
-        [--data random,clustered] [--calls batch,single] [--queries 1000]
+        [--data random,clustered] [--calls batch,single] [--queries 1000] [--indexes IndexBinaryFlat]
 
 PROGRAM is the example that was built (`target/release/examples/time_hamming`). For each set each tool searches in a process
 of its own on one core, in turns: ours through all codes and by multi-index hashing, FAISS with IndexBinaryFlat, which is
@@ -24,7 +24,7 @@ import time
 
 import numpy as np
 
-sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "score"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 from turns import in_turns  # noqa: E402
 
 
@@ -68,6 +68,10 @@ def faiss_search(kind, database, queries, bits, k, calls, distances):
     np.concatenate(found).astype(np.uint32).tofile(distances)
 
 
+def values(text):
+    return dict(line.split(" ", 1) for line in text.splitlines() if " " in line)
+
+
 def compare(options, name, kind, k, calls):
     count, bits = name.replace("k", "000").replace("M", "000000").split("x")
     count, bits = int(count), int(bits)
@@ -82,14 +86,13 @@ def compare(options, name, kind, k, calls):
         flat = "IndexBinaryFlat"
         peers = [flat, f"IndexBinaryHash,{length},2"]
         peers += [f"IndexBinaryMultiHash,{hashes},{min(length, bits // hashes)},{flips}" for flips in (0, 1)]
-        peers = [peer for peer in peers if any(peer.startswith(f"{index}") for index in options.indexes)]
+        peers = [peer for peer in peers if peer.startswith(tuple(options.indexes))]
         ours = {"ocelli": "scan", "ocelli multi-index": "multi-index"}
         out = {tool: os.path.join(folder, f"{tool}.found") for tool in [*ours, *peers]}
-        rest = lambda tool: [str(bits), str(k), ours.get(tool, tool), calls, out[tool]]
-        tools = {tool: [options.ocelli, *files, *rest(tool)] for tool in ours}
+        settings = [str(bits), str(k)]
+        tools = {tool: [options.ocelli, *files, *settings, way, calls, out[tool]] for tool, way in ours.items()}
         for tool in peers:
-            tools[tool] = [sys.executable, __file__, "faiss", tool, *files, str(bits), str(k), calls, out[tool]]
-        values = lambda text: dict(line.split(" ", 1) for line in text.splitlines() if " " in line)
+            tools[tool] = [sys.executable, __file__, "faiss", *files, *settings, tool, calls, out[tool]]
         in_turns(tools, options.rounds, values, lambda found: f"build {found['build']} s")
         exact = np.fromfile(out["ocelli"], np.uint32).reshape(options.queries, k)
         for tool, path in out.items():
@@ -102,13 +105,13 @@ def compare(options, name, kind, k, calls):
 
 def main():
     if sys.argv[1:2] == ["faiss"]:
-        kind, database, queries, bits, k, calls, out = sys.argv[2:]
+        database, queries, bits, k, kind, calls, out = sys.argv[2:]
         return faiss_search(kind, database, queries, int(bits), int(k), calls, out)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ocelli", required=True)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--queries", type=int, default=1000)
-    parser.add_argument("--indexes", type=lambda text: text.split(","), default=["IndexBinary"])
+    parser.add_argument("--indexes", type=lambda text: text.split(","), default=["IndexBinary"], help="beginnings of names")
     for name, default in (
         ("sets", "1Mx64,1Mx128,100kx1024"),
         ("k", "10,100"),

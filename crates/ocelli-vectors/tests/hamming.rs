@@ -1,7 +1,7 @@
 //! The search through all codes against its definition, which compares values one by one.
 
 use ocelli_method::random::{Generator, stream};
-use ocelli_vectors::hamming::{Codes, MultiIndex, Neighbour, Neighbours};
+use ocelli_vectors::hamming::{Codes, MultiIndex, Neighbour, Neighbours, Parts};
 use proptest::prelude::*;
 use rand::{Rng, RngExt};
 
@@ -109,4 +109,13 @@ fn the_best_are_kept_when_each_code_is_nearer_than_the_last() {
         (n.distance, n.number as usize) == (distance, 65 * place + 64 - distance as usize)
     };
     assert!(found.of(0).iter().enumerate().all(expected), "{:?}", found.of(0));
+}
+
+#[test]
+fn an_index_is_stored_and_opened() {
+    let database = Codes::from_bytes(&[1, 2, 3, 255, 3, 2], 16).unwrap();
+    let parts = MultiIndex::new(database.clone()).unwrap().to_parts();
+    assert_eq!((parts.bits, parts.count, &parts.codes[..]), (16, 3, &[1, 2, 3, 255, 3, 2][..]));
+    let opened = MultiIndex::from_parts(&Parts { ..parts }).unwrap();
+    assert_eq!(opened.codes(), &database);
 }

@@ -142,11 +142,13 @@ impl AnnBenchmark {
         self.check().map_err(fail)?;
         let rows: Result<Vec<i32>, _> = self.neighbors.iter().map(|r| i32::try_from(*r)).collect();
         let rows = rows.map_err(|_| fail("rows beyond 31 bits cannot be written".into()))?;
+        // Of variable length: Python gets text of fixed length as bytes, in which no distance is called so.
+        let text = |text: &str| AttrValue::VarLenString(text.to_owned());
         let mut builder = FileBuilder::new();
-        builder.set_attr("type", AttrValue::String("dense".into()));
-        builder.set_attr("distance", AttrValue::String(self.distance.to_string()));
+        builder.set_attr("type", text("dense"));
+        builder.set_attr("distance", text(&self.distance.to_string()));
         builder.set_attr("dimension", AttrValue::I64(self.train.dim as i64));
-        builder.set_attr("point_type", AttrValue::String("float".into()));
+        builder.set_attr("point_type", text("float"));
         for (name, set) in [("train", &self.train), ("test", &self.test)] {
             let shape = [set.len() as u64, set.dim as u64];
             builder.create_dataset(name).with_f32_data(&set.rows).with_shape(&shape);

@@ -226,7 +226,8 @@ fn values(texts: Vec<String>) -> Values {
         if let Some(values) = parsed(&texts, integer) {
             return Values::Integers(values);
         }
-        let plain = |text: &str| !(text.starts_with('0') && text.bytes().nth(1).is_some_and(|b| b != b'.'));
+        let plain =
+            |text: &str| !(text.starts_with('0') && text.as_bytes().get(1).is_some_and(|b| *b != b'.'));
         let real = |text: &str| text.parse().ok().filter(|v: &f64| v.is_finite() && plain(text));
         if let Some(values) = parsed(&texts, real) {
             return Values::Numbers(values);

@@ -421,7 +421,7 @@ pub fn write(
     let path = path.as_ref();
     let mut builder = FileBuilder::new();
     for (name, text) in attributes {
-        builder.set_attr(name, AttrValue::String((*text).to_owned()));
+        builder.set_attr(name, AttrValue::VarLenString((*text).to_owned()));
     }
     let mut sorted = arrays.to_vec();
     sorted.sort_by_key(|(name, _)| *name);

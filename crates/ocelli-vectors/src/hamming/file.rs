@@ -11,8 +11,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::multi_index::Parts;
-use super::{Codes, HammingError, MultiIndex, Neighbours};
+
+use super::{Codes, HammingError, MultiIndex, Neighbours, Parts};
 use crate::container::{Container, ContainerError, ContainerWriter};
 
 /// The kind of container that holds binary codes.

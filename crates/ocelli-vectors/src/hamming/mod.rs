@@ -38,7 +38,7 @@ use thiserror::Error;
 
 pub use codes::{Codes, MAX_BITS, MAX_CODES};
 pub use file::{HammingFileError, HammingIndex, KIND};
-pub use multi_index::{MAX_SUBSTRING, MultiIndex};
+pub use multi_index::{MAX_SUBSTRING, MultiIndex, Parts};
 
 /// A code of the database and its distance from a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,6 +9,8 @@
 mod probe;
 mod table;
 
+use std::ops::{Range, RangeInclusive};
+
 use rayon::prelude::*;
 
 use super::scan::{check, scan};
@@ -25,10 +27,10 @@ const TRIAL: usize = 16;
 
 /// Codes with tables of their substrings.
 ///
-/// A search looks up and compares until that has cost as much as comparing all codes would, then compares all codes; so
-/// it takes at most about twice as long as [`Codes::nearest`], and about as long for a batch of many queries most of which
-/// end so. Looking up is faster where the neighbours asked for lie within about `bits / 12` bits in a million codes, which
-/// is so for near duplicates and for learned codes with many equal ones, but not for the ten nearest of random codes.
+/// A search looks up and compares until that should have cost as much as comparing all codes, then compares all codes; so
+/// a query takes at most two to three times as long as by [`Codes::nearest`], and one of a batch most of which end so takes
+/// about as long. Looking up is faster where the neighbours asked for lie within about `bits / 7` bits in a million codes,
+/// which is so for near duplicates and for learned codes with many equal ones, but not for the ten nearest of random codes.
 #[derive(Clone, Debug)]
 pub struct MultiIndex {
     codes: Codes,
@@ -59,13 +61,13 @@ impl MultiIndex {
         Self::with_substrings(codes, substrings)
     }
 
-    /// With a given number of substrings, from 1 to the number of bits. Their tables have 2^(bits / substrings) entries,
-    /// which must not be many more than there are codes.
+    /// With a given number of substrings. Each has 4 bits at least, for each costs four bytes a code, and so few that its
+    /// table of 2^(bits / substrings) entries has not many more of them than there are codes.
     pub fn with_substrings(codes: Codes, substrings: usize) -> Result<Self> {
-        let least = codes.bits().div_ceil(longest(codes.len()) as usize);
-        if !(least..=codes.bits()).contains(&substrings) {
-            let (bits, count) = (codes.bits(), codes.len());
-            let wanted = format!("from {least} to {bits} for {count} codes of {bits} bits");
+        let possible = possible(codes.bits(), codes.len());
+        if !possible.contains(&substrings) {
+            let (least, most) = possible.into_inner();
+            let wanted = format!("from {least} to {most} for {} codes of {} bits", codes.len(), codes.bits());
             return Err(HammingError::Setting { key: "substrings", value: substrings, wanted });
         }
         let parts = Substring::divide(codes.bits(), substrings);
@@ -147,7 +149,7 @@ impl MultiIndex {
         }
         let rooms = Rooms::default();
         let run = |q| rooms.with(|room| Probe::new(self, queries, q, patience).run(probing(), room));
-        let probe = |range: std::ops::Range<usize>| range.into_par_iter().map(run).collect::<Vec<_>>();
+        let probe = |range: Range<usize>| range.into_par_iter().map(run).collect::<Vec<_>>();
         let trial = queries.len().min(TRIAL);
         let mut found = probe(0..trial);
         // With half of them ending in vain, looking up and scanning for those costs as much as scanning for all.
@@ -170,8 +172,14 @@ impl MultiIndex {
 /// The number of substrings for `count` codes of `bits` bits.
 fn suitable(bits: usize, count: usize) -> usize {
     let len = (count.max(2) as f64).log2().max(8.0);
-    let substrings = (bits as f64 / len).round() as usize;
-    substrings.max(bits.div_ceil(longest(count) as usize)).clamp(1, bits)
+    let (least, most) = possible(bits, count).into_inner();
+    ((bits as f64 / len).round() as usize).clamp(least, most)
+}
+
+/// The numbers of substrings that are possible.
+fn possible(bits: usize, count: usize) -> RangeInclusive<usize> {
+    let least = bits.div_ceil(longest(count) as usize);
+    least..=least.max(bits / 4)
 }
 
 /// The longest substring whose table is worth its memory: four to eight entries a code.

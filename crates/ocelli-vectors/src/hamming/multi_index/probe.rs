@@ -9,10 +9,10 @@ use crate::hamming::select::Collect;
 use crate::kernels::hamming::Instructions;
 
 /// Nanoseconds to look a value up, mostly spent waiting for memory.
-const LOOKUP: f64 = 8.0;
+const LOOKUP: f64 = 12.0;
 /// Nanoseconds to fetch and compare a code found so, and for each of its words.
-const CANDIDATE: f64 = 25.0;
-const CANDIDATE_WORD: f64 = 3.0;
+const CANDIDATE: f64 = 40.0;
+const CANDIDATE_WORD: f64 = 4.0;
 /// Nanoseconds to take a code that is near enough.
 const HIT: f64 = 10.0;
 /// Nanoseconds to compare a word of a code in the scan. Only the ratios of all these matter, and what they decide is which
@@ -74,8 +74,8 @@ pub(super) struct Probe<'a> {
     /// The query's words, and its values of the substrings.
     words: Vec<u64>,
     values: Vec<u32>,
-    /// The cost after which it gives up.
-    budget: f64,
+    /// The share of the cost of a scan after which it gives up.
+    patience: f64,
 }
 
 impl<'a> Probe<'a> {
@@ -83,15 +83,14 @@ impl<'a> Probe<'a> {
     pub(super) fn new(index: &'a MultiIndex, queries: &Codes, number: usize, patience: f64) -> Self {
         let words: Vec<u64> = queries.words_of(number).collect();
         let values = index.tables.iter().map(|table| table.substring.of(queries, number)).collect();
-        let budget = patience * SCANNED_WORD * (words.len() * index.codes.len()) as f64;
-        Self { index, instructions: Instructions::detect(), words, values, budget }
+        Self { index, instructions: Instructions::detect(), words, values, patience }
     }
 
     /// All that `collector` asks for, or, having given up, the distance from which on codes are of no use.
     pub(super) fn run<C: Collect>(&self, mut collector: C, room: &mut Room) -> Result<Vec<u64>, u32> {
         let (tables, count) = (&self.index.tables, self.index.codes.len());
         let candidate = CANDIDATE + CANDIDATE_WORD * self.words.len() as f64;
-        let mut spent = 0.0;
+        let (budget, mut spent) = (self.patience * self.scan_cost(collector.limit()), 0.0);
         room.clear(count);
         // The longest substring is the first.
         for distance in 0..=tables[0].substring.len {
@@ -102,7 +101,7 @@ impl<'a> Probe<'a> {
                 let values = table.substring.values_at(distance);
                 // Were values equally frequent; where they are not, what is found counts after all.
                 let expected = values * count as f64 / f64::from(table.substring.len).exp2();
-                if spent + values * LOOKUP + expected * candidate > self.budget {
+                if spent + values * LOOKUP + expected * candidate > budget {
                     return Err(collector.limit());
                 }
                 let (candidates, hits) = self.look_up(t, distance, &mut collector, room);
@@ -110,6 +109,13 @@ impl<'a> Probe<'a> {
             }
         }
         Ok(collector.finish())
+    }
+
+    /// What a scan costs that looks for codes nearer than `limit`. It leaves a long code as soon as it differs in so many
+    /// bits: half of them do, in codes that have nothing to do with one another.
+    fn scan_cost(&self, limit: u32) -> f64 {
+        let words = self.words.len().min(limit as usize / 32 + 4);
+        SCANNED_WORD * (words * self.index.codes.len()) as f64
     }
 
     /// Takes all codes whose substring `t` differs from the query's in `distance` bits; says how many there were, and how

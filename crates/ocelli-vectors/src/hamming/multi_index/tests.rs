@@ -35,9 +35,9 @@ proptest! {
         (seed, noise) in (any::<u64>(), 0.0f64..0.5),
     ) {
         let (database, queries) = sets(seed, bits, [count, 20], noise);
-        let least = bits.div_ceil(longest(count) as usize);
+        let (least, most) = possible(bits, count).into_inner();
         // Short substrings, so that going through all of their values takes no time.
-        let substrings = (least + substrings).max(bits.div_ceil(8)).min(bits);
+        let substrings = (least + substrings).max(bits.div_ceil(8)).min(most);
         let index = MultiIndex::with_substrings(database.clone(), substrings).unwrap();
         let nearest = database.nearest(&queries, k).unwrap();
         let within = database.within(&queries, radius).unwrap();
@@ -63,6 +63,22 @@ proptest! {
         let again = MultiIndex::from_parts(&parts).unwrap();
         prop_assert_eq!(again.to_parts(), parts);
         prop_assert_eq!(again.nearest(&queries, 7).unwrap(), index.nearest(&queries, 7).unwrap());
+    }
+
+    #[test]
+    fn whatever_is_stored_is_an_index_or_an_error(
+        (bits, count, substrings) in (0usize..70, 0usize..40, 0usize..20),
+        codes in prop::collection::vec(prop_oneof![Just(0u8), any::<u8>()], 0..300),
+    ) {
+        let parts = Parts { bits, count, substrings, codes };
+        // The count that fits is tried too, for one drawn at random seldom does.
+        let count = parts.codes.len().checked_div(bits.div_ceil(8)).unwrap_or(0);
+        for parts in [Parts { count, ..parts.clone() }, parts] {
+            match MultiIndex::from_parts(&parts) {
+                Ok(index) => prop_assert_eq!(index.to_parts(), parts),
+                Err(error) => prop_assert!(!error.to_string().contains('\n')),
+            }
+        }
     }
 }
 
@@ -107,9 +123,9 @@ fn damaged_parts_are_refused() {
     assert!(fails(|p| p.codes.truncate(89)).contains("no multiple"));
     assert!(fails(|p| p.codes.truncate(87)).contains("29 codes"));
     // One table of 2^20 entries for 30 codes.
-    assert!(fails(|p| p.substrings = 1).contains("substrings = 1: from 2 to 20"));
+    assert!(fails(|p| p.substrings = 1).contains("substrings = 1: from 2 to 5"));
     assert!(fails(|p| p.substrings = 0).contains("substrings = 0"));
-    assert!(fails(|p| p.substrings = usize::MAX).contains("from 2 to 20"));
+    assert!(fails(|p| p.substrings = usize::MAX).contains("from 2 to 5"));
 }
 
 #[test]
@@ -121,4 +137,6 @@ fn bad_questions_are_refused() {
     assert!(index.nearest(&other, 1).unwrap_err().to_string().contains("queries have 21 bits"));
     assert!(index.within(&other, 1).is_err());
     assert_eq!(index.nearest(&queries, 1000).unwrap().of(0).len(), 30);
+    assert_eq!(index.within(&queries, u32::MAX).unwrap().of(0).len(), 30);
+    assert_eq!(index.codes().within(&queries, u32::MAX).unwrap().of(0).len(), 30);
 }

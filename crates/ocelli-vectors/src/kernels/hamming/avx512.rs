@@ -12,10 +12,7 @@ use super::{LANES, Lanes, Search};
 /// all of them.
 const GROUP: usize = 4;
 
-/// From this many words on, a group is given up as soon as all its codes are too far.
-const LONG: usize = 8;
-
-/// Words between two looks at whether a group is too far.
+/// Words of a long code between two looks at whether the block is too far.
 const STRIDE: usize = 4;
 
 /// Whether the processor has it.
@@ -65,45 +62,28 @@ fn short<const WORDS: usize>(search: &Search<'_>, blocks: &[Lanes], hits: &mut V
     }
 }
 
-/// Codes of any number of words.
+/// Codes of any number of words, block after block as they lie in memory, which is then fetched ahead.
 #[target_feature(enable = "avx512f,avx512vpopcntdq")]
 fn long(search: &Search<'_>, blocks: &[Lanes], hits: &mut Vec<u64>) {
-    let (query, limit) = (search.query, all(u64::from(search.limit)));
-    let words = query.len();
-    let mut groups = blocks.chunks_exact(words * GROUP);
-    let mut done = 0;
-    for group in &mut groups {
-        let (first, others) = group.split_at(words);
-        let (second, others) = others.split_at(words);
-        let (third, fourth) = others.split_at(words);
-        let mut sums = [_mm512_setzero_si512(); GROUP];
-        let mut near = true;
-        for start in (0..words).step_by(STRIDE) {
-            let end = words.min(start + STRIDE);
-            let steps = first[start..end].iter().zip(&second[start..end]);
-            let steps = steps.zip(third[start..end].iter().zip(&fourth[start..end]));
-            for (((a, b), (c, d)), &word) in steps.zip(&query[start..end]) {
-                let word = all(word);
-                for (sum, lanes) in sums.iter_mut().zip([a, b, c, d]) {
-                    *sum = _mm512_add_epi64(*sum, differing(lanes, word));
-                }
-            }
-            if (words >= LONG || end == words) && _mm512_cmplt_epu64_mask(least(&sums), limit) == 0 {
-                near = false;
-                break;
-            }
-        }
-        for (b, sum) in sums.into_iter().enumerate().filter(|_| near) {
-            emit(search, done + b, sum, limit, hits);
-        }
-        done += GROUP;
-    }
-    for (b, block) in groups.remainder().chunks_exact(words).enumerate() {
+    let limit = all(u64::from(search.limit));
+    let words = search.query.len();
+    let (query, query_end) = search.query.as_chunks::<STRIDE>();
+    for (b, block) in blocks.chunks_exact(words).enumerate() {
+        let (block, block_end) = block.as_chunks::<STRIDE>();
         let mut sum = _mm512_setzero_si512();
-        for (lanes, &word) in block.iter().zip(query) {
+        let far = block.iter().zip(query).any(|(lanes, words)| {
+            let of: [__m512i; STRIDE] = std::array::from_fn(|w| differing(&lanes[w], all(words[w])));
+            let (a, b) = (_mm512_add_epi64(of[0], of[1]), _mm512_add_epi64(of[2], of[3]));
+            sum = _mm512_add_epi64(sum, _mm512_add_epi64(a, b));
+            _mm512_cmplt_epu64_mask(sum, limit) == 0
+        });
+        if far {
+            continue;
+        }
+        for (lanes, &word) in block_end.iter().zip(query_end) {
             sum = _mm512_add_epi64(sum, differing(lanes, all(word)));
         }
-        emit(search, done + b, sum, limit, hits);
+        emit(search, b, sum, limit, hits);
     }
 }
 

@@ -1,4 +1,4 @@
-"""What the comparisons of this folder share: tools in processes of their own, on one core, in turns."""
+"""What the comparisons share: tools in processes of their own, on one core, in turns."""
 
 import os
 import subprocess
@@ -21,6 +21,13 @@ def values(output):
     return dict(line.split(maxsplit=1) for line in output.splitlines() if not line.startswith("#"))
 
 
+def turns(tools, rounds, run):
+    """Calls `run` for each of `tools`, `rounds` times in turns, so that what is compared is close in time."""
+    for _ in range(rounds):
+        for tool in tools:
+            yield tool, run(tool)
+
+
 def in_turns(tools, rounds, score, once=()):
     """Runs each command of `tools` `rounds` times in turns; prints the least seconds of clock and processor, and MiB.
 
@@ -28,21 +35,27 @@ def in_turns(tools, rounds, score, once=()):
     The memory is the peak of the whole process, of a Python tool with its interpreter and imports. The tool called
     `ocelli` is the measure of the others; those of `once` run in the first round alone.
     """
-    least = {}
     core = [TASKSET, "-c", str(min(os.sched_getaffinity(0)))] if os.path.exists(TASKSET) else []
-    for _ in range(rounds):
-        for tool, command in tools.items():
-            if tool in once and tool in least:
-                continue
-            process = subprocess.Popen(core + command, stdout=subprocess.PIPE, text=True, env={**os.environ, **ONE_CORE})
-            found = values(process.stdout.read())
-            _, status, usage = os.wait4(process.pid, 0)
-            if status:
-                raise SystemExit(f"{tool} failed")
-            processor = float(found.get("processor", usage.ru_utime + usage.ru_stime))
-            spent = (float(found["seconds"]), processor, usage.ru_maxrss / 1024)
-            least[tool] = tuple(map(min, spent, least.get(tool, spent)))
-            print(f"{tool:14} {shown(spent)}  {score(found)}", flush=True)
+    least = {}
+
+    def run(tool):
+        if tool in once and tool in least:
+            return None
+        process = subprocess.Popen(core + tools[tool], stdout=subprocess.PIPE, text=True, env={**os.environ, **ONE_CORE})
+        found = values(process.stdout.read())
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            raise SystemExit(f"{tool} failed")
+        return found, usage
+
+    for tool, result in turns(tools, rounds, run):
+        if result is None:
+            continue
+        found, usage = result
+        processor = float(found.get("processor", usage.ru_utime + usage.ru_stime))
+        spent = (float(found["seconds"]), processor, usage.ru_maxrss / 1024)
+        least[tool] = tuple(map(min, spent, least.get(tool, spent)))
+        print(f"{tool:14} {shown(spent)}  {score(found)}", flush=True)
     for tool, spent in least.items():
         times = [of_tool / of_ocelli for of_tool, of_ocelli in zip(spent, least["ocelli"])]
         print(f"{tool:14} {shown(spent)}  least; times Ocelli's: {', '.join(f'{n:.1f}' for n in times)}")
