@@ -11,7 +11,6 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-
 use super::{Codes, HammingError, MultiIndex, Neighbours, Parts};
 use crate::container::{Container, ContainerError, ContainerWriter};
 

@@ -286,6 +286,7 @@ impl Build {
         }
         let mut shards = Shards::default();
         let mut documents = Vec::new();
+        let mut missed = false;
         for number in 0..prepared.ranges.len() {
             let built = prepared.build(&mut data, number)?;
             let path = match self.shards {
@@ -294,6 +295,7 @@ impl Build {
             };
             built.index.save(&path)?;
             shards.add(built.index.count());
+            missed |= built.recall.zip(self.how.recall).is_some_and(|(found, wanted)| found < wanted);
             let document = self.document(&path, &built)?;
             if !self.json {
                 told_built(&path, &built)?;
@@ -310,6 +312,9 @@ impl Build {
                     self.shards
                 ))?;
             }
+        }
+        if let Some(wanted) = self.how.recall.filter(|_| missed) {
+            output::note(format!("recall {wanted} is not reached on the sample, whatever the setting"));
         }
         let peak = measured_peak();
         if let (Some(limit), Some(peak)) = (self.how.shape.memory, peak) {

@@ -35,8 +35,8 @@ pub(super) struct Reduce {
     #[arg(long, value_name = "K", default_value_t = 1)]
     rank: usize,
     /// Sides of the matrix that a vector is, row by row; without, the nearest to a square.
-    #[arg(long, value_name = "P,Q", num_args = 2, value_delimiter = ',')]
-    shape: Option<Vec<usize>>,
+    #[arg(long, value_name = "P,Q", value_parser = sides)]
+    shape: Option<(usize, usize)>,
     /// Loadings of a sparse component that are not zero; without, a tenth.
     #[arg(long, value_name = "N")]
     cardinality: Option<usize>,
@@ -123,10 +123,7 @@ impl Reduce {
             Kind::Pca => Restriction::Free,
             Kind::Sparse => Restriction::Sparse { cardinality: self.cardinality.unwrap_or(dim.div_ceil(10)) },
             Kind::LowRank => {
-                let (p, q) = match self.shape.as_deref() {
-                    Some(&[p, q]) => (p, q),
-                    _ => nearest_square(dim),
-                };
+                let (p, q) = self.shape.unwrap_or_else(|| nearest_square(dim));
                 Restriction::LowRank { p, q, rank: self.rank }
             }
         };
@@ -180,6 +177,13 @@ impl Reduce {
         let (from, to) = (reduction.dim(), reduction.components.len());
         Ok(output::line(format!("{}: {count} vectors, {to} of {from} dimensions", self.out.display()))?)
     }
+}
+
+/// Two numbers such as 8,16.
+fn sides(text: &str) -> Result<(usize, usize), String> {
+    let numbers =
+        text.split_once(',').and_then(|(p, q)| Some((p.trim().parse().ok()?, q.trim().parse().ok()?)));
+    numbers.ok_or_else(|| format!("`{text}` is no pair of sides such as 8,16"))
 }
 
 /// The two factors that differ least.
