@@ -127,7 +127,7 @@ impl Eval {
             let built = pool.install(|| build_missing(base, &self.file, &how))?;
             build_s = Some(built.seconds);
         }
-        let indexes = Together::open(&files(&[self.file.clone()])?, self.trust)?;
+        let indexes = Together::open(&files(std::slice::from_ref(&self.file))?, self.trust)?;
         indexes.check_k(self.k)?;
         let dim = indexes.dim();
         let values = read_queries(&self.queries, dim)?;

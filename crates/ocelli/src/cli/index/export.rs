@@ -45,7 +45,7 @@ impl Export {
             self.out.display(),
             known.join(", .")
         );
-        let paths = files(&[self.file.clone()])?;
+        let paths = files(std::slice::from_ref(&self.file))?;
         for (number, path) in paths.iter().enumerate() {
             let index = open_vectors(path, false)?;
             let out = match paths.len() {
