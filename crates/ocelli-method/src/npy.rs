@@ -58,19 +58,19 @@ pub fn parse(bytes: &[u8]) -> Result<Array, String> {
     Raw::parse(bytes)?.decode()
 }
 
-/// A `.npy` file whose elements are still as they lie in it.
+/// What a `.npy` file says before its elements come: enough to read some of them from their place.
 #[derive(Debug)]
-pub struct Raw<'a> {
+pub struct Head {
     header: Header,
-    elements: &'a [u8],
+    start: usize,
 }
 
-impl<'a> Raw<'a> {
-    /// Reads the header and checks that the elements are there.
+impl Head {
+    /// Reads the header from the first bytes of a file.
     ///
     /// # Errors
-    /// In words, what is wrong.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, String> {
+    /// In words, what is wrong; that it is truncated where more bytes of the file are needed.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
         let rest = bytes.strip_prefix(MAGIC).ok_or("no .npy file: the magic bytes are missing")?;
         const CUT: &str = "the .npy header is truncated";
         let (&[major, _minor], rest) = rest.split_first_chunk().ok_or(CUT)?;
@@ -84,6 +84,53 @@ impl<'a> Raw<'a> {
         };
         let (text, elements) = rest.split_at_checked(length as usize).ok_or(CUT)?;
         let header = Header::parse(std::str::from_utf8(text).map_err(|_| "the .npy header is no text")?)?;
+        Ok(Self { header, start: bytes.len() - elements.len() })
+    }
+
+    /// The shape.
+    pub fn shape(&self) -> &[usize] {
+        &self.header.shape
+    }
+
+    /// Where in the file the elements start.
+    pub fn start(&self) -> usize {
+        self.start
+    }
+
+    /// Bytes an element.
+    pub fn element_size(&self) -> usize {
+        self.header.element.size
+    }
+
+    /// Whether the last index counts fastest.
+    pub fn is_row_major(&self) -> bool {
+        !self.header.fortran_order || self.header.shape.len() < 2
+    }
+
+    /// Elements from their bytes, in the order of the file.
+    ///
+    /// # Errors
+    /// In words, what is wrong with an element.
+    pub fn decode(&self, bytes: &[u8]) -> Result<Data, String> {
+        self.header.element.decode(bytes)
+    }
+}
+
+/// A `.npy` file whose elements are still as they lie in it.
+#[derive(Debug)]
+pub struct Raw<'a> {
+    header: Header,
+    elements: &'a [u8],
+}
+
+impl<'a> Raw<'a> {
+    /// Reads the header and checks that the elements are there.
+    ///
+    /// # Errors
+    /// In words, what is wrong.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, String> {
+        let Head { header, start } = Head::parse(bytes)?;
+        let elements = &bytes[start..];
         let count =
             header.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).ok_or("the shape overflows")?;
         let wanted = count.checked_mul(header.element.size).ok_or("the shape overflows")?;

@@ -8,9 +8,12 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    // Large tensors come and go with every operation; giving their pages back in between costs more than computing.
-    ocelli_nn::retain_freed_memory();
-    match cli::Cli::parse().run() {
+    let cli = cli::Cli::parse();
+    if cli.uses_tensors() {
+        // Large tensors come and go with every operation; giving their pages back in between costs more than computing.
+        ocelli_nn::retain_freed_memory();
+    }
+    match cli.run() {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {

@@ -32,8 +32,10 @@ mod front;
 pub mod hdf5;
 mod ids;
 pub mod npz;
+mod pieces;
 mod set;
 
 pub use front::{ColumnRef, ReadOptions, read, write};
 pub use ids::{Ids, read_ids};
+pub use pieces::Pieces;
 pub use set::{Column, Values, VectorSet};

@@ -26,8 +26,10 @@
 //! | `scan.rs` | the search through all codes, in tiles, for many queries at once |
 //! | `select.rs` | the k nearest, by counting |
 //! | `multi_index/` | multi-index hashing |
+//! | `file.rs` | codes with ids, as a file |
 
 mod codes;
+mod file;
 mod multi_index;
 mod scan;
 mod select;
@@ -35,6 +37,7 @@ mod select;
 use thiserror::Error;
 
 pub use codes::{Codes, MAX_BITS, MAX_CODES};
+pub use file::{HammingFileError, HammingIndex, KIND};
 pub use multi_index::{MAX_SUBSTRING, MultiIndex, Parts};
 
 /// A code of the database and its distance from a query.

@@ -9,6 +9,7 @@ mod books;
 mod build;
 mod candidates;
 mod change;
+mod contents;
 mod data;
 mod error;
 mod exact;
@@ -25,6 +26,7 @@ mod tune;
 use segment::{Segment, Shared};
 
 pub use build::{BuildConfig, Spill, Training};
+pub use contents::VectorCodes;
 pub use error::IndexError;
 pub use exact::exact;
 pub use file::{KIND, OpenError};

@@ -69,6 +69,28 @@ impl TuningSet {
         Ok(Self { queries, truth, own: Some(own) })
     }
 
+    /// Of queries `[Q, dim]` whose true neighbours are known already, the best first. Where the queries are vectors of the
+    /// index themselves, `own` are their ids: these do not count, and the truth should have one neighbour more than will
+    /// be searched for.
+    ///
+    /// # Errors
+    /// [`IndexError::Setting`] when there is no query, or another number of truths or ids than of queries.
+    pub fn of_truth(queries: Rows<'_>, truth: Hits, own: Option<Vec<u64>>) -> Result<Self, IndexError> {
+        let count = queries.count();
+        if count == 0 {
+            return Err(IndexError::Empty("the queries to tune with"));
+        }
+        if truth.k == 0 || truth.ids.len() != count * truth.k {
+            let wanted = format!("{} for each of the {count} queries", truth.k);
+            return Err(IndexError::setting("true neighbours", truth.ids.len(), wanted));
+        }
+        if let Some(own) = own.as_ref().filter(|own| own.len() != count) {
+            let wanted = format!("one for each of the {count} queries");
+            return Err(IndexError::setting("own ids", own.len(), wanted));
+        }
+        Ok(Self { queries: queries.data().to_vec(), truth, own })
+    }
+
     /// The share of the true neighbours among the first k found.
     fn recall(&self, index: &Index, params: &SearchParams) -> Result<f64, IndexError> {
         let queries = Rows::new("the queries", &self.queries, index.dim())?;

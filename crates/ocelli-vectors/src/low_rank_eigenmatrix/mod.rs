@@ -12,6 +12,7 @@
 //! | `operator.rs` | covariances as products with a vector: matrices, data, deflated ones |
 //! | `power.rs` | the truncated power method, with falling ranks, and plain |
 //! | `fit.rs` | the method for users: data in, components out |
+//! | `reduction.rs` | vectors as scores on components, which a file keeps |
 //! | `synthetic.rs` | spiked, Kronecker and circulant covariances |
 //! | `measure.rs` | the energy of the singular values |
 //!
@@ -34,6 +35,7 @@ mod fit;
 mod measure;
 mod operator;
 mod power;
+mod reduction;
 mod reproduce;
 mod synthetic;
 mod truncate;
@@ -46,6 +48,7 @@ pub use fit::{Component, Deflation, Fit, Order, Settings, Start};
 pub use measure::energy;
 pub use operator::{Covariance, Deflated, Symmetric, SymmetricMatrix};
 pub use power::{Power, Stop, truncated_power, warm_power};
+pub use reduction::{REDUCTION, Reduction, ReductionError, Restriction};
 pub use synthetic::{Spike, circulant, circulant_eigenvalues, kronecker, spiked};
 pub use truncate::{LowRank, Sparse, Truncate};
 

@@ -6,6 +6,7 @@ mod embed;
 mod emotions;
 mod eval;
 mod import;
+mod index;
 mod list;
 mod output;
 mod predict;
@@ -39,6 +40,7 @@ enum Command {
     Embed(embed::Embed),
     Predict(predict::Predict),
     Import(import::Import),
+    Index(index::Index),
     Convert(convert::Convert),
     Completions(completions::Completions),
 }
@@ -47,6 +49,11 @@ enum Command {
 pub(crate) type Ended = anyhow::Result<std::process::ExitCode>;
 
 impl Cli {
+    /// Whether tensors will be computed with.
+    pub(crate) fn uses_tensors(&self) -> bool {
+        !matches!(self.command, Command::Index(_))
+    }
+
     /// Does what was asked.
     pub(crate) fn run(self) -> Ended {
         match self.command {
@@ -56,6 +63,7 @@ impl Cli {
             Command::Reproduce(c) => c.run(),
             Command::Train(c) => c.run(),
             Command::Import(c) => c.run(),
+            Command::Index(c) => c.run(),
             Command::Convert(c) => c.run(),
             Command::Completions(c) => c.run(),
             Command::Eval(c) => c.run(),

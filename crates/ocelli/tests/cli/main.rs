@@ -7,6 +7,7 @@ mod bench;
 mod commands;
 mod emotions;
 mod fan;
+mod index;
 mod losses;
 mod proposals;
 mod refusals;

@@ -1,0 +1,293 @@
+//! Partitions, second assignment and search setting for a wanted recall.
+
+use std::ops::Range;
+use std::path::Path;
+use std::time::Instant;
+
+use ocelli_method::random::stream;
+use ocelli_vectors::index::{BuildConfig, Hits, Index, Rows, Spill, Tuned, TuningSet, exact};
+use rand::seq::index::sample;
+use serde_json::json;
+
+use super::files::{At, Data, check_directions, read_queries};
+use super::options::size;
+use super::truth::truth;
+use crate::cli::output;
+
+/// Vectors that candidates are built on, at most.
+const VECTORS: usize = 100_000;
+/// Queries that recall is estimated with.
+const QUERIES: usize = 400;
+/// Up to so many vectors one partition is worth a try.
+const FEW: usize = 20_000;
+
+/// What is wanted.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) recall: f64,
+    pub(super) k: usize,
+    pub(super) config: BuildConfig,
+    /// Vectors that candidates may be built on for want of memory.
+    pub(super) most: usize,
+}
+
+/// Queries to tune with.
+#[derive(Debug)]
+pub(super) struct Queries {
+    values: Vec<f32>,
+    /// Rows of the data that they are, where there are no others.
+    rows: Option<Vec<usize>>,
+}
+
+impl Queries {
+    /// Some of a file, or some of the vectors themselves.
+    pub(super) fn new(data: &mut Data, file: Option<&Path>, wanted: &Wanted) -> anyhow::Result<Self> {
+        let (dim, similarity) = (data.dim(), wanted.config.similarity);
+        let mut generator = stream(wanted.config.seed, "tuning queries", 0);
+        match file {
+            Some(file) => {
+                let all = read_queries(file, dim)?;
+                check_directions(file, &all, dim, 0, similarity)?;
+                let count = all.len() / dim;
+                let chosen = sample(&mut generator, count, QUERIES.min(count));
+                let values =
+                    chosen.iter().flat_map(|row| all[row * dim..(row + 1) * dim].iter().copied()).collect();
+                Ok(Self { values, rows: None })
+            }
+            None => {
+                let count = data.count();
+                let rows = sample(&mut generator, count, QUERIES.min(count)).into_vec();
+                Ok(Self { values: data.some(&rows)?, rows: Some(rows) })
+            }
+        }
+    }
+
+    fn view(&self, dim: usize) -> anyhow::Result<Rows<'_>> {
+        Ok(Rows::new("the queries to tune with", &self.values, dim)?)
+    }
+
+    /// Neighbours that truth must name for `k` to be left: a vector does not count as its own.
+    fn depth(&self, k: usize, count: usize) -> usize {
+        (k + usize::from(self.rows.is_some())).min(count)
+    }
+
+    fn own(&self, id: impl Fn(usize) -> u64) -> Option<Vec<u64>> {
+        self.rows.as_ref().map(|rows| rows.iter().map(|row| id(*row)).collect())
+    }
+
+    /// With the true neighbours among some rows of the data.
+    pub(super) fn among(
+        &self,
+        data: &mut Data,
+        rows: Range<usize>,
+        wanted: &Wanted,
+    ) -> anyhow::Result<TuningSet> {
+        let queries = self.view(data.dim())?;
+        let depth = self.depth(wanted.k, rows.len());
+        let truth = truth(data, rows, queries, wanted.config.similarity, depth)?;
+        Ok(TuningSet::of_truth(queries, truth, self.own(|row| data.id(row)))?)
+    }
+}
+
+/// An index that was tried.
+#[derive(Debug)]
+struct Tried {
+    factor: f64,
+    partitions: usize,
+    spill: Option<Spill>,
+    tuned: Tuned,
+    seconds: f64,
+    bytes: usize,
+}
+
+/// What came out best.
+#[derive(Debug)]
+pub(super) struct Chosen {
+    /// Partitions as a multiple of the root of the number of vectors; none where they were given.
+    factor: Option<f64>,
+    pub(super) config: BuildConfig,
+    /// The index itself where it holds all vectors, and its setting.
+    pub(super) built: Option<(Index, Tuned)>,
+    tried: Vec<Tried>,
+    best: usize,
+    recall: f64,
+    vectors: usize,
+}
+
+impl Chosen {
+    /// How an index of `count` vectors is built.
+    pub(super) fn config_for(&self, count: usize) -> BuildConfig {
+        match self.factor {
+            Some(factor) => {
+                BuildConfig { partitions: Some(partitions(factor, count)), ..self.config.clone() }
+            }
+            None => self.config.clone(),
+        }
+    }
+
+    /// Seconds that building the chosen candidate took.
+    pub(super) fn seconds(&self) -> f64 {
+        self.tried[self.best].seconds
+    }
+
+    /// What was tried, for scripts.
+    pub(super) fn document(&self) -> serde_json::Value {
+        let tried = |tried: &Tried| {
+            json!({
+                "partitions": tried.partitions,
+                "spill": tried.spill.map(|spill| spill.lambda),
+                "leaves": tried.tuned.params.leaves,
+                "reorder": tried.tuned.params.reorder,
+                "recall": tried.tuned.recall,
+                "cost_us": tried.tuned.cost,
+                "build_s": tried.seconds,
+                "bytes": tried.bytes,
+            })
+        };
+        json!({
+            "vectors": self.vectors,
+            "tried": self.tried.iter().map(tried).collect::<Vec<_>>(),
+            "chosen": self.best,
+        })
+    }
+
+    /// Prints what was tried, what was chosen, and why.
+    pub(super) fn print(&self) -> std::io::Result<()> {
+        let row = |(number, tried): (usize, &Tried)| {
+            vec![
+                tried.partitions.to_string(),
+                tried.spill.map_or_else(|| "no".to_owned(), |spill| format!("lambda {}", spill.lambda)),
+                tried.tuned.params.leaves.to_string(),
+                tried.tuned.params.reorder.to_string(),
+                format!("{:.4}", tried.tuned.recall),
+                format!("{:.1}", tried.tuned.cost),
+                format!("{:.2}", tried.seconds),
+                size(tried.bytes as u64),
+                if number == self.best { "chosen".to_owned() } else { String::new() },
+            ]
+        };
+        let header =
+            ["partitions", "second", "leaves", "reorder", "recall", "cost, us", "build, s", "memory", ""];
+        let rows: Vec<Vec<String>> = self.tried.iter().enumerate().map(row).collect();
+        output::line(output::table(&header, &rows, &[0, 2, 3, 4, 5, 6, 7]))?;
+        let reach = self.tried.iter().filter(|tried| tried.tuned.recall >= self.recall).count();
+        let best = &self.tried[self.best];
+        let why = match reach {
+            0 => format!("none reaches recall {}; the nearest is taken", self.recall),
+            1 => format!("the only one that reaches recall {}", self.recall),
+            _ => format!("the cheapest of the {reach} that reach recall {}", self.recall),
+        };
+        let second = if best.spill.is_some() { "with" } else { "without" };
+        output::line(format!(
+            "tried on {} vectors; chosen: {} partitions there, {second} a second assignment: {why}",
+            self.vectors, best.partitions
+        ))
+    }
+}
+
+fn partitions(factor: f64, count: usize) -> usize {
+    ((factor * (count as f64).sqrt()).round() as usize).clamp(1, count)
+}
+
+/// Candidates: multiples of the root, or one partition; nothing where partitions are given.
+fn factors(config: &BuildConfig, count: usize) -> Vec<Option<f64>> {
+    if config.partitions.is_some() {
+        return vec![None];
+    }
+    let single = 1.0 / (count as f64).sqrt();
+    let single = (count < FEW).then_some(single);
+    single.into_iter().chain([1.0, 2.0]).map(Some).collect()
+}
+
+/// Builds candidates on a sample and finds for each the cheapest setting that reaches the recall.
+pub(super) fn choose(data: &mut Data, queries: &Queries, wanted: &Wanted) -> anyhow::Result<Chosen> {
+    let (path, dim, count) = (data.path.clone(), data.dim(), data.count());
+    let Wanted { recall, k, ref config, most } = *wanted;
+    let number = count.min(VECTORS).min(most.max(1));
+    let all = number == count;
+    let mut rows: Vec<usize> = match all {
+        true => (0..count).collect(),
+        false => sample(&mut stream(config.seed, "candidates", 0), count, number).into_vec(),
+    };
+    rows.sort_unstable();
+    let values = if all { data.rows(0..count)?.into_owned() } else { data.some(&rows)? };
+    check_directions(&path, &values, dim, 0, config.similarity)?;
+    let vectors = Rows::new("the vectors", &values, dim).at(&path)?;
+    let ids: Vec<u64> = rows.iter().map(|row| data.id(*row)).collect();
+    let view = queries.view(dim)?;
+    let mut truth = exact(vectors, view, config.similarity, queries.depth(k, number))?;
+    truth.ids.iter_mut().filter(|id| **id != Hits::NONE).for_each(|id| *id = ids[*id as usize]);
+    let set = TuningSet::of_truth(view, truth, queries.own(|row| data.id(row)))?;
+    let spills = match config.spill {
+        Some(spill) => vec![Some(spill)],
+        None => vec![None, Some(Spill::default())],
+    };
+    let (mut tried, mut best): (Vec<Tried>, usize) = (Vec::new(), 0);
+    let mut kept: Option<Index> = None;
+    for factor in factors(config, number) {
+        for &spill in &spills {
+            let partitions = factor.map_or(config.partitions, |factor| Some(partitions(factor, number)));
+            // With one partition there is no second.
+            if partitions == Some(1) && spill.is_some() && config.spill.is_none() {
+                continue;
+            }
+            let config = BuildConfig { partitions, spill, ..config.clone() };
+            let started = Instant::now();
+            let index = Index::build(vectors, Some(&ids), &config).at(&path)?;
+            let seconds = started.elapsed().as_secs_f64();
+            let tuned = index.tune(&set, k, recall)?;
+            let (partitions, bytes) = (index.partitions(), index.bytes().iter().sum());
+            let factor = factor.unwrap_or_default();
+            tried.push(Tried { factor, partitions, spill, tuned, seconds, bytes });
+            let last = tried.len() - 1;
+            if last == 0 || better(&tried[last].tuned, &tried[best].tuned, recall) {
+                best = last;
+                kept = all.then_some(index);
+            }
+        }
+    }
+    let Tried { factor, spill, tuned, .. } = tried[best];
+    Ok(Chosen {
+        factor: config.partitions.is_none().then_some(factor),
+        config: BuildConfig { spill, ..config.clone() },
+        built: kept.map(|index| (index, tuned)),
+        tried,
+        best,
+        recall,
+        vectors: number,
+    })
+}
+
+/// Reaching the recall counts first, then the cost; among those that miss it the recall.
+fn better(a: &Tuned, b: &Tuned, recall: f64) -> bool {
+    match (a.recall >= recall, b.recall >= recall) {
+        (true, true) => a.cost < b.cost,
+        (false, false) => a.recall > b.recall,
+        (reaches, _) => reaches,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ocelli_vectors::index::SearchParams;
+
+    #[test]
+    fn recall_comes_before_cost() {
+        let params = SearchParams { k: 10, leaves: 1, reorder: 10 };
+        let tuned = |recall, cost| Tuned { params, recall, queries: 1, cost };
+        assert!(better(&tuned(0.96, 9.0), &tuned(0.94, 1.0), 0.95));
+        assert!(better(&tuned(0.95, 3.0), &tuned(0.99, 4.0), 0.95));
+        assert!(better(&tuned(0.94, 9.0), &tuned(0.90, 1.0), 0.95));
+        assert!(!better(&tuned(0.94, 1.0), &tuned(0.95, 9.0), 0.95));
+    }
+
+    #[test]
+    fn candidates_scale_with_the_root() {
+        assert_eq!([partitions(1.0, 10_000), partitions(2.0, 10_000), partitions(2.0, 1)], [100, 200, 1]);
+        let given = BuildConfig { partitions: Some(7), ..BuildConfig::default() };
+        assert_eq!(factors(&given, 100), [None]);
+        assert_eq!(factors(&BuildConfig::default(), 1_000_000), [Some(1.0), Some(2.0)]);
+        assert_eq!(factors(&BuildConfig::default(), 10_000)[0], Some(0.01));
+    }
+}

@@ -1,0 +1,271 @@
+//! Recall and speed.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{bail, ensure};
+use clap::ValueEnum;
+use ocelli_data::annotations::{npy, vecs};
+use ocelli_data::vectors::ann_benchmark::AnnBenchmark;
+use ocelli_method::Data;
+use ocelli_vectors::index::{Hits, Rows, SearchParams, Similarity, exact};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use super::files::{At, ending, exists};
+use super::open::Together;
+use super::truth::merged;
+
+/// By how much a distance may exceed that of the last true neighbour and count as one.
+const TIES: f32 = 1e-3;
+
+/// Whether queries come together or one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Mode {
+    /// All queries in one call.
+    Batch,
+    /// A call a query.
+    Single,
+}
+
+impl Mode {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Batch => "batch",
+            Self::Single => "single",
+        }
+    }
+}
+
+/// A pool of so many threads, or of all the machine has.
+pub(super) fn pool(threads: Option<usize>) -> anyhow::Result<ThreadPool> {
+    ensure!(threads != Some(0), "--threads 0: at least 1");
+    Ok(ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build()?)
+}
+
+/// How long a search took.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Took {
+    pub(super) seconds: f64,
+    /// Of all threads, where the system tells.
+    pub(super) processor: Option<f64>,
+}
+
+/// Searches and takes the time.
+pub(super) fn timed(
+    indexes: &Together,
+    queries: Rows<'_>,
+    params: &[SearchParams],
+    mode: Mode,
+    pool: &ThreadPool,
+) -> anyhow::Result<(Hits, Took)> {
+    let search = || match mode {
+        Mode::Batch => indexes.search(queries, params, None),
+        Mode::Single => {
+            let k = params.iter().map(|params| params.k).max().unwrap_or(0);
+            let mut all = Hits { k, ids: Vec::new(), scores: Vec::new() };
+            for row in 0..queries.count() {
+                let query = Rows::new("the queries", queries.row(row), queries.dim())?;
+                let hits = indexes.search(query, params, None)?;
+                all.ids.extend(hits.ids);
+                all.scores.extend(hits.scores);
+            }
+            Ok(all)
+        }
+    };
+    pool.install(|| {
+        let (started, before) = (Instant::now(), processor());
+        let hits = search()?;
+        let seconds = started.elapsed().as_secs_f64();
+        let processor = processor().zip(before).map(|(after, before)| spent(&before, &after));
+        Ok((hits, Took { seconds, processor }))
+    })
+}
+
+/// Nanoseconds that each thread of this process has computed for.
+fn processor() -> Option<HashMap<OsString, u64>> {
+    let tasks = std::fs::read_dir("/proc/self/task").ok()?;
+    let of = |task: std::fs::DirEntry| {
+        let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+        Some((task.file_name(), text.split_whitespace().next()?.parse().ok()?))
+    };
+    let times: HashMap<OsString, u64> = tasks.filter_map(|task| of(task.ok()?)).collect();
+    (!times.is_empty()).then_some(times)
+}
+
+/// Seconds between two looks. A thread that ended meanwhile belonged to an earlier search and does not count.
+fn spent(before: &HashMap<OsString, u64>, after: &HashMap<OsString, u64>) -> f64 {
+    let of =
+        |(thread, time): (&OsString, &u64)| time.saturating_sub(before.get(thread).copied().unwrap_or(0));
+    after.iter().map(of).sum::<u64>() as f64 * 1e-9
+}
+
+/// True neighbours, the best first.
+#[derive(Clone, Debug)]
+pub(super) struct Truth {
+    pub(super) k: usize,
+    /// `[Q, k]`
+    pub(super) ids: Vec<u64>,
+    /// The score of the last true neighbour of each query; none where the index keeps no vectors.
+    last: Option<Vec<f32>>,
+}
+
+impl Truth {
+    /// Reads the first `k` of each query.
+    pub(super) fn read(path: &Path, queries: usize, k: usize) -> anyhow::Result<Self> {
+        exists(path)?;
+        let (width, ids): (usize, Vec<i64>) = match ending(path).as_str() {
+            "h5" | "hdf5" => {
+                let file = AnnBenchmark::read(path)?;
+                (file.k, file.neighbors.into_iter().map(i64::from).collect())
+            }
+            "npy" | "ivecs" => {
+                let array = if ending(path) == "npy" { npy::read(path)? } else { vecs::read(path)? };
+                let [_, width] = array.dims::<2>().at(path)?;
+                match array.into_parts().1 {
+                    Data::I64(ids) => (width, ids),
+                    other => bail!("{}: whole numbers are expected, found {}", path.display(), other.kind()),
+                }
+            }
+            other => bail!("{}: truth is read from .ivecs, .npy and .hdf5, not `.{other}`", path.display()),
+        };
+        ensure!(width >= k, "{}: {width} true neighbours a query, -k {k} are wanted", path.display());
+        let found = ids.len() / width;
+        ensure!(found == queries, "{}: the truth of {found} queries, there are {queries}", path.display());
+        let narrow = |(at, id): (usize, &i64)| match u64::try_from(*id) {
+            Ok(id) => Ok(id),
+            Err(_) => bail!("{}: query {}: {id} is no id", path.display(), at / width),
+        };
+        let first = ids.iter().enumerate().filter(|(at, _)| at % width < k);
+        let ids = first.map(narrow).collect::<anyhow::Result<Vec<u64>>>()?;
+        Ok(Self { k, ids, last: None })
+    }
+
+    /// Compares all vectors that the indexes keep.
+    pub(super) fn exact(indexes: &Together, queries: Rows<'_>, k: usize) -> anyhow::Result<Self> {
+        let mut parts = Vec::new();
+        for part in &indexes.parts {
+            let Some((vectors, ids)) = part.vectors() else {
+                bail!("--exact: the index keeps no vectors (--store none); give the truth as a file")
+            };
+            if ids.is_empty() {
+                continue;
+            }
+            let rows = Rows::new("the vectors", &vectors, part.dim())?;
+            let mut hits = exact(rows, queries, part.similarity(), k)?;
+            hits.ids.iter_mut().filter(|id| **id != Hits::NONE).for_each(|id| *id = ids[*id as usize]);
+            parts.push(hits);
+        }
+        let best = merged(&parts, indexes.similarity());
+        let last = best.scores.chunks_exact(k).map(|scores| scores[k - 1]).collect();
+        Ok(Self { k, ids: best.ids, last: Some(last) })
+    }
+
+    /// Finds the scores of the last true neighbours, where the indexes keep their vectors; fails for ids they do not have.
+    pub(super) fn complete(
+        &mut self,
+        path: &Path,
+        indexes: &Together,
+        queries: Rows<'_>,
+    ) -> anyhow::Result<()> {
+        let known: HashSet<u64> = indexes.parts.iter().flat_map(|part| part.ids()).collect();
+        if let Some(at) = self.ids.iter().position(|id| !known.contains(id)) {
+            bail!("{}: query {}: id {} is not in the index", path.display(), at / self.k, self.ids[at]);
+        }
+        let wanted: Vec<u64> = self.ids.chunks_exact(self.k).map(|ids| ids[self.k - 1]).collect();
+        let mut vectors: HashMap<u64, Vec<f32>> = HashMap::new();
+        let set: HashSet<u64> = wanted.iter().copied().collect();
+        for part in &indexes.parts {
+            let Some((rows, ids)) = part.vectors() else { return Ok(()) };
+            let dim = part.dim();
+            let taken = ids.iter().enumerate().filter(|(_, id)| set.contains(*id));
+            vectors.extend(taken.map(|(row, id)| (*id, rows[row * dim..(row + 1) * dim].to_vec())));
+        }
+        let score = |(query, id): (usize, &u64)| {
+            vectors.get(id).map(|x| score(queries.row(query), x, indexes.similarity()))
+        };
+        self.last = wanted.iter().enumerate().map(score).collect();
+        Ok(())
+    }
+}
+
+fn score(query: &[f32], x: &[f32], similarity: Similarity) -> f32 {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    let value = match similarity {
+        Similarity::InnerProduct => dot(query, x),
+        Similarity::Cosine => dot(query, x) / (dot(query, query) * dot(x, x)).sqrt().max(f64::MIN_POSITIVE),
+        Similarity::SquaredL2 => query.iter().zip(x).map(|(a, b)| f64::from(a - b).powi(2)).sum(),
+    };
+    value as f32
+}
+
+/// How much of the truth was found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Recall {
+    /// The share of the k true neighbours among the k found.
+    pub(super) at_k: f64,
+    /// The share of found vectors as near as the last true neighbour, as the public benchmark counts, ties included.
+    pub(super) threshold: Option<f64>,
+    /// The share of queries whose best neighbour is among the k found.
+    pub(super) best: f64,
+}
+
+/// Holds results against the truth.
+pub(super) fn recall(hits: &Hits, truth: &Truth, similarity: Similarity) -> Recall {
+    let k = truth.k;
+    let queries = (truth.ids.len() / k).max(1);
+    let (mut all, mut first) = (0, 0);
+    for (found, truth) in hits.ids.chunks_exact(hits.k).zip(truth.ids.chunks_exact(k)) {
+        let found = &found[..k.min(hits.k)];
+        all += truth.iter().filter(|id| found.contains(id)).count();
+        first += usize::from(found.contains(&truth[0]));
+    }
+    let near = |last: &Vec<f32>| {
+        let count = |(scores, last): (&[f32], &f32)| {
+            let near = |score: &&f32| match similarity {
+                Similarity::SquaredL2 => score.sqrt() <= last.sqrt() + TIES,
+                _ => **score >= last - TIES,
+            };
+            scores.iter().take(k).filter(near).count()
+        };
+        let near: usize = hits.scores.chunks_exact(hits.k).zip(last).map(count).sum();
+        near as f64 / (queries * k) as f64
+    };
+    Recall {
+        at_k: all as f64 / (queries * k) as f64,
+        threshold: truth.last.as_ref().map(near),
+        best: first as f64 / queries as f64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recall_counts_ids_and_near_scores() {
+        let hits = Hits { k: 2, ids: vec![4, 7, 1, 2], scores: vec![0.9, 0.8, 0.7, 0.6] };
+        let truth = Truth { k: 2, ids: vec![4, 5, 3, 1], last: Some(vec![0.8005, 0.65]) };
+        let found = recall(&hits, &truth, Similarity::InnerProduct);
+        assert_eq!((found.at_k, found.threshold, found.best), (0.5, Some(0.75), 0.5));
+        let near = recall(&hits, &truth, Similarity::SquaredL2);
+        assert_eq!(near.threshold, Some(0.5));
+    }
+
+    #[test]
+    fn threads_that_ended_do_not_count() {
+        let times =
+            |pairs: &[(&str, u64)]| pairs.iter().map(|(name, time)| (OsString::from(name), *time)).collect();
+        let (before, after) = (times(&[("1", 500), ("2", 9000)]), times(&[("1", 1500), ("3", 250)]));
+        assert!((spent(&before, &after) - 1.25e-6).abs() < 1e-12);
+    }
+
+    #[test]
+    fn scores_follow_the_similarity() {
+        let (q, x) = ([3.0, 4.0], [4.0, 3.0]);
+        assert_eq!(score(&q, &x, Similarity::InnerProduct), 24.0);
+        assert!((score(&q, &x, Similarity::Cosine) - 0.96).abs() < 1e-6);
+        assert_eq!(score(&q, &x, Similarity::SquaredL2), 2.0);
+    }
+}
