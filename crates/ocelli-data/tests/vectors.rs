@@ -206,6 +206,9 @@ fn every_format_gives_back_what_it_was_given() {
         ("a.txt", sample(names(), false), &plain),
         ("a.csv", sample(names(), true), &table),
         ("a.TSV", sample(numbers(), true), &table),
+        ("a.parquet", sample(None, false), &plain),
+        ("b.parquet", sample(names(), true), &plain),
+        ("c.parquet", sample(Some(Ids::Numbers(vec![u64::MAX, 0])), true), &plain),
         ("a.h5", sample(None, false), &plain),
         ("b.hdf5", sample(names(), false), &plain),
         ("c.hdf5", sample(Some(Ids::Numbers(vec![u64::MAX, 0])), false), &plain),
@@ -241,6 +244,140 @@ fn what_a_format_has_no_room_for_is_not_dropped() {
     assert!(message.starts_with("cannot read "), "{message}");
 }
 
+/// A file written by pyarrow 26; `columns.parquet` and others hold `value` in rows of three.
+fn fixture(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+fn read_parquet(name: &str, vectors: Option<&str>) -> Result<VectorSet, DataError> {
+    let options = ReadOptions { vectors: vectors.map(str::to_owned), ..ReadOptions::default() };
+    vectors::read(fixture(name), &options)
+}
+
+#[test]
+fn embeddings_of_every_layout_are_read() {
+    let wanted: Vec<f32> = (0..15).map(value).collect();
+    let names = |n: &[&str]| Some(Ids::Names(n.iter().map(|n| (*n).to_owned()).collect()));
+    let letters = names(&["p", "q", "r", "s", "t"]);
+
+    let set = read_parquet("fixed_list.parquet", None).unwrap();
+    assert_eq!((set.dim, &set.rows), (3, &wanted));
+    assert_eq!(set.ids, Some(Ids::Numbers(vec![10, 11, 12, 13, (1 << 63) + 1])));
+    let columns: Vec<&str> = set.metadata.iter().map(|c| c.name.as_str()).collect();
+    assert_eq!(columns, ["title", "year", "mark", "seen", "cat"]);
+    let text = |t: &str| Some(t.to_owned());
+    let titles = vec![text("a"), text("b"), None, text("größer"), text("a")];
+    assert_eq!(set.column("title"), Some(&Values::Texts(titles)));
+    let years = vec![Some(1999), None, Some(-3), Some(0), Some(7)];
+    assert_eq!(set.column("year"), Some(&Values::Integers(years)));
+    let marks = vec![Some(0.5), None, Some(1.0), Some(2.0), Some(3.0)];
+    assert_eq!(set.column("mark"), Some(&Values::Numbers(marks)));
+    let seen = vec![Some(1), Some(0), None, Some(1), Some(1)];
+    assert_eq!(set.column("seen"), Some(&Values::Integers(seen)));
+
+    let id = ReadOptions { ids: Some(ColumnRef::Name("key".into())), ..ReadOptions::default() };
+    let set = vectors::read(fixture("double_list_v2.parquet"), &id).unwrap();
+    assert_eq!((set.dim, &set.rows, &set.ids), (3, &wanted, &letters));
+    let set = read_parquet("half_list.parquet", None).unwrap();
+    assert_eq!((set.dim, &set.rows), (3, &wanted));
+    assert_eq!(set.ids, Some(Ids::Numbers((0..5).collect())));
+
+    let id = ReadOptions { ids: Some(ColumnRef::Position(1)), ..ReadOptions::default() };
+    let set = vectors::read(fixture("columns.parquet"), &id).unwrap();
+    assert_eq!((set.dim, &set.rows, &set.ids), (3, &wanted, &letters));
+    let one = ReadOptions { metadata: vec![ColumnRef::Name("d1".into())], ..ReadOptions::default() };
+    let set = vectors::read(fixture("columns.parquet"), &one).unwrap();
+    assert_eq!((set.dim, set.row(1), set.metadata.len()), (2, &[value(3), value(5)][..], 2));
+    assert_eq!(read_parquet("columns.parquet", Some("d2")).unwrap().rows[4], value(14));
+}
+
+#[test]
+fn parquet_that_is_not_read_is_refused_by_name() {
+    for (name, vectors, words) in [
+        (
+            "zstd.parquet",
+            None,
+            "column `vector`: compression ZSTD is not supported (none, snappy and gzip are)",
+        ),
+        ("bad.parquet", None, "which column holds the vectors? there are ragged, empty, gone, hole"),
+        ("bad.parquet", Some("ragged"), "row 1 (counted from 0) has 1 elements, where the first has 2"),
+        ("bad.parquet", Some("empty"), "row 1 (counted from 0) has no vector"),
+        ("bad.parquet", Some("gone"), "row 1 (counted from 0) has no vector"),
+        ("bad.parquet", Some("hole"), "row group 0, column `hole`: row 1, column 1 (counted from 0) is null"),
+        ("bad.parquet", Some("text"), "column `text`: it holds no floats or lists of them"),
+        ("bad.parquet", Some("deep"), "column `deep`: it holds no floats or lists of them"),
+        (
+            "bad.parquet",
+            Some("absent"),
+            "no column `absent`; there are ragged, empty, gone, hole, text, deep, price",
+        ),
+    ] {
+        let message = read_parquet(name, vectors).unwrap_err().to_string();
+        assert!(message.contains(words) && !message.contains('\n'), "{message}");
+    }
+    let options = |ids, metadata| ReadOptions { ids, metadata, ..ReadOptions::default() };
+    let column = |name: &str| ColumnRef::Name(name.into());
+    for (options, words) in [
+        (options(Some(column("mark")), vec![]), "column `mark`: ids are whole numbers or text"),
+        (options(Some(column("title")), vec![]), "row 2 (counted from 0): its id is null"),
+        (options(Some(ColumnRef::Position(9)), vec![]), "no column 9"),
+        (options(None, vec![column("tags")]), "column `tags`: it holds no plain values"),
+    ] {
+        let message = vectors::read(fixture("fixed_list.parquet"), &options).unwrap_err().to_string();
+        assert!(message.contains(words), "{message}");
+    }
+}
+
+/// Writes bytes beside the tests' own files and reads them.
+fn read_bytes(folder: &Path, bytes: &[u8], options: &ReadOptions) -> Result<VectorSet, DataError> {
+    let path = folder.join("x.parquet");
+    std::fs::write(&path, bytes).unwrap();
+    vectors::read(&path, options)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn damaged_parquet_never_panics(
+        name in prop::sample::select(vec![
+            "fixed_list.parquet", "double_list_v2.parquet", "half_list.parquet", "columns.parquet",
+        ]),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+        random in prop::collection::vec(any::<u8>(), 0..100),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut bytes = std::fs::read(fixture(name)).unwrap();
+        for (at, value) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        let allow = ReadOptions { allow_duplicate_ids: true, ..ReadOptions::default() };
+        if let Ok(set) = read_bytes(folder.path(), &bytes, &allow) {
+            prop_assert_eq!(set.check(), Ok(()));
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+            prop_assert!(read_bytes(folder.path(), &bytes, &allow).is_err());
+        }
+        prop_assert!(read_bytes(folder.path(), &random, &allow).is_err());
+    }
+}
+
+#[test]
+fn row_groups_are_put_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.parquet");
+    // Two row groups, for one takes 64 MiB.
+    let (n, dim) = (17_000, 1000);
+    let rows: Vec<f32> = (0..n * dim).map(|i| (i % 9973) as f32).collect();
+    let ids = Some(Ids::Numbers((0..n as u64).rev().collect()));
+    let set = VectorSet { ids, ..VectorSet::new(dim, rows) };
+    vectors::write(&path, &set).unwrap();
+    assert!(vectors::read(&path, &ReadOptions::default()).unwrap() == set);
+}
+
 #[test]
 fn equal_ids_are_refused_unless_they_are_allowed() {
     let folder = tempfile::tempdir().unwrap();
@@ -273,7 +410,7 @@ fn real_descriptors_are_the_same_in_both_formats() {
     assert_eq!((queries.len(), queries.dim), (3, 128));
 
     let folder = tempfile::tempdir().unwrap();
-    for name in ["again.tsv", "again.h5", "again.npz"] {
+    for name in ["again.tsv", "again.h5", "again.npz", "again.parquet"] {
         let path = folder.path().join(name);
         vectors::write(&path, &table).unwrap();
         assert_eq!(vectors::read(&path, &ReadOptions::default()).unwrap(), table, "{name}");
