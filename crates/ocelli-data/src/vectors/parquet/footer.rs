@@ -273,6 +273,10 @@ impl RowGroup {
             }
             Ok(true)
         })?;
+        // Else a byte of the footer would make many in memory.
+        if group.chunks.is_empty() {
+            return Err("a row group has no columns".into());
+        }
         Ok(group)
     }
 }

@@ -445,6 +445,9 @@ pub(super) fn each<T: Item>(
                 if let Some((number, _)) = levels.next() {
                     return Err(format!("{} of levels is not supported (RLE is)", encoding(*number)));
                 }
+                if header.values == 0 {
+                    continue;
+                }
                 left = left.checked_sub(header.values).ok_or("it has more values than are promised")?;
                 let page = pages.unpack(&header, packed, budget)?;
                 let parts = page.parts(leaf)?;

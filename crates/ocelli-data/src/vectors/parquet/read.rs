@@ -72,7 +72,7 @@ impl ParquetReader {
     /// [`DataError::Read`]; [`DataError::Content`] when it is no Parquet file, is encrypted, or has no such columns.
     pub fn open(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Self, DataError> {
         let path = path.as_ref();
-        let fail = |reason| DataError::content(path, reason);
+        let fail = |reason| fail(path, reason);
         let mut file = File::open(path).map_err(|source| DataError::read(path, source))?;
         let bytes = file.metadata().map_err(|source| DataError::read(path, source))?.len();
         let no_file = |reason| fail(format!("no Parquet file: {reason}"));
@@ -110,7 +110,7 @@ impl ParquetReader {
         };
         read(&mut column).map_err(|reason| {
             let reason = format!("row group {}, column `{}`: {reason}", self.group, field.name);
-            DataError::content(&self.path, reason)
+            fail(&self.path, reason)
         })
     }
 
@@ -181,6 +181,11 @@ impl Iterator for ParquetReader {
         }
         Some(set)
     }
+}
+
+/// An error on one line, whatever the names in a file are.
+fn fail(path: &Path, reason: String) -> DataError {
+    DataError::content(path, reason.replace(char::is_control, "\u{FFFD}"))
 }
 
 fn names<'a>(fields: &'a [Field], which: impl Fn(&Field) -> bool + 'a) -> impl Iterator<Item = &'a str> {
