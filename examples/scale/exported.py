@@ -1,7 +1,7 @@
 """What the two routes share: reading an export, its exact nearest rows, and the verdict.
 
-An export is one or more Parquet files (shards) with the columns `id` (int64), `vector` (fixed_size_list<float32>), `codes`
-(binary) and any metadata.
+An export is one or more Parquet files (shards) with the columns `id` (int64), `vector` (list<float32>, of fixed
+size or not), `codes` (binary) and any metadata.
 """
 
 import argparse
@@ -30,15 +30,27 @@ class Export:
         for name in ("id", "vector", "codes"):
             if name not in self.schema.names:
                 raise SystemExit(f"{paths[0]}: there is no column `{name}`")
-        vector = self.schema.field("vector").type
-        if not pa.types.is_fixed_size_list(vector) or vector.value_type != pa.float32():
-            raise SystemExit(f"{paths[0]}: `vector` is {vector}, not a fixed_size_list<float32>")
-        self.dim = vector.list_size
         self.rows = sum(file.metadata.num_rows for file in self.files)
+        at = self.schema.get_field_index("vector")
+        vector = self.schema.field(at).type
+        lists = pa.types.is_list(vector) or pa.types.is_fixed_size_list(vector)
+        if not lists or vector.value_type != pa.float32():
+            raise SystemExit(f"{paths[0]}: `vector` is {vector}, not a list of float32")
+        first = next((b for file in self.files for b in file.iter_batches(1, columns=["vector"])), None)
+        if first is None or not first["vector"][0].is_valid:
+            raise SystemExit(f"{paths[0]}: there is no first vector")
+        # Parquet itself knows lists of any length; the engines want to be told that all are as long as the first.
+        self.dim = len(first["vector"][0])
+        self.schema = self.schema.set(at, pa.field("vector", pa.list_(pa.float32(), self.dim)))
 
     def batches(self, columns=None):
+        schema = self.schema if columns is None else pa.schema([self.schema.field(name) for name in columns])
         for file in self.files:
-            yield from file.iter_batches(BATCH, columns=columns)
+            for batch in file.iter_batches(BATCH, columns=columns):
+                try:
+                    yield batch.select(schema.names).cast(schema)
+                except pa.ArrowInvalid as error:
+                    raise SystemExit(f"a vector has not {self.dim} elements: {error}") from None
 
     def vectors(self):
         """Pairs of ids `[n]` and vectors `[n, dim]`."""

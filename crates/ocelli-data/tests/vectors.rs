@@ -206,6 +206,9 @@ fn every_format_gives_back_what_it_was_given() {
         ("a.txt", sample(names(), false), &plain),
         ("a.csv", sample(names(), true), &table),
         ("a.TSV", sample(numbers(), true), &table),
+        ("a.parquet", sample(None, false), &plain),
+        ("b.parquet", sample(names(), true), &plain),
+        ("c.parquet", sample(Some(Ids::Numbers(vec![u64::MAX, 0])), true), &plain),
         ("a.h5", sample(None, false), &plain),
         ("b.hdf5", sample(names(), false), &plain),
         ("c.hdf5", sample(Some(Ids::Numbers(vec![u64::MAX, 0])), false), &plain),
@@ -273,7 +276,7 @@ fn real_descriptors_are_the_same_in_both_formats() {
     assert_eq!((queries.len(), queries.dim), (3, 128));
 
     let folder = tempfile::tempdir().unwrap();
-    for name in ["again.tsv", "again.h5", "again.npz"] {
+    for name in ["again.tsv", "again.h5", "again.npz", "again.parquet"] {
         let path = folder.path().join(name);
         vectors::write(&path, &table).unwrap();
         assert_eq!(vectors::read(&path, &ReadOptions::default()).unwrap(), table, "{name}");

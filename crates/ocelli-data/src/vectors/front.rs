@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::str::FromStr;
 
-use super::{Ids, VectorSet, delimited, hdf5, npz};
+use super::{Ids, VectorSet, delimited, hdf5, npz, parquet};
 use crate::annotations::{npy, vecs};
 use crate::error::DataError;
 
@@ -12,7 +12,7 @@ use crate::error::DataError;
 pub enum ColumnRef {
     /// The name: of a column, a dataset, an array.
     Name(String),
-    /// The column's number, from 1, in a table.
+    /// The column's number in a table, from 1.
     Position(usize),
 }
 
@@ -31,12 +31,13 @@ impl FromStr for ColumnRef {
 /// How a file is to be read; the default is to find out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// Where the vectors are, in a file that may hold several arrays: a dataset of an HDF5 file, an array of an `.npz`.
-    /// Without it, the only one of two dimensions.
+    /// Where the vectors are, in a file that may hold several: a dataset of an HDF5 file, an array of an `.npz`, a column of
+    /// a Parquet file. Without it, the only one there is, or the one with the usual name.
     pub vectors: Option<String>,
     /// Where the ids are. Without it, what is called `id` or `ids`, if anything is.
     pub ids: Option<ColumnRef>,
-    /// Columns of a text table that belong to no vector, and are kept as metadata.
+    /// Columns of a table that belong to no vector, and are kept as metadata. Those of a Parquet file that can be nothing
+    /// else need not be named.
     pub metadata: Vec<ColumnRef>,
     /// Whether a text table has a line of names first. Without it, it has one if no value of that line is a number.
     pub header: Option<bool>,
@@ -66,6 +67,7 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<VectorSet, 
         "npz" => npz::read_set(path, options)?,
         "csv" | "tsv" | "txt" => delimited::read(path, options)?,
         "h5" | "hdf5" => hdf5::read_set(path, options)?,
+        "parquet" => parquet::read_set(path, options)?,
         other => return Err(fail(unknown(other))),
     };
     if set.ids.is_none() && options.ids.is_some() {
@@ -83,8 +85,8 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<VectorSet, 
 
 fn unknown(ending: &str) -> String {
     format!(
-        "vectors are read and written as .fvecs, .ivecs, .bvecs, .npy, .npz, .csv, .tsv, .txt, .h5 and .hdf5, not as \
-         `.{ending}`"
+        "vectors are read and written as .fvecs, .ivecs, .bvecs, .npy, .npz, .csv, .tsv, .txt, .h5, .hdf5 and .parquet, \
+         not as `.{ending}`"
     )
 }
 
@@ -121,6 +123,7 @@ pub fn write(path: impl AsRef<Path>, set: &VectorSet) -> Result<(), DataError> {
         "npz" => npz::write_set(path, set),
         "csv" | "tsv" | "txt" => delimited::write(path, set),
         "h5" | "hdf5" => hdf5::write_set(path, set),
+        "parquet" => parquet::write(path, set),
         "ivecs" | "bvecs" => Err(fail("vectors of single precision are written as .fvecs".into())),
         other => Err(fail(unknown(other))),
     }

@@ -45,6 +45,13 @@ impl Ids {
         }
     }
 
+    pub(super) fn into_names(self) -> Vec<String> {
+        match self {
+            Self::Numbers(v) => v.iter().map(u64::to_string).collect(),
+            Self::Names(v) => v,
+        }
+    }
+
     /// The first row whose id an earlier row has, and that row.
     pub fn duplicate(&self) -> Option<(usize, usize)> {
         fn find<T: std::hash::Hash + Eq>(ids: &[T]) -> Option<(usize, usize)> {

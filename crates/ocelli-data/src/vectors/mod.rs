@@ -9,6 +9,7 @@
 //! | `.npz` | [a zip of `.npy` files](npz) | yes | – |
 //! | `.csv` `.tsv` `.txt` | [a vector a line](delimited) | yes | yes |
 //! | `.h5` `.hdf5` | [HDF5](hdf5) | yes | – |
+//! | `.parquet` | [Parquet](parquet) | yes | yes |
 //!
 //! Whatever the format, what comes out of [`read`] has been checked: at least one row, rows of one length, no value that
 //! is NaN or infinite, an id for each row. Memory is bounded by the file's size: what a header promises is held against
@@ -32,6 +33,7 @@ mod front;
 pub mod hdf5;
 mod ids;
 pub mod npz;
+pub mod parquet;
 mod pieces;
 mod set;
 

@@ -64,6 +64,14 @@ impl Values {
         }
         .unwrap_or_default()
     }
+
+    fn into_texts(self) -> Vec<Option<String>> {
+        match self {
+            Self::Integers(v) => v.into_iter().map(|v| v.map(|x| x.to_string())).collect(),
+            Self::Numbers(v) => v.into_iter().map(|v| v.map(|x| x.to_string())).collect(),
+            Self::Texts(v) => v,
+        }
+    }
 }
 
 impl VectorSet {
@@ -93,6 +101,36 @@ impl VectorSet {
     /// The metadata column of this name.
     pub fn column(&self, name: &str) -> Option<&Values> {
         self.metadata.iter().find(|c| c.name == name).map(|c| &c.values)
+    }
+
+    /// Appends rows of the same dimension and the same columns. Ids that are numbers here and names there become names,
+    /// values of different types text.
+    pub(super) fn append(&mut self, other: Self) {
+        self.rows.extend(other.rows);
+        self.ids = match (self.ids.take(), other.ids) {
+            (Some(Ids::Numbers(mut a)), Some(Ids::Numbers(b))) => {
+                a.extend(b);
+                Some(Ids::Numbers(a))
+            }
+            (Some(a), Some(b)) => {
+                let mut names = a.into_names();
+                names.extend(b.into_names());
+                Some(Ids::Names(names))
+            }
+            _ => None,
+        };
+        for (column, other) in self.metadata.iter_mut().zip(other.metadata) {
+            match (&mut column.values, other.values) {
+                (Values::Integers(a), Values::Integers(b)) => a.extend(b),
+                (Values::Numbers(a), Values::Numbers(b)) => a.extend(b),
+                (Values::Texts(a), b) => a.extend(b.into_texts()),
+                (a, b) => {
+                    let mut texts = std::mem::replace(a, Values::Texts(Vec::new())).into_texts();
+                    texts.extend(b.into_texts());
+                    *a = Values::Texts(texts);
+                }
+            }
+        }
     }
 
     /// Holds the set against what [`super::read`] promises: a row at least, rows of one length, finite values, as many
