@@ -39,7 +39,7 @@ struct Plan {
 /// for group in parquet::ParquetReader::open(&path, &Default::default())? {
 ///     assert_eq!(group?, set);
 /// }
-/// # Ok::<(), ocelli_data::DataError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct ParquetReader {
     path: PathBuf,
