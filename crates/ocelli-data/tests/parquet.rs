@@ -275,6 +275,14 @@ fn sets_that_do_not_fit_together_are_refused() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
+/// pyarrow's file of ten million equal numbers.
+#[test]
+fn few_bytes_that_stand_for_many_are_refused() {
+    let message = read_parquet("constant.parquet", None).unwrap_err().to_string();
+    let words = "column `x`: it unpacks to more than 1032 times the file's size";
+    assert!(message.contains(words), "{message}");
+}
+
 #[test]
 fn a_name_of_two_lines_makes_an_error_of_one() {
     let folder = tempfile::tempdir().unwrap();

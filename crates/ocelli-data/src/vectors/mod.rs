@@ -1,6 +1,6 @@
 //! Vectors and features in files: rows of single precision, perhaps with ids and further columns.
 //!
-//! [`read`] and [`write`] are the front door; the file's ending says the format.
+//! [`read`] and [`write()`] are the front door; the file's ending says the format.
 //!
 //! | ending | what | ids | metadata |
 //! |---|---|---|---|

@@ -31,8 +31,9 @@ impl Budget {
 
     pub(super) fn spend(&mut self, bytes: usize) -> Result<(), String> {
         let left = self.0.checked_sub(bytes as u64);
-        self.0 =
-            left.ok_or_else(|| format!("it unpacks to more than {MOST_INFLATION} times the file's size"))?;
+        self.0 = left.ok_or_else(|| {
+            format!("it unpacks to more than {MOST_INFLATION} times the file's size and 64 MiB")
+        })?;
         Ok(())
     }
 }

@@ -39,7 +39,7 @@ struct Plan {
 /// for group in parquet::ParquetReader::open(&path, &Default::default())? {
 ///     assert_eq!(group?, set);
 /// }
-/// # Ok::<(), ocelli_data::DataError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct ParquetReader {
     path: PathBuf,
@@ -297,11 +297,9 @@ impl GroupColumn<'_> {
     fn scalars<T: Item>(&mut self) -> Result<Vec<Option<T>>, String> {
         let mut all = Vec::new();
         self.each(|leaf, mut batch, budget| {
+            budget.spend(size_of::<Option<T>>() * batch.definitions.len())?;
             for definition in batch.definitions {
                 let value = if *definition == leaf.definition { batch.values.next() } else { None };
-                if value.is_none() {
-                    budget.spend(size_of::<Option<T>>())?;
-                }
                 all.push(value);
             }
             Ok(())

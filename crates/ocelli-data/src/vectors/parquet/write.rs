@@ -49,7 +49,7 @@ pub fn write(path: impl AsRef<Path>, set: &VectorSet) -> Result<(), DataError> {
 ///     writer.push(&set, Some(&[0b11, 0b01]))?;
 /// }
 /// writer.finish()?;
-/// # Ok::<(), ocelli_data::DataError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 pub struct ParquetWriter {
