@@ -1,18 +1,30 @@
-//! Features of videos: a folder with a file a video, each a table with a row for every snippet.
+//! Features of videos: a folder with a file a video, or one HDF5 file with a dataset a video; each a table with a row for
+//! every snippet.
 //!
 //! | ending | what |
 //! |---|---|
 //! | `.csv` | numbers separated by commas; a first line that holds names is passed over |
 //! | `.npy` | a NumPy array of two dimensions |
+//! | `.npz` | its only array, the one called `features`, or `rgb` and `flow` side by side |
+//! | `.h5`, `.hdf5` | in a folder: its only dataset; by itself: a dataset, or a group with one, for each video |
 //!
 //! The files of ActivityNet are called `v_<video>.csv`; annotations and results name videos with that `v_` or without it,
 //! so names are compared by [`plain_name`].
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ocelli_method::Array;
 
 use crate::annotations::{npy, read_text};
 use crate::error::DataError;
+use crate::vectors::hdf5::Hdf5;
+use crate::vectors::npz;
+
+/// What feature files may be called, in words.
+const KINDS: &str = ".csv, .npy, .npz, .h5 and .hdf5";
 
 /// A table of features, row-major.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,27 +42,90 @@ pub fn plain_name(name: &str) -> &str {
     name.strip_prefix("v_").unwrap_or(name)
 }
 
-/// The feature files of a folder by the plain names of their videos.
+/// Where the features of a video lie.
+#[derive(Clone)]
+pub struct FeatureFile {
+    path: PathBuf,
+    /// The dataset, where a file holds several videos.
+    dataset: Option<(Arc<Hdf5>, String)>,
+}
+
+impl FeatureFile {
+    /// Reads the table.
+    ///
+    /// # Errors
+    /// As [`read`].
+    pub fn read(&self) -> Result<FeatureTable, DataError> {
+        match &self.dataset {
+            Some((file, name)) => Ok(of_set(file.features(name)?)),
+            None => read(&self.path),
+        }
+    }
+}
+
+impl fmt::Debug for FeatureFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FeatureFile({self})")
+    }
+}
+
+impl fmt::Display for FeatureFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        match &self.dataset {
+            Some((_, name)) => write!(f, ": {name}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The feature files of a folder, or the datasets of an HDF5 file, by the plain names of their videos.
 ///
 /// # Errors
-/// [`DataError::Read`]; [`DataError::Content`] when the folder has no feature file, or two for one video.
-pub fn list(folder: impl AsRef<Path>) -> Result<BTreeMap<String, PathBuf>, DataError> {
-    let folder = folder.as_ref();
-    let fault = |source| DataError::read(folder, source);
-    let mut files: BTreeMap<String, PathBuf> = BTreeMap::new();
-    for entry in std::fs::read_dir(folder).map_err(fault)? {
+/// [`DataError::Read`]; [`DataError::Content`] when there are none, or two for one video.
+pub fn list(source: impl AsRef<Path>) -> Result<BTreeMap<String, FeatureFile>, DataError> {
+    let source = source.as_ref();
+    if source.is_file() && is_hdf5(source) {
+        return datasets(source);
+    }
+    let fault = |error| DataError::read(source, error);
+    let mut files: BTreeMap<String, FeatureFile> = BTreeMap::new();
+    for entry in std::fs::read_dir(source).map_err(fault)? {
         let path = entry.map_err(fault)?.path();
-        let known = path.extension().is_some_and(|ending| ending == "csv" || ending == "npy");
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        let known = matches!(ending, Some("csv" | "npy" | "npz")) || is_hdf5(&path);
         let Some(stem) = path.file_stem().and_then(|s| s.to_str()).filter(|_| known) else { continue };
-        if let Some(other) = files.insert(plain_name(stem).to_owned(), path.clone()) {
-            let names = [&other, &path].map(|p| p.file_name().unwrap_or_default().to_string_lossy());
+        let name = plain_name(stem).to_owned();
+        let file = FeatureFile { path: path.clone(), dataset: None };
+        if let Some(other) = files.insert(name, file) {
+            let names = [&other.path, &path].map(|p| p.file_name().unwrap_or_default().to_string_lossy());
             let reason = format!("{} and {} are of one video; remove one of them", names[0], names[1]);
-            return Err(DataError::content(folder, reason));
+            return Err(DataError::content(source, reason));
         }
     }
     match files.is_empty() {
-        true => Err(DataError::content(folder, "no .csv and no .npy file of features is in this folder")),
+        true => Err(DataError::content(source, format!("no file of features ({KINDS}) is in this folder"))),
         false => Ok(files),
+    }
+}
+
+fn is_hdf5(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "h5" || ending == "hdf5")
+}
+
+fn datasets(path: &Path) -> Result<BTreeMap<String, FeatureFile>, DataError> {
+    let file = Arc::new(Hdf5::open(path)?);
+    let mut videos: BTreeMap<String, FeatureFile> = BTreeMap::new();
+    for dataset in file.datasets()? {
+        // A group a video: its name is the video's.
+        let inside = dataset.name.trim_start_matches('/');
+        let video = inside.split('/').next().unwrap_or(inside);
+        let own = FeatureFile { path: path.to_owned(), dataset: Some((Arc::clone(&file), video.to_owned())) };
+        videos.insert(plain_name(video).to_owned(), own);
+    }
+    match videos.is_empty() {
+        true => Err(DataError::content(path, "there is no dataset in this file")),
+        false => Ok(videos),
     }
 }
 
@@ -63,8 +138,10 @@ pub fn read(path: impl AsRef<Path>) -> Result<FeatureTable, DataError> {
     let path = path.as_ref();
     let table = match path.extension().and_then(|ending| ending.to_str()) {
         Some("csv") => read_csv(path)?,
-        Some("npy") => read_npy(path)?,
-        _ => return Err(DataError::content(path, "features are read from .csv and .npy files")),
+        Some("npy") => table(path, npy::read(path)?)?,
+        Some("npz") => read_npz(path)?,
+        _ if is_hdf5(path) => read_hdf5(path)?,
+        _ => return Err(DataError::content(path, format!("features are read from {KINDS} files"))),
     };
     match table.values.is_empty() {
         true => Err(DataError::content(path, "the video has no features: the table is empty")),
@@ -72,8 +149,47 @@ pub fn read(path: impl AsRef<Path>) -> Result<FeatureTable, DataError> {
     }
 }
 
-fn read_npy(path: &Path) -> Result<FeatureTable, DataError> {
-    let array = npy::read(path)?;
+fn of_set(set: crate::vectors::VectorSet) -> FeatureTable {
+    FeatureTable { rows: set.len(), columns: set.dim, values: set.rows }
+}
+
+fn read_hdf5(path: &Path) -> Result<FeatureTable, DataError> {
+    let file = Hdf5::open(path)?;
+    match &file.datasets()?[..] {
+        [only] => table(path, file.read(&only.name)?),
+        all => Err(DataError::content(path, format!("one dataset is expected, found {}", all.len()))),
+    }
+}
+
+fn read_npz(path: &Path) -> Result<FeatureTable, DataError> {
+    let mut arrays: BTreeMap<String, Array> = npz::read(path)?.into_iter().collect();
+    if arrays.len() == 1 {
+        let only = arrays.pop_first().map(|(_, array)| array);
+        return only.map_or_else(|| read_nothing(path), |array| table(path, array));
+    }
+    if let Some(features) = arrays.remove("features") {
+        return table(path, features);
+    }
+    let (Some(rgb), Some(flow)) = (arrays.remove("rgb"), arrays.remove("flow")) else {
+        let names = arrays.into_keys().collect::<Vec<_>>().join(", ");
+        let reason = format!("one array, `features`, or `rgb` and `flow` are expected, found {names}");
+        return Err(DataError::content(path, reason));
+    };
+    let (rgb, flow) = (table(path, rgb)?, table(path, flow)?);
+    if rgb.rows != flow.rows {
+        let reason = format!("`rgb` has {} rows, `flow` {}", rgb.rows, flow.rows);
+        return Err(DataError::content(path, reason));
+    }
+    let rows = rgb.values.chunks(rgb.columns.max(1)).zip(flow.values.chunks(flow.columns.max(1)));
+    let values = rows.flat_map(|(rgb, flow)| rgb.iter().chain(flow)).copied().collect();
+    Ok(FeatureTable { rows: rgb.rows, columns: rgb.columns + flow.columns, values })
+}
+
+fn read_nothing(path: &Path) -> Result<FeatureTable, DataError> {
+    Err(DataError::content(path, "there is no array in this file"))
+}
+
+fn table(path: &Path, array: Array) -> Result<FeatureTable, DataError> {
     let dims = array.dims::<2>();
     let [rows, columns] = dims.map_err(|_| {
         DataError::content(path, format!("a table is expected, found shape {:?}", array.shape()))
@@ -111,7 +227,7 @@ fn read_csv(path: &Path) -> Result<FeatureTable, DataError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ocelli_method::Array;
+    use crate::vectors::hdf5;
     use proptest::prelude::*;
 
     fn file(folder: &Path, name: &str, content: &str) -> PathBuf {
@@ -134,6 +250,31 @@ mod tests {
     }
 
     #[test]
+    fn archives_and_hdf5_files_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let (rgb, flow) =
+            (Array::f32([2, 1], vec![1.0, 3.0]).unwrap(), Array::f32([2, 2], vec![5.0; 4]).unwrap());
+        let path = |name: &str| folder.path().join(name);
+        npz::write(path("a.npz"), &[("flow", &flow), ("rgb", &rgb)]).unwrap();
+        let both = FeatureTable { rows: 2, columns: 3, values: vec![1.0, 5.0, 5.0, 3.0, 5.0, 5.0] };
+        assert_eq!(read(path("a.npz")).unwrap(), both);
+        npz::write(path("b.npz"), &[("x", &flow)]).unwrap();
+        assert_eq!(read(path("b.npz")).unwrap().columns, 2);
+        npz::write(path("c.npz"), &[("x", &flow), ("y", &rgb)]).unwrap();
+        assert!(read(path("c.npz")).unwrap_err().to_string().contains("found x, y"));
+        hdf5::write(path("d.h5"), &[("x", &rgb)], &[]).unwrap();
+        assert_eq!(read(path("d.h5")).unwrap().values, [1.0, 3.0]);
+
+        let all = path("all.h5");
+        hdf5::write(&all, &[("v_one", &rgb), ("two", &flow)], &[]).unwrap();
+        let videos = list(&all).unwrap();
+        assert_eq!(videos.keys().collect::<Vec<_>>(), ["one", "two"]);
+        assert_eq!(videos["one"].read().unwrap().values, [1.0, 3.0]);
+        assert!(videos["two"].to_string().ends_with("all.h5: two"));
+        assert!(read(&all).unwrap_err().to_string().contains("found 2"));
+    }
+
+    #[test]
     fn bad_tables_name_file_and_line() {
         let folder = tempfile::tempdir().unwrap();
         for (content, said) in [
@@ -148,13 +289,13 @@ mod tests {
         let path = folder.path().join("flat.npy");
         npy::write(&path, &Array::vector([1.0])).unwrap();
         assert!(read(path).unwrap_err().to_string().contains("a table is expected, found shape [1]"));
-        assert!(read(folder.path().join("a.txt")).unwrap_err().to_string().contains(".csv and .npy"));
+        assert!(read(folder.path().join("a.txt")).unwrap_err().to_string().contains(".csv, .npy, .npz"));
     }
 
     #[test]
     fn folders_list_videos_by_their_plain_names() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(list(folder.path()).unwrap_err().to_string().contains("no .csv and no .npy"));
+        assert!(list(folder.path()).unwrap_err().to_string().contains("no file of features"));
         file(folder.path(), "v_one.csv", "1\n");
         file(folder.path(), "two.npy", "");
         file(folder.path(), "note.txt", "");

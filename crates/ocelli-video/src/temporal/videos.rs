@@ -6,7 +6,7 @@ use std::path::Path;
 
 use ocelli_data::DataError;
 use ocelli_data::annotations::activitynet::{Annotations, VideoAnnotation, VideoInfo, read_video_info};
-use ocelli_data::annotations::features::{self, plain_name};
+use ocelli_data::annotations::features::{self, FeatureFile, plain_name};
 use ocelli_data::dataset::{BadItem, Scan};
 use ocelli_metrics::segment::Segment;
 use ocelli_world::clips::{ActionClips, Clip};
@@ -173,18 +173,18 @@ fn nothing(source: &Source<'_>) -> DataError {
 /// Reads a video, as a whole or as its windows; what was mended is told.
 fn windows(
     name: &str,
-    file: &Path,
+    file: &FeatureFile,
     annotation: Option<&VideoAnnotation>,
     info: Option<&VideoInfo>,
     source: &Source<'_>,
 ) -> Result<(Vec<Video>, Vec<String>), String> {
-    let table = features::read(file).map_err(|e| e.to_string())?;
-    let named = |e: super::features::SequenceError| format!("{}: {e}", file.display());
+    let table = file.read().map_err(|e| e.to_string())?;
+    let named = |e: super::features::SequenceError| format!("{file}: {e}");
     let sequence = Sequence::new(table.values, [table.rows, table.columns]).map_err(named)?;
     let [channels, cells] = source.size;
     if sequence.channels() != channels {
         let found = sequence.channels();
-        return Err(format!("{}: rows of {found} numbers, the network wants {channels}", file.display()));
+        return Err(format!("{file}: rows of {found} numbers, the network wants {channels}"));
     }
     let mut remarks = Vec::new();
     if sequence.rows() == 1 {
