@@ -60,7 +60,8 @@ pub fn write(path: impl AsRef<Path>, sentences: &[GroundedSentence]) -> Result<(
             let reason = format!("a line cannot hold the video `{video}`: names are without blanks and `##`");
             return Err(DataError::content(path, reason));
         }
-        if sentence.contains(['\n', '\r']) {
+        // A carriage return at the end would be taken for a part of the line's.
+        if sentence.contains('\n') || sentence.ends_with('\r') {
             let reason = format!("a sentence about the video `{video}` is of several lines; it must be one");
             return Err(DataError::content(path, reason));
         }
