@@ -7,9 +7,6 @@ use super::rows::Rows;
 use crate::kernels::product::{Columns, rows_by_rows};
 use crate::kernels::rows::row_f32;
 
-/// How far a centre moves, as a multiple of its way to the mean.
-const STEP: f32 = 1.8;
-
 /// Vectors whose products with all centres are computed at a time.
 const TILE: usize = 256;
 
@@ -49,18 +46,13 @@ impl Centers {
     }
 
     /// Centres by Lloyd iterations over `rows`, which are in random order, from the first of them.
-    ///
-    /// A centre moves [`STEP`] times as far as to the mean of its vectors. For given partitions every step below 2 lowers
-    /// the error, and steps near 2 settle in about half the iterations; the last two go to the means.
     pub(super) fn train(rows: Rows<'_>, count: usize, iterations: usize) -> Self {
         let first = Self::new(rows.first(count).data().to_vec(), rows.dim());
-        (0..iterations)
-            .rev()
-            .fold(first, |centers, left| centers.moved(rows, if left < 2 { 1.0 } else { STEP }))
+        (0..iterations).fold(first, |centers, _| centers.moved(rows))
     }
 
-    /// Each centre moved towards the mean of the vectors nearest to it, all the way at a step of 1; one without vectors at one of the largest partition.
-    fn moved(self, rows: Rows<'_>, step: f32) -> Self {
+    /// Each centre at the mean of the vectors nearest to it; one without vectors at one of the largest partition.
+    fn moved(self, rows: Rows<'_>) -> Self {
         let (dim, count) = (self.dim, self.count());
         let nearest = self.nearest(rows);
         let mut sums = vec![0.0f64; count * dim];
@@ -78,8 +70,7 @@ impl Centers {
             if counts[i] > 0 {
                 let sums = &sums[i * dim..(i + 1) * dim];
                 let inverse = 1.0 / f64::from(counts[i]);
-                let mean =
-                    |(value, sum): (&mut f32, &f64)| *value += step * ((sum * inverse) as f32 - *value);
+                let mean = |(value, sum): (&mut f32, &f64)| *value = (sum * inverse) as f32;
                 center.iter_mut().zip(sums).for_each(mean);
             } else if let Some((row, _)) = spare.next() {
                 center.copy_from_slice(rows.row(row));

@@ -123,6 +123,7 @@ pub(super) struct Searcher<'a> {
     keep: usize,
     queries: Vec<f32>,
     leaf_scores: Vec<f32>,
+    ranks: Vec<f32>,
     keys: Vec<u64>,
     tables: Vec<Table>,
     candidates: Vec<Candidates>,
@@ -160,6 +161,7 @@ impl<'a> Searcher<'a> {
             keep,
             queries: Vec::new(),
             leaf_scores: Vec::new(),
+            ranks: Vec::new(),
             keys: Vec::new(),
             tables: Vec::new(),
             candidates: Vec::new(),
@@ -258,24 +260,16 @@ impl<'a> Searcher<'a> {
         let dim = centers.dim;
         self.visits.clear();
         for (query, scores) in self.leaf_scores.chunks_exact(number).take(count).enumerate() {
-            self.keys.clear();
-            match self.index.shared.nearness(&self.queries[query * dim..(query + 1) * dim]) {
-                Some(factor) => {
-                    let ranks =
-                        scores.iter().zip(&centers.offsets).map(|(score, offset)| score + factor * offset);
-                    self.keys.extend(ranks.enumerate().map(|(leaf, rank)| key(rank, leaf as u32)));
-                }
-                None => {
-                    let ranks = scores.iter().enumerate();
-                    self.keys.extend(ranks.map(|(leaf, &score)| key(score, leaf as u32)));
-                }
+            let factor = self.index.shared.nearness(&self.queries[query * dim..(query + 1) * dim]);
+            self.ranks.clear();
+            match factor {
+                Some(factor) => self.ranks.extend(
+                    scores.iter().zip(&centers.offsets).map(|(score, offset)| score + factor * offset),
+                ),
+                None => self.ranks.extend_from_slice(scores),
             }
-            let chosen = if self.params.leaves < number {
-                let (chosen, _, _) = self.keys.select_nth_unstable(self.params.leaves);
-                chosen
-            } else {
-                &mut self.keys
-            };
+            best_ranks(&self.ranks, self.params.leaves, &mut self.keys);
+            let chosen = &self.keys;
             let first = chosen.iter().copied().min();
             for &key in chosen.iter() {
                 let leaf = unkey(key).1;
@@ -400,6 +394,37 @@ impl<'a> Searcher<'a> {
             }
         }
     }
+}
+
+/// Keys of the `most` highest ranks, equal ones by number: those that reach the lowest kept so far are collected, and the
+/// collection is cut down whenever it has grown to twice its size.
+fn best_ranks(ranks: &[f32], most: usize, keys: &mut Vec<u64>) {
+    /// Ranks that are compared at once.
+    const SIDE: usize = 32;
+    keys.clear();
+    if most >= ranks.len() {
+        keys.extend(ranks.iter().enumerate().map(|(number, &rank)| key(rank, number as u32)));
+        return;
+    }
+    let mut threshold = f32::NEG_INFINITY;
+    let cut = |keys: &mut Vec<u64>, threshold: &mut f32| {
+        if keys.len() > most {
+            let (_, last, _) = keys.select_nth_unstable(most - 1);
+            *threshold = unkey(*last).0;
+            keys.truncate(most);
+        }
+    };
+    for (group, ranks) in ranks.chunks(SIDE).enumerate() {
+        if !ranks.iter().fold(false, |any, rank| any | (*rank >= threshold)) {
+            continue;
+        }
+        let high = ranks.iter().enumerate().filter(|(_, rank)| **rank >= threshold);
+        keys.extend(high.map(|(i, &rank)| key(rank, (group * SIDE + i) as u32)));
+        if keys.len() >= 2 * most + SIDE / 2 {
+            cut(keys, &mut threshold);
+        }
+    }
+    cut(keys, &mut threshold);
 }
 
 fn lookup(table: &Table, base: f32, threshold: f32) -> Lookup<'_> {

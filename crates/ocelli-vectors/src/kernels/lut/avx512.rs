@@ -5,17 +5,38 @@ use std::ops::Range;
 
 use super::{Hits, Lookup, Points, RUN, UNIT};
 
-/// Adds each byte's block to its code: codes of block `j` are looked up in entries `16 j` to `16 j + 15`.
+/// The codes in the low halves of bytes, with each byte's block: codes of block `j` are looked up in entries `16 j` to
+/// `16 j + 15`.
+#[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn block_offsets() -> __m512i {
-    _mm512_set1_epi32(0x3020_1000)
+fn low(codes: __m512i) -> __m512i {
+    // (codes & 15) | offsets
+    _mm512_ternarylogic_epi32::<0xEA>(codes, _mm512_set1_epi8(15), _mm512_set1_epi32(0x3020_1000))
+}
+
+/// The same of the high halves.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn high(codes: __m512i) -> __m512i {
+    low(_mm512_srli_epi16::<4>(codes))
+}
+
+/// Adds what the indices of four blocks find in their row of tables.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
+fn add(sum: __m512i, index: __m512i, table: __m512i) -> __m512i {
+    _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(1), _mm512_permutexvar_epi8(index, table))
 }
 
 /// Integer sums of `U` units for `Q` queries, in two halves of 16 points each.
 ///
+/// Written without closures: what these hold need not be compiled into a function that has the features.
+///
 /// # Safety
 /// The units lie within the codes and the tables have the layout's rows.
+#[inline]
 #[allow(unsafe_code)] // reads through pointers
+#[allow(clippy::needless_range_loop)] // counted loops over small arrays stay in registers
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
 unsafe fn sums<const Q: usize, const U: usize>(
     points: Points<'_>,
@@ -24,47 +45,41 @@ unsafe fn sums<const Q: usize, const U: usize>(
 ) -> [[[__m512i; 2]; U]; Q] {
     let layout = points.layout;
     let bytes = layout.unit_bytes();
-    let nibble = _mm512_set1_epi8(15);
-    let offsets = block_offsets();
-    let ones = _mm512_set1_epi8(1);
-    let mut sums = [[[_mm512_setzero_si512(); 2]; U]; Q];
+    let zero = _mm512_setzero_si512();
+    let mut sums = [[[zero; 2]; U]; Q];
     // SAFETY: the caller vouches for `unit + U` units of codes and all rows of tables.
     unsafe {
         let codes = points.codes.as_ptr().add(unit * bytes);
-        let load = |at: usize| _mm512_loadu_si512(codes.add(at).cast());
-        // (codes & 15) | offsets and ((codes >> 4) & 15) | offsets
-        let low = |codes: __m512i| _mm512_ternarylogic_epi32::<0xEA>(codes, nibble, offsets);
-        let high = |codes: __m512i| {
-            _mm512_ternarylogic_epi32::<0xEA>(_mm512_srli_epi16::<4>(codes), nibble, offsets)
-        };
         for chunk in 0..layout.chunks {
             // For each unit and half, the indices into the chunk's two rows of tables.
-            let index: [[[__m512i; 2]; 2]; U] = std::array::from_fn(|u| {
-                [0, 1].map(|half| {
-                    let codes = load(u * bytes + (2 * chunk + half) * RUN);
-                    [low(codes), high(codes)]
-                })
-            });
-            for (table, sums) in tables.iter().zip(&mut sums) {
-                for row in [0, 1] {
-                    let table = _mm512_loadu_si512(table.add((2 * chunk + row) * RUN).cast());
-                    for (sum, index) in sums.as_flattened_mut().iter_mut().zip(index.as_flattened()) {
-                        let values = _mm512_permutexvar_epi8(index[row], table);
-                        *sum = _mm512_dpbusd_epi32(*sum, ones, values);
+            let mut index = [[[zero; 2]; 2]; U];
+            for u in 0..U {
+                for half in 0..2 {
+                    let codes = _mm512_loadu_si512(codes.add(u * bytes + (2 * chunk + half) * RUN).cast());
+                    index[u][half] = [low(codes), high(codes)];
+                }
+            }
+            for q in 0..Q {
+                for row in 0..2 {
+                    let table = _mm512_loadu_si512(tables[q].add((2 * chunk + row) * RUN).cast());
+                    for u in 0..U {
+                        for half in 0..2 {
+                            sums[q][u][half] = add(sums[q][u][half], index[u][half][row], table);
+                        }
                     }
                 }
             }
         }
         if layout.half {
-            let index: [[__m512i; 2]; U] = std::array::from_fn(|u| {
-                let codes = load(u * bytes + layout.chunks * 2 * RUN);
-                [low(codes), high(codes)]
-            });
-            for (table, sums) in tables.iter().zip(&mut sums) {
-                let table = _mm512_loadu_si512(table.add(layout.chunks * 2 * RUN).cast());
-                for (sum, index) in sums.as_flattened_mut().iter_mut().zip(index.as_flattened()) {
-                    let values = _mm512_permutexvar_epi8(*index, table);
-                    *sum = _mm512_dpbusd_epi32(*sum, ones, values);
+            let at = layout.chunks * 2 * RUN;
+            for u in 0..U {
+                let codes = _mm512_loadu_si512(codes.add(u * bytes + at).cast());
+                let index = [low(codes), high(codes)];
+                for q in 0..Q {
+                    let table = _mm512_loadu_si512(tables[q].add(at).cast());
+                    for half in 0..2 {
+                        sums[q][u][half] = add(sums[q][u][half], index[half], table);
+                    }
                 }
             }
         }
@@ -76,6 +91,7 @@ unsafe fn sums<const Q: usize, const U: usize>(
 ///
 /// # Safety
 /// `hits` has room for [`UNIT`] more, and the unit has points that count.
+#[inline]
 #[allow(unsafe_code)] // reads and writes through pointers
 #[target_feature(enable = "avx512f,avx512bw")]
 unsafe fn keep(points: Points<'_>, unit: usize, lookup: &Lookup<'_>, sums: [__m512i; 2], hits: &mut Hits) {
@@ -145,23 +161,26 @@ pub(super) unsafe fn scan(
 /// # Safety
 /// The units lie within the codes and the tables have the layout's rows.
 #[allow(unsafe_code)] // calls of the functions above
+#[allow(clippy::needless_range_loop)] // as above
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
 pub(super) unsafe fn scan_four(
     points: Points<'_>,
     units: Range<usize>,
     lookups: &[Lookup<'_>; 4],
-    mut hits: [&mut Hits; 4],
+    hits: [&mut Hits; 4],
 ) -> usize {
-    let tables = [0, 1, 2, 3].map(|q: usize| lookups[q].table.as_ptr());
+    let [a, b, c, d] = lookups;
+    let tables = [a.table.as_ptr(), b.table.as_ptr(), c.table.as_ptr(), d.table.as_ptr()];
     for unit in units.clone() {
-        if !hits.iter().all(|hits| hits.has_room()) {
+        let [a, b, c, d] = &hits;
+        if !(a.has_room() && b.has_room() && c.has_room() && d.has_room()) {
             return unit;
         }
         // SAFETY: the caller vouches for the units; there is room for two units.
         unsafe {
             let sums = sums::<4, 1>(points, unit, tables);
-            for ((lookup, [sums]), hits) in lookups.iter().zip(sums).zip(hits.iter_mut()) {
-                keep(points, unit, lookup, sums, hits);
+            for q in 0..4 {
+                keep(points, unit, &lookups[q], sums[q][0], hits[q]);
             }
         }
     }

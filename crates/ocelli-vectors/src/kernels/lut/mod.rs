@@ -135,6 +135,7 @@ impl Hits {
         Self { scores: vec![0.0; capacity], positions: vec![0; capacity], len: 0 }
     }
 
+    #[inline]
     fn has_room(&self) -> bool {
         self.len + Self::ROOM <= self.scores.len()
     }

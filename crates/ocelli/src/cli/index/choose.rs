@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn recall_comes_before_cost() {
         let params = SearchParams { k: 10, leaves: 1, reorder: 10 };
-        let tuned = |recall, cost| Tuned { params, recall, queries: 1, cost };
+        let tuned = |recall, cost| Tuned { params, recall, error: 0.0, queries: 1, cost };
         assert!(better(&tuned(0.96, 9.0), &tuned(0.94, 1.0), 0.95));
         assert!(better(&tuned(0.95, 3.0), &tuned(0.99, 4.0), 0.95));
         assert!(better(&tuned(0.94, 9.0), &tuned(0.90, 1.0), 0.95));
