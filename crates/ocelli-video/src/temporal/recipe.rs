@@ -49,7 +49,7 @@ pub const WORLD: &str = "world";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
-    /// `world` for drawn clips, or a folder with a feature file (.csv, .npy) a video.
+    /// `world` for drawn clips, or a folder with a feature file (.csv, .npy, .npz, .h5) a video.
     pub features: String,
     /// Annotations in ActivityNet's form, with the subset of each video.
     pub truth: String,

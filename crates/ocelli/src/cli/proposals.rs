@@ -21,7 +21,7 @@ pub(super) fn proposes(method: &str) -> bool {
 /// What `ocelli predict` takes for videos.
 #[derive(Debug, Args)]
 pub(super) struct Videos {
-    /// Propose segments for the videos of this folder: a feature file (.csv, .npy) a video (dbg, bsn-plus-plus).
+    /// Propose segments for the videos of this folder: a feature file (.csv, .npy, .npz, .h5) a video (dbg, bsn-plus-plus).
     #[arg(long, value_name = "DIR", conflicts_with_all = ["gallery", "normalize"])]
     pub(super) features: Option<PathBuf>,
     /// Annotations in ActivityNet's form: durations, and actions to show beside the proposals; for tel the split in the form
