@@ -116,7 +116,15 @@ fn clips_of_files_are_trained_on_measured_and_localized() {
     let said = bench.ocelli("predict tel --weights run --features features --out own.json").succeeded();
     assert_eq!((said.json()["clips"].as_u64(), said.json()["skipped"].as_u64()), (Some(1), Some(3)));
     let own: Value = serde_json::from_str(&bench.text("own.json")).unwrap();
-    assert_eq!(own["tt1.a"], found["tt1.a"]);
+    // Clips are computed in other company, in which sums may be rounded otherwise.
+    let own = own["tt1.a"].as_array().unwrap();
+    assert_eq!(own.len(), clip.len());
+    for (own, of_split) in own.iter().zip(clip) {
+        for key in ["emotion", "start", "end"] {
+            assert_eq!(own[key], of_split[key]);
+        }
+        assert!((own["score"].as_f64().unwrap() - of_split["score"].as_f64().unwrap()).abs() < 1e-5);
+    }
 
     let loose = "--set data.max_bad_share=0.6";
     let eval = format!("eval run --data features --truth test.json {loose} --json");
