@@ -196,7 +196,7 @@ fn factors(config: &BuildConfig, count: usize) -> Vec<Option<f64>> {
     }
     let single = 1.0 / (count as f64).sqrt();
     let single = (count < FEW).then_some(single);
-    single.into_iter().chain([1.0, 2.0]).map(Some).collect()
+    single.into_iter().chain([1.0, 2.0, 3.2]).map(Some).collect()
 }
 
 /// Builds candidates on a sample and finds for each the cheapest setting that reaches the recall.
