@@ -287,7 +287,7 @@ mod tests {
         assert_eq!([partitions(1.0, 10_000), partitions(2.0, 10_000), partitions(2.0, 1)], [100, 200, 1]);
         let given = BuildConfig { partitions: Some(7), ..BuildConfig::default() };
         assert_eq!(factors(&given, 100), [None]);
-        assert_eq!(factors(&BuildConfig::default(), 1_000_000), [Some(1.0), Some(2.0)]);
+        assert_eq!(factors(&BuildConfig::default(), 1_000_000), [Some(1.0), Some(2.0), Some(3.2)]);
         assert_eq!(factors(&BuildConfig::default(), 10_000)[0], Some(0.01));
     }
 }
