@@ -225,7 +225,7 @@ pub struct DbgOutput {
     /// Actionness by the first stream, the second, and both: each `[B, 1, T]`.
     pub actionness: [Tensor<3>; 3],
     /// Completeness of each proposal, `[B, P]`, in the order of
-    /// [`compact_places`](crate::temporal::sampler::compact_places).
+    /// [`compact_places`].
     pub iou: Tensor<2>,
     /// Whether each begins at the start of an action, `[B, P]`.
     pub start: Tensor<2>,
