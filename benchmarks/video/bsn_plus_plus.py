@@ -12,7 +12,7 @@ the same size and take a step of Adam; seconds are the least of alternating roun
 import pathlib
 import sys
 
-from turns import THREADS, in_turns, serve
+from turns import THREADS, in_turns, serve, soft_nms
 
 T, FEATURES, BINS, POINTS = 100, 400, 32, 3
 BASE, WIDTH, SAMPLED, MAP = 256, 512, 512, 128
@@ -191,20 +191,10 @@ def peer(what, batch):
                 suppress(first.numpy(), last.numpy(), (mean[0] * mean[1]).numpy())
 
     def suppress(first, last, fit):
-        """Candidates and Soft-NMS, vectorised with NumPy."""
+        """Candidates and Soft-NMS."""
         i, j = np.nonzero(np.triu(np.ones((T, T - 1))))
         left, right, score = i / T, (j + 1) / T, first[i] * last[j + 1] * fit[i, j]
-        kept = []
-        while len(score) > 1 and len(kept) < 101:
-            best = int(score.argmax())
-            kept.append((left[best], right[best], score[best]))
-            rest = np.arange(len(score)) != best
-            inner = (np.minimum(right, right[best]) - np.maximum(left, left[best])).clip(0)
-            overlap = inner / (right - left + right[best] - left[best] - inner)
-            decayed = score * np.exp(-overlap * overlap / 0.4)
-            score = np.where(overlap > 0.5 + 0.4 * (right[best] - left[best]), decayed, score)[rest]
-            left, right = left[rest], right[rest]
-        return kept
+        return soft_nms(left, right, score, 101, (0.5, 0.4), 0.4)
 
     network.train(what == "step")
     serve(step if what == "step" else infer)

@@ -12,7 +12,7 @@ two threads; rounds alternate, seconds are the least of them and processor time 
 import pathlib
 import sys
 
-from turns import THREADS, in_turns, serve
+from turns import THREADS, in_turns, serve, soft_nms
 
 CELLS, FEATURES = 100, 400
 SAMPLES = (8, 16, 8)
@@ -144,23 +144,13 @@ def peer(what, batch):
                 propose(completeness[0].numpy(), starts[0].numpy(), ends[0].numpy())
 
     def propose(completeness, starts, ends):
-        """Candidates and Soft-NMS, vectorised with NumPy."""
+        """Candidates and Soft-NMS."""
         upper = np.triu(np.ones((CELLS, CELLS)))
         first = (starts * upper).sum(1) / np.arange(CELLS, 0, -1)
         last = (ends * upper).sum(0) / np.arange(1, CELLS + 1)
         i, j = np.nonzero(upper)
         left, right, score = i / CELLS, (j + 1) / CELLS, completeness[i, j] * first[i] * last[j]
-        kept = []
-        while len(score) > 1 and len(kept) < 100:
-            best = int(score.argmax())
-            kept.append((left[best], right[best], score[best]))
-            rest = np.arange(len(score)) != best
-            inner = np.minimum(right, right[best]) - np.maximum(left, left[best])
-            overlap = inner / (right - left + right[best] - left[best] - inner)
-            decayed = score * np.exp(-overlap * overlap / 0.75)
-            score = np.where(overlap > 0.65 + 0.25 * (right[best] - left[best]), decayed, score)[rest]
-            left, right = left[rest], right[rest]
-        return kept
+        return soft_nms(left, right, score, 100, (0.65, 0.25), 0.75)
 
     network.train(what == "step")
     serve(step if what == "step" else infer)

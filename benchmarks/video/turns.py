@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 
+import numpy as np
+
 THREADS = "2"
 
 
@@ -38,3 +40,21 @@ def in_turns(commands, label, rounds):
     own, peer = least.values()
     ratios = [a / b for a, b in zip(own, peer)]
     print(f"{label}: time x {ratios[0]:.2f}, processor x {ratios[1]:.2f}, memory x {ratios[2]:.2f}", flush=True)
+
+
+def soft_nms(left, right, score, most, threshold, sigma):
+    """The first `most` segments by Soft-NMS, vectorised with NumPy; one segment is always left over.
+
+    Overlaps above `threshold[0] + threshold[1] * length` of the one that is taken lower a score.
+    """
+    kept = []
+    while len(score) > 1 and len(kept) < most:
+        best = int(score.argmax())
+        kept.append((left[best], right[best], score[best]))
+        rest = np.arange(len(score)) != best
+        inner = (np.minimum(right, right[best]) - np.maximum(left, left[best])).clip(0)
+        overlap = inner / (right - left + right[best] - left[best] - inner)
+        decayed = score * np.exp(-overlap * overlap / sigma)
+        score = np.where(overlap > threshold[0] + threshold[1] * (right[best] - left[best]), decayed, score)[rest]
+        left, right = left[rest], right[rest]
+    return kept

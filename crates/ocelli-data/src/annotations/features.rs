@@ -138,7 +138,7 @@ pub fn read(path: impl AsRef<Path>) -> Result<FeatureTable, DataError> {
     let path = path.as_ref();
     let table = match path.extension().and_then(|ending| ending.to_str()) {
         Some("csv") => read_csv(path)?,
-        Some("npy") => table(path, npy::read(path)?)?,
+        Some("npy") => table(path, &npy::read(path)?)?,
         Some("npz") => read_npz(path)?,
         _ if is_hdf5(path) => read_hdf5(path)?,
         _ => return Err(DataError::content(path, format!("features are read from {KINDS} files"))),
@@ -156,22 +156,20 @@ fn of_set(set: crate::vectors::VectorSet) -> FeatureTable {
 fn read_hdf5(path: &Path) -> Result<FeatureTable, DataError> {
     let file = Hdf5::open(path)?;
     match &file.datasets()?[..] {
-        [only] => table(path, file.read(&only.name)?),
+        [only] => table(path, &file.read(&only.name)?),
         all => Err(DataError::content(path, format!("one dataset is expected, found {}", all.len()))),
     }
 }
 
 fn read_npz(path: &Path) -> Result<FeatureTable, DataError> {
-    let mut arrays: BTreeMap<String, Array> = npz::read(path)?.into_iter().collect();
-    if arrays.len() == 1 {
-        let only = arrays.pop_first().map(|(_, array)| array);
-        return only.map_or_else(|| read_nothing(path), |array| table(path, array));
+    let arrays = npz::read(path)?;
+    let named = |name: &str| arrays.iter().find(|(own, _)| own == name).map(|(_, array)| array);
+    let only = if let [(_, only)] = &arrays[..] { Some(only) } else { named("features") };
+    if let Some(array) = only {
+        return table(path, array);
     }
-    if let Some(features) = arrays.remove("features") {
-        return table(path, features);
-    }
-    let (Some(rgb), Some(flow)) = (arrays.remove("rgb"), arrays.remove("flow")) else {
-        let names = arrays.into_keys().collect::<Vec<_>>().join(", ");
+    let (Some(rgb), Some(flow)) = (named("rgb"), named("flow")) else {
+        let names = arrays.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
         let reason = format!("one array, `features`, or `rgb` and `flow` are expected, found {names}");
         return Err(DataError::content(path, reason));
     };
@@ -185,11 +183,7 @@ fn read_npz(path: &Path) -> Result<FeatureTable, DataError> {
     Ok(FeatureTable { rows: rgb.rows, columns: rgb.columns + flow.columns, values })
 }
 
-fn read_nothing(path: &Path) -> Result<FeatureTable, DataError> {
-    Err(DataError::content(path, "there is no array in this file"))
-}
-
-fn table(path: &Path, array: Array) -> Result<FeatureTable, DataError> {
+fn table(path: &Path, array: &Array) -> Result<FeatureTable, DataError> {
     let dims = array.dims::<2>();
     let [rows, columns] = dims.map_err(|_| {
         DataError::content(path, format!("a table is expected, found shape {:?}", array.shape()))

@@ -35,13 +35,11 @@ impl Candidates {
         self.keys.clear();
         let pairs = hits.scores[..hits.len].iter().zip(&hits.positions[..hits.len]);
         self.keys.extend(pairs.map(|(&score, &position)| key(score, position)));
-        // The largest first: keys are complemented.
-        let (_, &mut last, _) = self.keys.select_nth_unstable(self.keep - 1);
-        for (i, &key) in self.keys[..self.keep].iter().enumerate() {
+        self.threshold = keep_best(&mut self.keys, self.keep);
+        for (i, &key) in self.keys.iter().enumerate() {
             (hits.scores[i], hits.positions[i]) = unkey(key);
         }
         hits.len = self.keep;
-        self.threshold = unkey(last).0;
     }
 
     /// Forgets hits from the place `from` on whose position is not wanted.
@@ -70,6 +68,40 @@ pub(super) fn unkey(key: u64) -> (f32, u32) {
     let rising = !((key >> 32) as u32);
     let bits = if rising >> 31 == 1 { rising & !(1 << 31) } else { !rising };
     (f32::from_bits(bits), key as u32)
+}
+
+/// Leaves the `most` smallest keys, those of the best, in any order; gives the lowest score that can still be among them.
+pub(super) fn keep_best(keys: &mut Vec<u64>, most: usize) -> f32 {
+    if keys.len() <= most {
+        return f32::NEG_INFINITY;
+    }
+    let (_, &mut last, _) = keys.select_nth_unstable(most - 1);
+    keys.truncate(most);
+    unkey(last).0
+}
+
+/// Keys of the `most` highest ranks, equal ones by number: those that reach the lowest kept so far are collected, and the
+/// collection is cut down whenever it has grown to twice its size.
+pub(super) fn best_ranks(ranks: &[f32], most: usize, keys: &mut Vec<u64>) {
+    /// Ranks that are compared at once.
+    const SIDE: usize = 32;
+    keys.clear();
+    if most >= ranks.len() {
+        keys.extend(ranks.iter().enumerate().map(|(number, &rank)| key(rank, number as u32)));
+        return;
+    }
+    let mut threshold = f32::NEG_INFINITY;
+    for (group, ranks) in ranks.chunks(SIDE).enumerate() {
+        if !ranks.iter().fold(false, |any, rank| any | (*rank >= threshold)) {
+            continue;
+        }
+        let high = ranks.iter().enumerate().filter(|(_, rank)| **rank >= threshold);
+        keys.extend(high.map(|(i, &rank)| key(rank, (group * SIDE + i) as u32)));
+        if keys.len() >= 2 * most + SIDE / 2 {
+            threshold = keep_best(keys, most);
+        }
+    }
+    keep_best(keys, most);
 }
 
 #[cfg(test)]

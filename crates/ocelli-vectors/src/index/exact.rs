@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::candidates::{key, unkey};
+use super::candidates::{keep_best, key, unkey};
 use super::error::IndexError;
 use super::rows::{Rows, normalize};
 use super::search::Hits;
@@ -60,10 +60,7 @@ pub fn exact(
                 }
                 let keys = products.iter().enumerate().map(|(i, &score)| key(score, (first + i) as u32));
                 best.extend(keys);
-                if best.len() > k {
-                    best.select_nth_unstable(k - 1);
-                    best.truncate(k);
-                }
+                keep_best(best, k);
             }
         }
         let finish = |(query, mut best): (&[f32], Vec<u64>)| {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::books::Table;
-use super::candidates::{Candidates, key, unkey};
+use super::candidates::{Candidates, best_ranks, unkey};
 use super::data::RowSet;
 use super::error::IndexError;
 use super::filter::Filter;
@@ -394,37 +394,6 @@ impl<'a> Searcher<'a> {
             }
         }
     }
-}
-
-/// Keys of the `most` highest ranks, equal ones by number: those that reach the lowest kept so far are collected, and the
-/// collection is cut down whenever it has grown to twice its size.
-fn best_ranks(ranks: &[f32], most: usize, keys: &mut Vec<u64>) {
-    /// Ranks that are compared at once.
-    const SIDE: usize = 32;
-    keys.clear();
-    if most >= ranks.len() {
-        keys.extend(ranks.iter().enumerate().map(|(number, &rank)| key(rank, number as u32)));
-        return;
-    }
-    let mut threshold = f32::NEG_INFINITY;
-    let cut = |keys: &mut Vec<u64>, threshold: &mut f32| {
-        if keys.len() > most {
-            let (_, last, _) = keys.select_nth_unstable(most - 1);
-            *threshold = unkey(*last).0;
-            keys.truncate(most);
-        }
-    };
-    for (group, ranks) in ranks.chunks(SIDE).enumerate() {
-        if !ranks.iter().fold(false, |any, rank| any | (*rank >= threshold)) {
-            continue;
-        }
-        let high = ranks.iter().enumerate().filter(|(_, rank)| **rank >= threshold);
-        keys.extend(high.map(|(i, &rank)| key(rank, (group * SIDE + i) as u32)));
-        if keys.len() >= 2 * most + SIDE / 2 {
-            cut(keys, &mut threshold);
-        }
-    }
-    cut(keys, &mut threshold);
 }
 
 fn lookup(table: &Table, base: f32, threshold: f32) -> Lookup<'_> {
