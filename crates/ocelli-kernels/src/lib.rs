@@ -50,6 +50,8 @@ mod attention;
 mod backend;
 mod batch_norm;
 mod conv;
+mod gemm;
+mod matmul;
 mod memory;
 mod planes;
 mod prelu;
@@ -65,6 +67,8 @@ pub use batch_norm::{Normalized, batch_norm};
 pub use conv::{
     ConvError, ConvOptions, TransposeOptions, conv_transpose1d, conv_transpose2d, conv_transpose3d, conv1d, conv2d, conv3d,
 };
+pub use conv::{ConvError, ConvOptions, conv2d};
+pub use matmul::matmul;
 pub use prelu::prelu;
 pub use sparse::{SparseError, SparseMatrix, sparse_product};
 pub use subsample::subsample;

@@ -62,6 +62,17 @@ impl<'a> SharedOutput<'a> {
         assert!(count == 0 || first + (count - 1) * step < self.len, "part reaches past the output");
         OutputPart { start: self.start.wrapping_add(first), count, step, lifetime: PhantomData }
     }
+
+    /// The start of `rows` rows of `columns` numbers, `pitch` apart, the first of them at `first`.
+    ///
+    /// # Safety
+    /// While they are written or read, no other live part may share a number with these rows.
+    #[inline]
+    pub(crate) unsafe fn block(self, first: usize, [rows, columns]: [usize; 2], pitch: usize) -> *mut f32 {
+        let inside = rows * columns == 0 || first + (rows - 1) * pitch + columns <= self.len;
+        assert!(inside, "block reaches past the output");
+        self.start.wrapping_add(first).cast()
+    }
 }
 
 /// A part of an output that belongs to its holder alone.
