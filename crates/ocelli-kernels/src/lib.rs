@@ -11,6 +11,8 @@
 //! | [`prelu`] | `activation::prelu` |
 //! | [`subsample`] | `module::max_pool2d` with a kernel of one |
 //! | [`attention`] | `matmul`, `activation::softmax`, `matmul` |
+//! | [`Chain`] | elementwise operations, one after the other |
+//! | [`activation`] | `activation::*` |
 //! | [`sparse_product`] | a product with a dense matrix |
 //!
 //! They serve 32-bit tensors on the CPU backend and hand everything else to Burn. Their results do not depend on the
@@ -45,11 +47,13 @@
 //! CPU either. *Packing the filters* in tile order would read them a little faster, but costs more than it saves where
 //! few positions share them. *Half precision* has no fast path on most CPUs.
 
+pub mod activation;
 mod allocator;
 mod attention;
 mod backend;
 mod batch_norm;
 mod conv;
+mod elementwise;
 mod memory;
 mod planes;
 mod prelu;
@@ -63,6 +67,7 @@ pub use allocator::retain_freed_memory;
 pub use attention::attention;
 pub use batch_norm::{Normalized, batch_norm};
 pub use conv::{ConvError, ConvOptions, conv2d};
+pub use elementwise::Chain;
 pub use prelu::prelu;
 pub use sparse::{SparseError, SparseMatrix, sparse_product};
 pub use subsample::subsample;
