@@ -11,6 +11,8 @@
 //! | [`prelu`] | `activation::prelu` |
 //! | [`subsample`] | `module::max_pool2d` with a kernel of one |
 //! | [`attention`] | `matmul`, `activation::softmax`, `matmul` |
+//! | [`Chain`] | elementwise operations, one after the other |
+//! | [`activation`] | `activation::*` |
 //! | [`sparse_product`] | a product with a dense matrix |
 //!
 //! They serve 32-bit tensors on the CPU backend and hand everything else to Burn. Their results do not depend on the
@@ -45,6 +47,7 @@
 //! CPU either. *Packing the filters* in tile order would read them a little faster, but costs more than it saves where
 //! few positions share them. *Half precision* has no fast path on most CPUs.
 
+pub mod activation;
 mod allocator;
 mod attention;
 mod backend;
@@ -52,6 +55,7 @@ mod batch_norm;
 mod conv;
 mod gemm;
 mod matmul;
+mod elementwise;
 mod memory;
 mod planes;
 mod prelu;
@@ -67,8 +71,8 @@ pub use batch_norm::{Normalized, batch_norm};
 pub use conv::{
     ConvError, ConvOptions, TransposeOptions, conv_transpose1d, conv_transpose2d, conv_transpose3d, conv1d, conv2d, conv3d,
 };
-pub use conv::{ConvError, ConvOptions, conv2d};
 pub use matmul::matmul;
+pub use elementwise::Chain;
 pub use prelu::prelu;
 pub use sparse::{SparseError, SparseMatrix, sparse_product};
 pub use subsample::subsample;

@@ -109,6 +109,23 @@ impl<'a> OutputPart<'a> {
     }
 }
 
+/// Memory that holds numbers, to be written anew.
+#[inline]
+pub(crate) fn as_uninit(memory: &mut [f32]) -> &mut [MaybeUninit<f32>] {
+    // SAFETY: of the same layout. Nobody here takes a number out of memory that is to be written, so all stay numbers.
+    unsafe { &mut *(std::ptr::from_mut(memory) as *mut [MaybeUninit<f32>]) }
+}
+
+/// The numbers that memory holds.
+///
+/// # Safety
+/// All of them must have been written.
+#[inline]
+pub(crate) unsafe fn assume_written(memory: &[MaybeUninit<f32>]) -> &[f32] {
+    // SAFETY: of the same layout, and written by contract.
+    unsafe { &*(std::ptr::from_ref(memory) as *const [f32]) }
+}
+
 /// A CPU tensor that owns `values` in row-major order.
 pub(crate) fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
     FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape.into()), DType::F32)
