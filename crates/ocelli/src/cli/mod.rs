@@ -1,5 +1,6 @@
 //! The command: one file a subcommand, and what they share.
 
+mod bench;
 mod completions;
 mod convert;
 mod embed;
@@ -10,6 +11,7 @@ mod index;
 mod list;
 mod output;
 mod predict;
+mod process;
 mod proposals;
 mod reproduce;
 mod score;
@@ -42,6 +44,7 @@ enum Command {
     Import(import::Import),
     Index(index::Index),
     Convert(convert::Convert),
+    Bench(bench::Bench),
     Completions(completions::Completions),
 }
 
@@ -65,6 +68,7 @@ impl Cli {
             Command::Import(c) => c.run(),
             Command::Index(c) => c.run(),
             Command::Convert(c) => c.run(),
+            Command::Bench(c) => c.run(),
             Command::Completions(c) => c.run(),
             Command::Eval(c) => c.run(),
             Command::Score(c) => c.run(),
