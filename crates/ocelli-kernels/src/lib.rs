@@ -11,6 +11,7 @@
 //! | [`prelu`] | `activation::prelu` |
 //! | [`subsample`] | `module::max_pool2d` with a kernel of one |
 //! | [`attention`] | `matmul`, `activation::softmax`, `matmul` |
+//! | [`PackedConv`] | `module::conv2d` and what stands around it, for inference |
 //! | [`sparse_product`] | a product with a dense matrix |
 //!
 //! They serve 32-bit tensors on the CPU backend and hand everything else to Burn. Their results do not depend on the
@@ -50,6 +51,7 @@ mod attention;
 mod backend;
 mod batch_norm;
 mod conv;
+mod fused;
 mod memory;
 mod planes;
 mod prelu;
@@ -63,6 +65,7 @@ pub use allocator::retain_freed_memory;
 pub use attention::attention;
 pub use batch_norm::{Normalized, batch_norm};
 pub use conv::{ConvError, ConvOptions, conv2d};
+pub use fused::{Activation, Affine, ConvParts, Joint, PackedConv, Precision};
 pub use prelu::prelu;
 pub use sparse::{SparseError, SparseMatrix, sparse_product};
 pub use subsample::subsample;

@@ -14,6 +14,8 @@ use burn::tensor::{Tensor, module};
 use thiserror::Error;
 
 use crate::backend::is_served;
+pub(crate) use geometry::Geometry;
+pub(crate) use slab::even_parts;
 
 /// How a filter is moved over a picture. `[height, width]` order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +64,16 @@ pub enum ConvError {
         x: [usize; 4],
         /// Shape of the weight.
         weight: [usize; 4],
+    },
+    /// There is not one number for each channel.
+    #[error("{what} with {got} values, expected {expected}")]
+    Values {
+        /// Of what.
+        what: &'static str,
+        /// Numbers given.
+        got: usize,
+        /// Numbers needed.
+        expected: usize,
     },
     /// The weight was made for another number of input channels.
     #[error("the input has {got} channels, the weight expects {expected} (in {groups} groups)")]
