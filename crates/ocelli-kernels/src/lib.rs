@@ -13,6 +13,7 @@
 //! | [`attention`] | `matmul`, `activation::softmax`, `matmul` |
 //! | [`Chain`] | elementwise operations, one after the other |
 //! | [`activation`] | `activation::*` |
+//! | [`PackedConv`] | `module::conv2d` and what stands around it, for inference |
 //! | [`sparse_product`] | a product with a dense matrix |
 //!
 //! They serve 32-bit tensors on the CPU backend and hand everything else to Burn. Their results do not depend on the
@@ -56,6 +57,7 @@ mod conv;
 mod gemm;
 mod matmul;
 mod elementwise;
+mod fused;
 mod memory;
 mod planes;
 mod prelu;
@@ -73,6 +75,8 @@ pub use conv::{
 };
 pub use matmul::matmul;
 pub use elementwise::Chain;
+pub use conv::{ConvError, ConvOptions, conv2d};
+pub use fused::{Activation, Affine, ConvParts, Joint, PackedConv, Precision};
 pub use prelu::prelu;
 pub use sparse::{SparseError, SparseMatrix, sparse_product};
 pub use subsample::subsample;
