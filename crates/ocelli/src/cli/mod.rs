@@ -1,5 +1,6 @@
 //! The command: one file a subcommand, and what they share.
 
+mod classes;
 mod completions;
 mod convert;
 mod embed;
@@ -39,6 +40,7 @@ enum Command {
     Score(score::Score),
     Embed(embed::Embed),
     Predict(predict::Predict),
+    Proposals(proposals::Proposals),
     Import(import::Import),
     Index(index::Index),
     Convert(convert::Convert),
@@ -51,7 +53,7 @@ pub(crate) type Ended = anyhow::Result<std::process::ExitCode>;
 impl Cli {
     /// Whether tensors will be computed with.
     pub(crate) fn uses_tensors(&self) -> bool {
-        !matches!(self.command, Command::Index(_))
+        !matches!(self.command, Command::Index(_) | Command::Proposals(_))
     }
 
     /// Does what was asked.
@@ -62,6 +64,7 @@ impl Cli {
             Command::Verify(c) => c.run(),
             Command::Reproduce(c) => c.run(),
             Command::Train(c) => c.run(),
+            Command::Proposals(c) => c.run(),
             Command::Import(c) => c.run(),
             Command::Index(c) => c.run(),
             Command::Convert(c) => c.run(),
