@@ -54,10 +54,10 @@ mod attention;
 mod backend;
 mod batch_norm;
 mod conv;
-mod gemm;
-mod matmul;
 mod elementwise;
 mod fused;
+mod gemm;
+mod matmul;
 mod memory;
 mod planes;
 mod prelu;
@@ -71,12 +71,12 @@ pub use allocator::retain_freed_memory;
 pub use attention::attention;
 pub use batch_norm::{Normalized, batch_norm};
 pub use conv::{
-    ConvError, ConvOptions, TransposeOptions, conv_transpose1d, conv_transpose2d, conv_transpose3d, conv1d, conv2d, conv3d,
+    ConvError, ConvOptions, TransposeOptions, conv_transpose1d, conv_transpose2d, conv_transpose3d, conv1d,
+    conv2d, conv3d,
 };
-pub use matmul::matmul;
 pub use elementwise::Chain;
-pub use conv::{ConvError, ConvOptions, conv2d};
 pub use fused::{Activation, Affine, ConvParts, Joint, PackedConv, Precision};
+pub use matmul::matmul;
 pub use prelu::prelu;
 pub use sparse::{SparseError, SparseMatrix, sparse_product};
 pub use subsample::subsample;

@@ -124,6 +124,8 @@ pub(crate) fn as_uninit(memory: &mut [f32]) -> &mut [MaybeUninit<f32>] {
 pub(crate) unsafe fn assume_written(memory: &[MaybeUninit<f32>]) -> &[f32] {
     // SAFETY: of the same layout, and written by contract.
     unsafe { &*(std::ptr::from_ref(memory) as *const [f32]) }
+}
+
 /// As many numbers as a cache line holds, in one.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]

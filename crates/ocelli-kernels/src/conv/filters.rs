@@ -165,7 +165,11 @@ impl Block<'_> {
         let first = self.group * self.plan.source_channels;
         let channels = first + self.channels.start..first + self.channels.end;
         let mut positions = Offsets::default();
-        let space = if self.gradients.transposed.is_some() { 0 } else { images * size.iter().product::<usize>() * lanes };
+        let space = if self.gradients.transposed.is_some() {
+            0
+        } else {
+            images * size.iter().product::<usize>() * lanes
+        };
         let slab_len = slab_shape.len(images);
         with_scratch(slab_len + space, |scratch| {
             let (slab, space) = scratch.split_at_mut(slab_len);

@@ -7,14 +7,14 @@ pub(crate) const AXES: usize = 3;
 
 /// All extents of one convolution.
 #[derive(Clone, Debug)]
-pub(crate) struct Geometry {
+pub(crate) struct Geometry<const N: usize = AXES> {
     pub(crate) batch: usize,
     pub(crate) in_channels: usize,
     pub(crate) out_channels: usize,
-    pub(crate) in_size: [usize; AXES],
-    pub(crate) out_size: [usize; AXES],
-    pub(crate) kernel: [usize; AXES],
-    pub(crate) options: ConvOptions<AXES>,
+    pub(crate) in_size: [usize; N],
+    pub(crate) out_size: [usize; N],
+    pub(crate) kernel: [usize; N],
+    pub(crate) options: ConvOptions<N>,
 }
 
 impl Geometry {
@@ -68,11 +68,7 @@ impl Geometry {
     }
 
     /// What the weight says, the input and output sizes being open.
-    fn unsized_output(
-        x: &[usize],
-        weight: &[usize],
-        options: ConvOptions<AXES>,
-    ) -> Result<Self, ConvError> {
+    fn unsized_output(x: &[usize], weight: &[usize], options: ConvOptions<AXES>) -> Result<Self, ConvError> {
         let groups = options.groups;
         if groups == 0 || options.stride.contains(&0) || options.dilation.contains(&0) {
             return Err(ConvError::ZeroOption { options });
@@ -99,11 +95,46 @@ impl Geometry {
         })
     }
 
+    /// Of pictures: the last two axes.
+    pub(crate) fn flat(self) -> Geometry<2> {
+        let Self { batch, in_channels, out_channels, in_size, out_size, kernel, options } = self;
+        let ConvOptions { stride, padding, dilation, groups } = options;
+        let [stride, padding, dilation] = [stride, padding, dilation].map(last_two);
+        Geometry {
+            batch,
+            in_channels,
+            out_channels,
+            in_size: last_two(in_size),
+            out_size: last_two(out_size),
+            kernel: last_two(kernel),
+            options: ConvOptions { stride, padding, dilation, groups },
+        }
+    }
+
     /// Pixels that the dilated kernel spans along an axis.
     fn reach(&self, axis: usize) -> usize {
         self.options.dilation[axis] * (self.kernel[axis] - 1) + 1
     }
 
+    /// Shape of the output with `rank` spatial axes.
+    pub(crate) fn out_shape(&self, rank: usize) -> Vec<usize> {
+        [&[self.batch, self.out_channels], &self.out_size[AXES - rank..]].concat()
+    }
+
+    /// Shape of the input with `rank` spatial axes.
+    pub(crate) fn in_shape(&self, rank: usize) -> Vec<usize> {
+        [&[self.batch, self.in_channels], &self.in_size[AXES - rank..]].concat()
+    }
+}
+
+impl Geometry<2> {
+    /// Shape of the output.
+    pub(crate) fn out_shape(&self) -> [usize; 4] {
+        [self.batch, self.out_channels, self.out_size[0], self.out_size[1]]
+    }
+}
+
+impl<const N: usize> Geometry<N> {
     /// Pixels of an input channel.
     pub(crate) fn in_plane(&self) -> usize {
         self.in_size.iter().product()
@@ -144,16 +175,6 @@ impl Geometry {
         self.batch * self.in_channels * self.in_plane()
     }
 
-    /// Shape of the output with `rank` spatial axes.
-    pub(crate) fn out_shape(&self, rank: usize) -> Vec<usize> {
-        [&[self.batch, self.out_channels], &self.out_size[AXES - rank..]].concat()
-    }
-
-    /// Shape of the input with `rank` spatial axes.
-    pub(crate) fn in_shape(&self, rank: usize) -> Vec<usize> {
-        [&[self.batch, self.in_channels], &self.in_size[AXES - rank..]].concat()
-    }
-
     /// One filter a channel group: too little work per product for a matrix product to pay.
     pub(crate) fn is_depthwise(&self) -> bool {
         self.group_in() == 1 && self.options.groups > 1
@@ -165,6 +186,10 @@ pub(crate) fn raised(values: &[usize], missing: usize) -> [usize; AXES] {
     let mut all = [missing; AXES];
     all[AXES - values.len()..].copy_from_slice(values);
     all
+}
+
+fn last_two([_, height, width]: [usize; AXES]) -> [usize; 2] {
+    [height, width]
 }
 
 /// What users call an axis of a tensor of shape `x`.

@@ -17,7 +17,6 @@ pub use options::{ConvError, ConvOptions, TransposeOptions};
 
 use crate::backend::is_served;
 use backend::Direction;
-use geometry::Geometry;
 pub(crate) use geometry::Geometry;
 pub(crate) use slab::even_parts;
 
@@ -37,83 +36,6 @@ pub fn conv1d(
         true => backend::convolve(x, weight, bias, Direction::Gather(options.raised())),
         false => module::conv1d(x, weight, bias, burn::backend::ops::ConvOptions::from(options)),
     }
-}
-
-impl From<ConvOptions> for burn::backend::ops::ConvOptions<2> {
-    fn from(options: ConvOptions) -> Self {
-        Self::new(options.stride, options.padding, options.dilation, options.groups)
-    }
-}
-
-/// Why an input, a weight and options do not make a convolution.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum ConvError {
-    /// A stride, a dilation or the group count is zero.
-    #[error("stride, dilation and groups must be at least 1, got {options:?}")]
-    ZeroOption {
-        /// The options as given.
-        options: ConvOptions,
-    },
-    /// The kernel has no taps.
-    #[error("the kernel of a weight of shape {weight:?} is empty; both its sides must be at least 1")]
-    EmptyKernel {
-        /// Shape of the weight.
-        weight: [usize; 4],
-    },
-    /// There is nothing to convolve, or nothing to convolve it with.
-    #[error("an input of shape {x:?} and a weight of shape {weight:?}: both need channels")]
-    NoChannels {
-        /// Shape of the input.
-        x: [usize; 4],
-        /// Shape of the weight.
-        weight: [usize; 4],
-    },
-    /// There is not one number for each channel.
-    #[error("{what} with {got} values, expected {expected}")]
-    Values {
-        /// Of what.
-        what: &'static str,
-        /// Numbers given.
-        got: usize,
-        /// Numbers needed.
-        expected: usize,
-    },
-    /// The weight was made for another number of input channels.
-    #[error("the input has {got} channels, the weight expects {expected} (in {groups} groups)")]
-    InputChannels {
-        /// Channels of the input.
-        got: usize,
-        /// Channels the weight asks for.
-        expected: usize,
-        /// Channel groups.
-        groups: usize,
-    },
-    /// The output channels cannot be shared out evenly.
-    #[error("{channels} output channels do not divide into {groups} groups")]
-    OutputChannels {
-        /// Output channels of the weight.
-        channels: usize,
-        /// Channel groups.
-        groups: usize,
-    },
-    /// No output position exists.
-    #[error("the dilated kernel spans {reach} pixels of {axis} but the padded input has only {padded}")]
-    KernelTooLarge {
-        /// `height` or `width`.
-        axis: &'static str,
-        /// Pixels the dilated kernel spans.
-        reach: usize,
-        /// Pixels of the padded input.
-        padded: usize,
-    },
-    /// The bias has not one value an output channel.
-    #[error("the bias has {got} values for {expected} output channels")]
-    Bias {
-        /// Values in the bias.
-        got: usize,
-        /// Output channels.
-        expected: usize,
-    },
 }
 
 /// Convolves pictures `[B, C, H, W]` with filters `[O, C / groups, kh, kw]` (cross-correlation, as in every network

@@ -32,7 +32,7 @@ impl<const N: usize> From<ConvOptions<N>> for burn::backend::ops::ConvOptions<N>
 
 impl<const N: usize> ConvOptions<N> {
     /// The same over three axes, of which the first have one pixel.
-    pub(super) fn raised(self) -> ConvOptions<AXES> {
+    pub(crate) fn raised(self) -> ConvOptions<AXES> {
         ConvOptions {
             stride: raised(&self.stride, 1),
             padding: raised(&self.padding, 0),
@@ -106,6 +106,16 @@ pub enum ConvError {
         x: Vec<usize>,
         /// Shape of the weight.
         weight: Vec<usize>,
+    },
+    /// There is not one number for each channel.
+    #[error("{what} with {got} values, expected {expected}")]
+    Values {
+        /// Of what.
+        what: &'static str,
+        /// Numbers given.
+        got: usize,
+        /// Numbers needed.
+        expected: usize,
     },
     /// The weight was made for another number of input channels.
     #[error("the input has {got} channels, the weight expects {expected} (in {groups} groups)")]

@@ -2,10 +2,10 @@
 
 use std::mem::MaybeUninit;
 
+use super::finish::{Finish, Shortcut};
 use super::pack::{Block, Dense, Packed};
 use super::plan::{Plan, Segment};
 use super::slab::{self, Treatment};
-use super::finish::{Finish, Shortcut};
 use super::tile::{Begin, End, MOST_PIXELS, MOST_UNITS, Operands, compute, most_pixels};
 use super::vector::UNIT;
 use super::{Activation, Input, Joint, jobs};
@@ -19,7 +19,7 @@ use ocelli_simd::vectorized;
 pub(super) fn run(
     packed: &Packed,
     dense: &Dense,
-    geometry: &Geometry,
+    geometry: &Geometry<2>,
     input: &Input,
     shortcut: Option<(&[f32], Joint)>,
 ) -> Vec<f32> {

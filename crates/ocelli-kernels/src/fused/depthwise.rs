@@ -25,7 +25,7 @@ const JOBS_PER_THREAD: usize = 8;
 pub(super) fn run(
     packed: &Packed,
     filters: &Depthwise,
-    geometry: &Geometry,
+    geometry: &Geometry<2>,
     x: &[f32],
     shortcut: Option<(&[f32], Joint)>,
 ) -> Vec<f32> {
@@ -47,7 +47,7 @@ pub(super) fn run(
 struct Call<'a> {
     packed: &'a Packed,
     filters: &'a Depthwise,
-    geometry: &'a Geometry,
+    geometry: &'a Geometry<2>,
     x: &'a [f32],
     shortcut: Option<(&'a [f32], Joint)>,
 }

@@ -178,4 +178,3 @@ unsafe fn activate<V: Vector, const U: usize, const P: usize>(
         }
     }
 }
-

@@ -126,8 +126,8 @@ impl Packed {
     }
 
     /// The extents of a run on an input `[B, C, H, W]`.
-    pub(super) fn geometry(&self, x: [usize; 4]) -> Result<Geometry, ConvError> {
-        Geometry::new(x, self.shape, self.options)
+    pub(super) fn geometry(&self, x: [usize; 4]) -> Result<Geometry<2>, ConvError> {
+        Geometry::new(&x, &self.shape, self.options.raised()).map(Geometry::flat)
     }
 }
 
@@ -164,7 +164,8 @@ fn fold_after(parts: &mut ConvParts) {
     }
     let bias = parts.bias.take().unwrap_or_else(|| vec![0.0; shift.len()]);
     let folded = bias.iter().zip(scale.iter().zip(&shift));
-    let folded = folded.map(|(&bias, (&scale, &shift))| f64::from(bias) * f64::from(scale) + f64::from(shift));
+    let folded =
+        folded.map(|(&bias, (&scale, &shift))| f64::from(bias) * f64::from(scale) + f64::from(shift));
     parts.bias = Some(folded.map(|bias| bias as f32).collect());
 }
 
@@ -237,7 +238,13 @@ impl Dense {
 }
 
 /// Filters of `[first, count]` channels as `[kh, kw, words, width]`.
-fn pack(parts: &ConvParts, [first, count]: [usize; 2], words: usize, pairs: bool, width: usize) -> AlignedNumbers {
+fn pack(
+    parts: &ConvParts,
+    [first, count]: [usize; 2],
+    words: usize,
+    pairs: bool,
+    width: usize,
+) -> AlignedNumbers {
     let [_, group_in, kh, kw] = parts.shape;
     let area = kh * kw;
     let mut packed = AlignedNumbers::zeros(area * words * width);

@@ -16,7 +16,7 @@ const JOBS_PER_THREAD: usize = 4;
 
 /// The walk of one call.
 pub(super) struct Plan<'a> {
-    pub(super) geometry: &'a Geometry,
+    pub(super) geometry: &'a Geometry<2>,
     /// Whether tiles read the input itself: it lies by pixel, and nothing has to be done to it first.
     pub(super) in_place: bool,
     /// Words of a pixel.
@@ -32,7 +32,7 @@ pub(super) struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    pub(super) fn new(geometry: &'a Geometry, dense: &Dense, in_place: bool) -> Self {
+    pub(super) fn new(geometry: &'a Geometry<2>, dense: &Dense, in_place: bool) -> Self {
         let groups = geometry.options.groups;
         let pixel = dense.words * groups;
         let padding = if in_place { 0 } else { 2 * geometry.options.padding[1] };
@@ -127,7 +127,7 @@ pub(super) struct Segment {
 }
 
 /// What the results of one group read, in the order of the packed filters.
-fn runs(geometry: &Geometry, words: usize, pitch: usize, group: usize) -> Vec<Run> {
+fn runs(geometry: &Geometry<2>, words: usize, pitch: usize, group: usize) -> Vec<Run> {
     let [kh, kw] = geometry.kernel;
     let [down, right] = geometry.options.dilation;
     let pixel = words * geometry.options.groups;

@@ -46,7 +46,13 @@ pub(super) fn fill(
             }
             target[..pixels.start].fill(0.0);
             target[pixels.end..].fill(0.0);
-            fill_row(plan, input, treatment, [segment.image, row - above], (&mut target[pixels.clone()], line));
+            fill_row(
+                plan,
+                input,
+                treatment,
+                [segment.image, row - above],
+                (&mut target[pixels.clone()], line),
+            );
         }
     }
 }

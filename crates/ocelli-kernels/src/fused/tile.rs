@@ -240,7 +240,7 @@ unsafe fn part<V: Vector, S: Step<V>, const U: usize, const P: usize>(
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use std::arch::x86_64::{_mm512_castps_si512, _mm512_dpbf16_ps, __m512bh};
+    use std::arch::x86_64::{__m512bh, _mm512_castps_si512, _mm512_dpbf16_ps};
 
     use super::{Avx2, Avx512, MOST_UNITS, Numbers, Pairs, Step, Tile, part};
 
