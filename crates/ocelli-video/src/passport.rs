@@ -52,7 +52,12 @@ fn unusable(path: &Path, reason: &str) -> TaskError {
 }
 
 /// Writes weights with a description as the metadata entry `key`, whole or not at all.
-pub(crate) fn save(path: &Path, store: &Store, key: &str, passport: &impl Serialize) -> Result<(), TaskError> {
+pub(crate) fn save(
+    path: &Path,
+    store: &Store,
+    key: &str,
+    passport: &impl Serialize,
+) -> Result<(), TaskError> {
     let text = serde_json::to_string(passport)?;
     let state = StateDict::from_pairs(store.state())?;
     Ok(safetensors::write(path, &state, &[(key.to_owned(), text)].into())?)

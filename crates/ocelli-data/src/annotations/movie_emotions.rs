@@ -15,9 +15,7 @@ use std::path::Path;
 use ocelli_method::files::write_atomically;
 use serde::{Deserialize, Serialize};
 
-use super::activitynet::{
-    Annotations, LabelledSegment, Predicted, Results, VideoAnnotation, VideoResults,
-};
+use super::activitynet::{Annotations, LabelledSegment, Predicted, Results, VideoAnnotation, VideoResults};
 use super::json::{Entries, Names, Place, entries, fault, read_bytes};
 use super::subtitles::{SubtitleLine, format_time, of_split};
 use crate::error::DataError;

@@ -66,11 +66,7 @@ impl Labelling {
 
     /// Proposals copied for the best classes of their video: score times class score, best first. Equal scores are in the
     /// order of the proposals, and for one proposal by falling class score; equal class scores in the order of the classes.
-    pub fn name(
-        &self,
-        proposals: impl IntoIterator<Item = ScoredSegment>,
-        classes: &[f64],
-    ) -> Vec<Named> {
+    pub fn name(&self, proposals: impl IntoIterator<Item = ScoredSegment>, classes: &[f64]) -> Vec<Named> {
         let mut order: Vec<usize> = (0..classes.len()).collect();
         order.sort_by(|&a, &b| (classes[b] + 0.0).total_cmp(&(classes[a] + 0.0)));
         order.truncate(self.top_k);

@@ -65,7 +65,8 @@ pub fn merge(
     check(lists.len(), weights)?;
     nms.validate().map_err(SubmissionError::Setting)?;
     if nms.depends_on_lengths() && durations.is_none() {
-        let text = "the threshold grows with the share of a video that a segment covers: durations are needed";
+        let text =
+            "the threshold grows with the share of a video that a segment covers: durations are needed";
         return Err(SubmissionError::Setting(text.to_owned()));
     }
     let mut made = Made::default();
@@ -105,7 +106,10 @@ fn of_video<'a>(
     let scored = pooled(&lists.iter().map(segments).collect::<Vec<_>>(), weights)?;
     let labels = lists.iter().flatten().map(|(_, label)| *label);
     let mut by_label: BTreeMap<Option<&str>, Vec<ScoredSegment>> = BTreeMap::new();
-    scored.into_iter().zip(labels).for_each(|(scored, label)| by_label.entry(label).or_default().push(scored));
+    scored
+        .into_iter()
+        .zip(labels)
+        .for_each(|(scored, label)| by_label.entry(label).or_default().push(scored));
     let mut merged = Vec::new();
     for (label, scored) in by_label {
         let share = |p: &ScoredSegment| {
@@ -235,7 +239,10 @@ mod tests {
     };
     const FLAT: Nms = Nms::Soft(SoftNms { slope: 0.0, ..SOFT });
 
-    fn results(videos: &[(&str, &[(f64, f64, f64)])]) -> Results {
+    /// Start, end, score.
+    type Row = (f64, f64, f64);
+
+    fn results(videos: &[(&str, &[Row])]) -> Results {
         let mut results = Results::default();
         for (name, segments) in videos {
             let predicted = segments.iter().map(|&(start, end, score)| Predicted {
@@ -248,7 +255,7 @@ mod tests {
         results
     }
 
-    fn rows(made: &Made, video: &str) -> Vec<(f64, f64, f64)> {
+    fn rows(made: &Made, video: &str) -> Vec<Row> {
         let found = made.results.videos.iter().find(|v| v.name == video).unwrap();
         made.results.of(found).iter().map(|p| (p.segment[0], p.segment[1], p.score)).collect()
     }
@@ -291,10 +298,10 @@ mod tests {
         list.labels = vec!["a".to_owned(), "b".to_owned()];
         (0..).zip(&mut list.predictions).for_each(|(label, p)| p.label = Some(label));
         let made = merge(&[list], &[1.0], (&FLAT, 100), None).unwrap();
-        assert_eq!(made.results.predictions.iter().map(|p| (p.score, p.label)).collect::<Vec<_>>(), [
-            (1.0, Some(0)),
-            (0.5, Some(1))
-        ]);
+        assert_eq!(
+            made.results.predictions.iter().map(|p| (p.score, p.label)).collect::<Vec<_>>(),
+            [(1.0, Some(0)), (0.5, Some(1))]
+        );
     }
 
     #[test]
@@ -304,13 +311,18 @@ mod tests {
         let classes = VideoClasses { labels, videos: vec![("x".to_owned(), vec![0.25, 0.0, 0.75])] };
         let durations = Durations::from([("x".to_owned(), 10.0)]);
         let labelling = Labelling::default();
-        let made = label(&list, &[classes.clone()], &[1.0], &labelling, Some(&durations)).unwrap();
+        let classes = [classes];
+        let made = label(&list, &classes, &[1.0], &labelling, Some(&durations)).unwrap();
         assert_eq!(rows(&made, "x"), [(1.0, 10.0, 0.375), (1.0, 10.0, 0.125)]);
         assert_eq!(made.results.labels, ["c", "a"]);
-        assert_eq!((made.skipped, made.remarks[0].as_str()), (1, "left out z: there are no class scores of it"));
-        let wrong = label(&list, &[classes.clone()], &[1.0, 2.0], &labelling, None).unwrap_err().to_string();
+        assert_eq!(
+            (made.skipped, made.remarks[0].as_str()),
+            (1, "left out z: there are no class scores of it")
+        );
+        let wrong = label(&list, &classes, &[1.0, 2.0], &labelling, None).unwrap_err().to_string();
         assert_eq!(wrong, "2 weights for 1 models");
-        let other = label(&results(&[("z", &[])]), &[classes], &[1.0], &labelling, None).unwrap_err().to_string();
+        let other =
+            label(&results(&[("z", &[])]), &classes, &[1.0], &labelling, None).unwrap_err().to_string();
         assert!(other.contains("z: there are no class scores"), "{other}");
     }
 }

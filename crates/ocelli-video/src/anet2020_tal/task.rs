@@ -234,8 +234,11 @@ fn report(
         .series(Series::line("training", series(LogKind::Train, "loss")).smoothed(9));
     let top = Chart::new("Accuracy", Axis::linear("epoch"), Axis::linear("share of videos").range(0.0, 1.0))
         .series(Series::line("top1, videos not trained on", series(LogKind::Eval, "top1")));
-    let mut report =
-        Report::new("Video classification", &subtitle).numbers(&tiles).heading(1, "Training").chart(loss).chart(top);
+    let mut report = Report::new("Video classification", &subtitle)
+        .numbers(&tiles)
+        .heading(1, "Training")
+        .chart(loss)
+        .chart(top);
     if !outcome.bad.is_empty() {
         let rows: Vec<[&str; 2]> = outcome.bad.iter().map(|b| [b.name.as_str(), b.reason.as_str()]).collect();
         report = report.heading(1, "Left out").table(&["video", "why"], &rows);

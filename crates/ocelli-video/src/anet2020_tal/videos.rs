@@ -110,7 +110,10 @@ fn labels(listed: &Listed<'_>) -> Result<Vec<String>, String> {
 ///
 /// # Errors
 /// When files as a whole cannot be read, or no video can be used.
-pub fn classify(classifier: &VideoClassifier, files: &Files<'_>) -> Result<(VideoClasses, Vec<BadItem>), TaskError> {
+pub fn classify(
+    classifier: &VideoClassifier,
+    files: &Files<'_>,
+) -> Result<(VideoClasses, Vec<BadItem>), TaskError> {
     let (each, mut bad) = files.each(|listed| listed.sequence())?;
     let mut classes = VideoClasses { labels: classifier.passport().labels.clone(), videos: Vec::new() };
     for (index, (name, sequence)) in each.into_iter().enumerate() {
@@ -162,7 +165,10 @@ mod tests {
             labels: labels.map(str::to_owned).to_vec(),
             videos: videos.iter().map(|(name, row)| ((*name).to_owned(), row.to_vec())).collect(),
         };
-        let (a, b) = (classes(["x", "y"], &[("v_1", [0.5, 0.5])]), classes(["y", "z"], &[("1", [1.0, 0.0]), ("2", [0.0, 1.0])]));
+        let (a, b) = (
+            classes(["x", "y"], &[("v_1", [0.5, 0.5])]),
+            classes(["y", "z"], &[("1", [1.0, 0.0]), ("2", [0.0, 1.0])]),
+        );
         let mean = mean_classes(&[a, b], &[1.0, 3.0]);
         assert_eq!(mean.labels, ["x", "y", "z"]);
         assert_eq!(mean.videos[0], ("1".to_owned(), vec![0.125, 0.875, 0.0]));

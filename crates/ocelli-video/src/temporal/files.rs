@@ -196,7 +196,10 @@ mod tests {
         let table = |rows: String| format!("video,numFrame,seconds,fps,rfps,subset,featureFrame\n{rows}");
         std::fs::write(&info, table(row("v_b", "7") + &row("v_c", "9"))).unwrap();
         let told = durations(Some(&truth), Some(&info)).unwrap();
-        assert_eq!(told.into_iter().collect::<Vec<_>>(), [("a", 4.0), ("b", 7.0), ("c", 9.0)].map(|(n, d)| (n.to_owned(), d)));
+        assert_eq!(
+            told.into_iter().collect::<Vec<_>>(),
+            [("a", 4.0), ("b", 7.0), ("c", 9.0)].map(|(n, d)| (n.to_owned(), d))
+        );
         assert_eq!(durations(Some(&truth), None).unwrap().len(), 1);
         std::fs::write(&info, table(row("v_c", "0"))).unwrap();
         let message = durations(None, Some(&info)).unwrap_err().to_string();

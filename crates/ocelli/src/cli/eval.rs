@@ -73,9 +73,7 @@ impl Eval {
         let (protocol, variant, measured) = match read_recipe(&recipe, &self.set)? {
             TaskRecipe::Face(recipe) => ("verification", "curricularface", self.faces(*recipe, &weights)?),
             TaskRecipe::Proposals(recipe) => ("proposals", "activitynet", self.videos(*recipe, &weights)?),
-            TaskRecipe::Emotions(recipe) => {
-                ("detection-temporal", "tel", self.clips(*recipe, &weights)?)
-            }
+            TaskRecipe::Emotions(recipe) => ("detection-temporal", "tel", self.clips(*recipe, &weights)?),
             TaskRecipe::Classes(recipe) => ("topk", "probabilities", self.classes(*recipe, &weights)?),
         };
         if self.json {
@@ -114,9 +112,7 @@ impl Eval {
             bail!("--pairs: {what} are measured by --data and --truth");
         }
         match (&self.data, &self.truth) {
-            (Some(data), Some(truth)) => {
-                Ok(Some([data.display().to_string(), truth.display().to_string()]))
-            }
+            (Some(data), Some(truth)) => Ok(Some([data.display().to_string(), truth.display().to_string()])),
             (Some(_), None) => bail!("--data: {what} want annotations too, as --truth"),
             (None, _) => Ok(None),
         }

@@ -75,17 +75,8 @@ fn with_videos() -> Bench {
 
 #[test]
 fn a_recipe_becomes_weights_and_a_report() {
-    let bench = trained();
-    let files = ["checkpoint", "metrics.jsonl", "recipe.toml", "report.html", "weights.safetensors"];
-    assert_eq!(bench.names("run"), files);
-    let report = bench.text("run/report.html");
-    assert!(report.contains("evenly spread") && report.contains("class=\"timeline\""));
-    assert!(report.contains("By length") && report.contains("0.3 to 0.7"));
-    // The saved recipe holds every key, and trains the same network.
-    bench.ocelli("train run/recipe.toml --out again").succeeded();
-    assert_eq!(bench.read("run/recipe.toml"), bench.read("again/recipe.toml"));
-    assert_eq!(bench.read("run/weights.safetensors"), bench.read("again/weights.safetensors"));
-
+    let parts = ["evenly spread", "class=\"timeline\"", "By length", "0.3 to 0.7"];
+    let bench = Bench::trained_twice("dbg", RECIPE, &parts);
     let said = bench.ocelli("eval run --json").succeeded().json();
     assert_fields(&said, &["protocol", "variant", "metrics", "evenly_spread", "skipped"]);
     assert_fields(&said["metrics"], &["AUC", "AR@1", "AR@5", "AR@10", "AR@100"]);
@@ -191,8 +182,8 @@ fn bsn_plus_plus_goes_the_same_way() {
 #[test]
 fn mistakes_are_told_in_a_line() {
     let bench = with_videos();
-    for (arguments, parts) in [
-        ("predict dbg x.png --weights run", &["--features"][..]),
+    bench.refuses(&[
+        ("predict dbg x.png --weights run", &["--features"]),
         ("predict dbg --weights run --features features", &["--out"]),
         ("predict dbg --weights run --features nowhere --out out.json", &["nowhere"]),
         ("predict dbg --weights run --features features --out out.html", &["out.html", "result.json"]),
@@ -211,20 +202,15 @@ fn mistakes_are_told_in_a_line() {
         ("train dbg.toml --set data.features=features --out x", &["data.truth"]),
         ("train dbg.toml --set data.world.train=0 --out x", &["data.world"]),
         ("train dbg.toml --set evaluate.max_proposals=0 --out x", &["evaluate.max_proposals"]),
-    ] {
-        let said = bench.ocelli(arguments);
-        if said.code == Some(2) {
-            assert!(parts.iter().all(|part| said.err.contains(part)), "{arguments}: {}", said.err);
-        } else {
-            said.refused(parts);
-        }
-        assert!(!bench.exists("x"));
-    }
+    ]);
 }
 
 #[test]
 fn real_features_become_proposals() {
-    let Some(folder) = shared("data/activitynet13") else { return };
+    let Some(folder) = shared("data/activitynet13") else {
+        eprintln!("SKIPPED: ActivityNet's samples are not here, so no proposals were made of real features");
+        return;
+    };
     let bench = Bench::new();
     // The published network at full size, its weights drawn.
     let bytes = BuiltinCases.read("dbg", "network_T100").unwrap().unwrap();

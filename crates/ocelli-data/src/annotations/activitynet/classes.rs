@@ -65,7 +65,8 @@ impl VideoClasses {
         }
         let mut videos = Vec::with_capacity(file.results.0.len());
         for (video, scores) in file.results.0 {
-            let row = row(scores, file.class.len(), &mut labels).map_err(|e| fault(format!("video `{video}`: {e}")))?;
+            let row = row(scores, file.class.len(), &mut labels)
+                .map_err(|e| fault(format!("video `{video}`: {e}")))?;
             videos.push((video, row));
         }
         // Labels that later videos brought in.

@@ -138,7 +138,8 @@ pub(super) fn ensemble(case: &Replay<'_>) -> Result<Outputs, ReplayError> {
     let logits: Vec<Vec<Vec<f64>>> =
         (0..*n).map(|i| clips(case, &format!("logits{i}"))).collect::<Result<_, _>>()?;
     let classes = video_scores(&logits, weights).map_err(ReplayError::refused)?;
-    let named = Labelling { top_k: *top_k, keep: *keep, ..Labelling::default() }.run(&union, &classes, *duration);
+    let named =
+        Labelling { top_k: *top_k, keep: *keep, ..Labelling::default() }.run(&union, &classes, *duration);
     let names: Vec<i64> = (0..classes.len() as i64).collect();
     Ok(Outputs::new()
         .with("detections", detection_rows(&named, &names)?)
@@ -193,7 +194,11 @@ impl PipelineConfig {
         let kept: Vec<ScoredSegment> =
             SoftNms::from(self.soft_nms).run(&candidates).into_iter().map(|taken| taken.scored).collect();
         let classes = case.doubles(&name("classes"))?;
-        Ok(Labelling { top_k: self.top_k, keep: self.keep, ..Labelling::default() }.run(&kept, &classes, self.durations[video]))
+        Ok(Labelling { top_k: self.top_k, keep: self.keep, ..Labelling::default() }.run(
+            &kept,
+            &classes,
+            self.durations[video],
+        ))
     }
 }
 

@@ -56,7 +56,12 @@ impl Videos {
     }
 
     /// Proposes segments; writes the official submission to `out` and a page with a timeline a video beside it.
-    pub(in crate::cli) fn predict(&self, weights: &Path, out: Option<&Path>, device: &str) -> anyhow::Result<()> {
+    pub(in crate::cli) fn predict(
+        &self,
+        weights: &Path,
+        out: Option<&Path>,
+        device: &str,
+    ) -> anyhow::Result<()> {
         let (files, out) = self.files_and_out("proposals", out)?;
         let page = out.with_extension("html");
         if page == out {
