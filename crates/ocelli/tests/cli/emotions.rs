@@ -187,8 +187,39 @@ fn clips_of_files_are_trained_on_measured_and_localized() {
     let train = format!(
         "train tel.toml --set data.features=features --set data.train=train.json --set data.test=test.json {loose} --out files"
     );
-    bench.ocelli(&train).succeeded();
+    let said = bench.ocelli(&format!("{train} --json")).succeeded();
+    assert_eq!(said.json()["skipped"], 6, "three clips of either split: {}", said.err);
     assert!(bench.exists("files/weights.safetensors"));
+}
+
+#[test]
+fn unusable_clips_and_labels_are_named_and_counted() {
+    let bench = with_clips();
+    let nothing = |dims: usize| Array::f32([0, dims], Vec::new()).unwrap();
+    npz::write(bench.path("features/tt1.absent.npz"), &[("video", &nothing(6)), ("text", &nothing(4))])
+        .unwrap();
+    // `confidence` is written as the official file spells it.
+    bench.write("unknown.json", bench.text("test.json").replace("confident", "boredom"));
+    let predict = "predict tel --weights run --features features --truth unknown.json --out out.json";
+    let said = bench.ocelli(predict).succeeded();
+    assert_eq!((said.json()["clips"].as_u64(), said.json()["skipped"].as_u64()), (Some(2), Some(3)));
+    for part in ["`boredom` is no emotion; left out 5 times", "tt1.absent: 0 rows of `video` for 5 subtitles"]
+    {
+        assert!(said.err.contains(part), "{part} in {}", said.err);
+    }
+    let of_files = |split: &str| {
+        format!(
+            "train tel.toml --set data.features=features --set data.train=train.json --set data.test={split} --out x"
+        )
+    };
+    bench.ocelli(&of_files("test.json")).stopped(&["3 of 5 clips are unusable", "data.max_bad_share"]);
+    let loose = format!("{} --set data.max_bad_share=0.6", of_files("unknown.json"));
+    bench.ocelli(&loose).stopped(&["no clip is left", "with emotions to measure on"]);
+    bench.write("beyond.json", bench.text("test.json").replace("\"segment\":[1,2]", "\"segment\":[1,7]"));
+    bench.refuses(&[
+        (&of_files("beyond.json"), &["beyond.json", "confidence is in segment 7 of 5"]),
+        ("eval run --data features --truth beyond.json", &["beyond.json", "segment 7 of 5"]),
+    ]);
 }
 
 #[test]

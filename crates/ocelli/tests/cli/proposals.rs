@@ -118,6 +118,33 @@ fn videos_become_a_submission_and_a_page() {
 }
 
 #[test]
+fn unusable_videos_are_named_and_counted_by_every_command() {
+    let bench = with_videos();
+    features(&bench, "v_absent", 0, None);
+    let data = "--set data.features=features --set data.truth=truth.json --set data.train_subset=validation";
+    let train = |more: &str| format!("train dbg.toml {data} --set train.batch_size=2 {more}");
+    bench.ocelli(&train("--out x")).stopped(&["2 of 4 items", "data.max_bad_share"]);
+    assert!(!bench.exists("x"));
+    let loose = train("--set data.max_bad_share=0.6 --out files --json");
+    let said = bench.ocelli(&loose).succeeded();
+    assert_eq!(said.json()["skipped"], 4, "two videos, to train and to measure on: {}", said.err);
+    let report = bench.text("files/report.html");
+    for part in ["left out absent: ", "the table is empty", "is NaN", "is cut to the video of 60 seconds"] {
+        assert!(said.err.contains(part) && report.contains(part), "{part} in {}", said.err);
+    }
+    let said = bench.ocelli("eval files --json").succeeded();
+    assert_eq!(said.json()["skipped"], 2);
+    let predict = "predict dbg --weights files --features features --truth truth.json --out out.json";
+    let said = bench.ocelli(predict).succeeded();
+    // A single row stands for the whole of `three`.
+    assert!(said.err.contains("three: a single row of features"), "{}", said.err);
+    assert_eq!((said.json()["videos"].as_u64(), said.json()["skipped"].as_u64()), (Some(3), Some(2)));
+    bench.write("nothing/v_one.csv", "f0\n");
+    let none = "predict dbg --weights files --features nothing --truth truth.json --out x.json";
+    bench.ocelli(none).stopped(&["5 of 5 items", "nothing"]);
+}
+
+#[test]
 fn checkpoints_of_the_released_code_are_imported() {
     let bench = with_videos();
     let state = bench.safetensors("run/weights.safetensors").state;
