@@ -9,28 +9,44 @@ use rand::RngExt;
 #[derive(Debug)]
 pub struct Pass {
     batch_statistics: bool,
+    moves_running_statistics: bool,
     dropout: Option<RefCell<Generator>>,
 }
 
 impl Pass {
     /// Inference: running statistics, no dropout.
     pub fn eval() -> Self {
-        Self { batch_statistics: false, dropout: None }
+        Self { batch_statistics: false, moves_running_statistics: false, dropout: None }
     }
 
     /// Training: statistics of the batch, dropout drawn from `generator`.
     pub fn train(generator: Generator) -> Self {
-        Self { batch_statistics: true, dropout: Some(RefCell::new(generator)) }
+        Self {
+            batch_statistics: true,
+            moves_running_statistics: true,
+            dropout: Some(RefCell::new(generator)),
+        }
     }
 
     /// Statistics of the batch but no dropout, as reference cases of training steps want it.
     pub fn without_dropout() -> Self {
-        Self { batch_statistics: true, dropout: None }
+        Self { batch_statistics: true, moves_running_statistics: true, dropout: None }
     }
 
-    /// Whether normalisations use the batch's statistics and update the running ones.
+    /// The same batch once more, for gradients of what was not recorded: statistics of the batch, which the running ones have
+    /// taken in already. Without dropout.
+    pub fn again() -> Self {
+        Self { batch_statistics: true, moves_running_statistics: false, dropout: None }
+    }
+
+    /// Whether normalisations use the batch's statistics.
     pub fn uses_batch_statistics(&self) -> bool {
         self.batch_statistics
+    }
+
+    /// Whether the batch's statistics move the running ones.
+    pub fn moves_running_statistics(&self) -> bool {
+        self.moves_running_statistics
     }
 
     /// A mask that keeps each of `n` elements with probability `1 - p`, scaled by `1 / (1 - p)`; `None` when

@@ -98,6 +98,9 @@ impl BatchNorm {
         }
         let elements = x.shape().num_elements() / self.channels.max(1);
         let (output, mean, variance) = normalize_by_batch(x, scale, shift, self.epsilon);
+        if !pass.moves_running_statistics() {
+            return output;
+        }
         // The batch variance is biased; the running one must not be.
         let unbiased = elements as f64 / elements.saturating_sub(1).max(1) as f64;
         let blend = |running: &Param, batch: Tensor<1>, factor: f64| {
@@ -133,6 +136,18 @@ mod tests {
     use crate::device::device;
     use crate::store::Store;
     use crate::tensor::{from_values, values};
+
+    #[test]
+    fn a_batch_that_comes_again_moves_nothing() {
+        let device = device("cpu").unwrap();
+        let store = Store::new(&device, 0);
+        let norm = BatchNormConfig::new(1).build(&store.root());
+        let x = || from_values::<3>(vec![1.0, 2.0, 3.0, 6.0], [2, 1, 2], &device);
+        let first = values(norm.forward(x(), &Pass::without_dropout()));
+        let kept = store.state().into_iter().map(|(_, array)| array.to_f32()).collect::<Vec<_>>();
+        assert_eq!(values(norm.forward(x(), &Pass::again())), first);
+        assert_eq!(store.state().into_iter().map(|(_, array)| array.to_f32()).collect::<Vec<_>>(), kept);
+    }
 
     #[test]
     fn running_variance_is_unbiased() {

@@ -239,7 +239,10 @@ mod tests {
     };
     const FLAT: Nms = Nms::Soft(SoftNms { slope: 0.0, ..SOFT });
 
-    fn results(videos: &[(&str, &[(f64, f64, f64)])]) -> Results {
+    /// Start, end, score.
+    type Row = (f64, f64, f64);
+
+    fn results(videos: &[(&str, &[Row])]) -> Results {
         let mut results = Results::default();
         for (name, segments) in videos {
             let predicted = segments.iter().map(|&(start, end, score)| Predicted {
@@ -252,7 +255,7 @@ mod tests {
         results
     }
 
-    fn rows(made: &Made, video: &str) -> Vec<(f64, f64, f64)> {
+    fn rows(made: &Made, video: &str) -> Vec<Row> {
         let found = made.results.videos.iter().find(|v| v.name == video).unwrap();
         made.results.of(found).iter().map(|p| (p.segment[0], p.segment[1], p.score)).collect()
     }
@@ -308,7 +311,8 @@ mod tests {
         let classes = VideoClasses { labels, videos: vec![("x".to_owned(), vec![0.25, 0.0, 0.75])] };
         let durations = Durations::from([("x".to_owned(), 10.0)]);
         let labelling = Labelling::default();
-        let made = label(&list, &[classes.clone()], &[1.0], &labelling, Some(&durations)).unwrap();
+        let classes = [classes];
+        let made = label(&list, &classes, &[1.0], &labelling, Some(&durations)).unwrap();
         assert_eq!(rows(&made, "x"), [(1.0, 10.0, 0.375), (1.0, 10.0, 0.125)]);
         assert_eq!(made.results.labels, ["c", "a"]);
         assert_eq!(
@@ -319,6 +323,10 @@ mod tests {
         assert_eq!(wrong, "2 weights for 1 models");
         let other =
             label(&results(&[("z", &[])]), &[classes], &[1.0], &labelling, None).unwrap_err().to_string();
+        let wrong = label(&list, &classes, &[1.0, 2.0], &labelling, None).unwrap_err().to_string();
+        assert_eq!(wrong, "2 weights for 1 models");
+        let other =
+            label(&results(&[("z", &[])]), &classes, &[1.0], &labelling, None).unwrap_err().to_string();
         assert!(other.contains("z: there are no class scores"), "{other}");
     }
 }

@@ -151,7 +151,7 @@ impl<'a> Training<'a> {
             true => LabelledVideos::drawn(&data.world.clips, 0..data.world.train),
             false => load(data, &data.train_subset, None)?,
         };
-        let channels = found.videos.first().map_or(0, |video| video.sequence.channels());
+        let channels = found.usual_channels();
         let found = found.of_size(channels);
         found.check(data.max_bad_share)?;
         let passport = Passport { channels, labels: found.classes() };

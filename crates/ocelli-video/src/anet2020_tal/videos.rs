@@ -80,6 +80,13 @@ impl LabelledVideos {
         kept
     }
 
+    /// The number of features that most videos have; 0 without videos.
+    pub fn usual_channels(&self) -> usize {
+        let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+        self.videos.iter().for_each(|v| *counts.entry(v.sequence.channels()).or_default() += 1);
+        counts.into_iter().max_by_key(|(_, count)| *count).map_or(0, |(channels, _)| channels)
+    }
+
     /// Fails when more than a share of the videos cannot be used.
     ///
     /// # Errors
@@ -179,7 +186,8 @@ mod tests {
     fn videos_of_other_features_are_left_out() {
         let mut drawn = LabelledVideos::drawn(&LabelledClips::default(), 0..3);
         drawn.videos[1].sequence = Sequence::new(vec![0.0; 3], [1, 3]).unwrap();
-        let kept = drawn.of_size(16);
+        let usual = drawn.usual_channels();
+        let kept = drawn.of_size(usual);
         assert_eq!((kept.videos.len(), kept.bad.len()), (2, 1));
         assert_eq!(kept.bad[0].reason, "rows of 3 numbers, others have 16");
         assert!(kept.check(0.1).is_err() && kept.check(0.4).is_ok());
