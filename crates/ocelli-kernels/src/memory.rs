@@ -75,6 +75,48 @@ impl<'a> SharedOutput<'a> {
     }
 }
 
+/// Neighbouring numbers of a line, and where they belong.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct OutputRun {
+    pub(crate) from: usize,
+    pub(crate) len: usize,
+    /// Of the first, relative to the line's place.
+    pub(crate) target: usize,
+}
+
+impl SharedOutput<'_> {
+    /// Writes `runs` of every line; the lines' places are `pitch` apart from `first` on.
+    ///
+    /// # Safety
+    /// Nobody else may read or write these numbers at the same time.
+    #[inline]
+    pub(crate) unsafe fn scatter<const N: usize>(
+        self,
+        first: usize,
+        pitch: usize,
+        runs: &[OutputRun],
+        lines: &[[f32; N]],
+    ) {
+        let farthest = runs.iter().map(|run| run.target + run.len).max().unwrap_or(0);
+        let last = first + lines.len().saturating_sub(1) * pitch + farthest;
+        assert!(last <= self.len && runs.iter().all(|run| run.from + run.len <= N), "run past the output");
+        for (index, line) in lines.iter().enumerate() {
+            let start = self.start.wrapping_add(first + index * pitch);
+            if let [OutputRun { from: 0, len, target }] = *runs && len == N {
+                // SAFETY: the farthest number of the last line was checked above, and the caller owns them all.
+                unsafe { start.add(target).cast::<[f32; N]>().write(*line) };
+                continue;
+            }
+            for run in runs {
+                for index in 0..run.len {
+                    // SAFETY: as above.
+                    unsafe { (*start.add(run.target + index)).write(line[run.from + index]) };
+                }
+            }
+        }
+    }
+}
+
 /// A part of an output that belongs to its holder alone.
 pub(crate) struct OutputPart<'a> {
     start: *mut MaybeUninit<f32>,

@@ -281,7 +281,7 @@ impl Panel {
                 len: end.min(lanes.end - at),
                 source: job.slab.position(image, position),
                 image,
-                target: plan.target(tile, position),
+                target: plan.target(std::array::from_fn(|axis| tile.axes[axis].start + position[axis])),
             };
             at += runs[count].len;
             count += 1;

@@ -152,9 +152,8 @@ impl Line {
     #[allow(unsafe_code)] // plans with several residues interleave
     fn store(&self, sums: &[f32], plane: usize, output: SharedOutput<'_>) {
         let horizontal = &self.plan.axes[2];
-        let tile = Tile::image(&self.plan, 0);
         for (position, first) in self.rows() {
-            let target = plane * self.plan.target_plane() + self.plan.target(&tile, position);
+            let target = plane * self.plan.target_plane() + self.plan.target(position);
             // SAFETY: every plane is stored by one job, and plans that share an output have targets of different
             // residues.
             let part = unsafe { output.strided(target, horizontal.count, horizontal.target_step) };

@@ -1,13 +1,16 @@
 //! Convolutions over sequences, pictures and volumes, and transposed ones, with their gradients.
 
 mod backend;
+mod border;
 mod correlate;
 mod dense;
 mod depthwise;
+mod direct;
 mod filters;
 mod gather;
 mod geometry;
 mod options;
+mod pack;
 mod plan;
 mod slab;
 

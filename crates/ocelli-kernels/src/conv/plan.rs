@@ -7,7 +7,6 @@
 //! input pixels of one residue are a unit-stride correlation of the output gradient with the taps that reach them.
 
 use super::geometry::{AXES, Geometry};
-use super::slab::Tile;
 
 /// One spatial axis of a plan.
 #[derive(Clone, Debug)]
@@ -217,12 +216,17 @@ impl Plan {
         self.axes.iter().map(|axis| axis.count).product()
     }
 
-    /// The number in a target plane of a tile's position.
-    pub(crate) fn target(&self, tile: &Tile, position: [usize; AXES]) -> usize {
+    /// The number of a result among all of a plane.
+    pub(crate) fn position(&self, result: [usize; AXES]) -> usize {
+        result.iter().zip(&self.axes).fold(0, |at, (result, axis)| at * axis.count + result)
+    }
+
+    /// The number of a result in a target plane.
+    pub(crate) fn target(&self, result: [usize; AXES]) -> usize {
         let mut at = 0;
         for (axis, size) in self.target_size.into_iter().enumerate() {
             let Axis { target_start, target_step, .. } = self.axes[axis];
-            at = at * size + target_start + (tile.axes[axis].start + position[axis]) * target_step;
+            at = at * size + target_start + result[axis] * target_step;
         }
         at
     }
