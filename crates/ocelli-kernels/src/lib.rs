@@ -10,6 +10,8 @@
 //! | [`batch_norm`] | `module::batch_norm_train` |
 //! | [`prelu`] | `activation::prelu` |
 //! | [`subsample`] | `module::max_pool2d` with a kernel of one |
+//! | [`matmul`] | `Tensor::matmul` |
+//! | [`linear`] | `module::linear`, with PyTorch's layout of weights |
 //! | [`attention`] | `matmul`, `activation::softmax`, `matmul` |
 //! | [`sparse_product`] | a product with a dense matrix |
 //!
@@ -51,6 +53,7 @@ mod backend;
 mod batch_norm;
 mod conv;
 mod gemm;
+mod linear;
 mod matmul;
 mod memory;
 mod planes;
@@ -65,6 +68,7 @@ pub use allocator::retain_freed_memory;
 pub use attention::attention;
 pub use batch_norm::{Normalized, batch_norm};
 pub use conv::{ConvError, ConvOptions, conv2d};
+pub use linear::linear;
 pub use matmul::matmul;
 pub use prelu::prelu;
 pub use sparse::{SparseError, SparseMatrix, sparse_product};

@@ -12,6 +12,7 @@
 pub(crate) mod batch;
 mod pack;
 mod tile;
+mod turn;
 mod vector;
 
 use std::marker::PhantomData;

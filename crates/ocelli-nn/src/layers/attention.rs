@@ -2,8 +2,9 @@
 
 use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Tensor};
+use ocelli_kernels::linear;
 
-use super::linear::{Linear, linear};
+use super::linear::Linear;
 use crate::init::Init;
 use crate::store::{Param, Path, Role};
 
