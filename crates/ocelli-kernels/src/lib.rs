@@ -12,7 +12,7 @@
 //! | [`subsample`] | `module::max_pool2d` with a kernel of one |
 //! | [`matmul`] | `Tensor::matmul` |
 //! | [`linear`] | `module::linear`, with PyTorch's layout of weights |
-//! | [`attention`] | `matmul`, `activation::softmax`, `matmul` |
+//! | [`scaled_attention`], [`self_attention`], [`attention`] | `matmul`, `activation::softmax`, `matmul` |
 //! | [`sparse_product`] | a product with a dense matrix |
 //!
 //! They serve 32-bit tensors on the CPU backend and hand everything else to Burn. Their results do not depend on the
@@ -58,14 +58,13 @@ mod matmul;
 mod memory;
 mod planes;
 mod prelu;
-mod product;
 mod softmax;
 mod sparse;
 mod subsample;
 mod tile;
 
 pub use allocator::retain_freed_memory;
-pub use attention::attention;
+pub use attention::{AttentionOptions, attention, scaled_attention, self_attention};
 pub use batch_norm::{Normalized, batch_norm};
 pub use conv::{ConvError, ConvOptions, conv2d};
 pub use linear::linear;

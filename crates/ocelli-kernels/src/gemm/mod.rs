@@ -94,6 +94,30 @@ impl<'a> Target<'a> {
         Self { start, rows, columns, pitch, lifetime: PhantomData }
     }
 
+    /// The first `rows` rows.
+    pub(crate) fn first_rows(self, rows: usize) -> Self {
+        assert!(rows <= self.rows, "a target of {} rows has no {rows}", self.rows);
+        Self { rows, ..self }
+    }
+
+    /// Writes zeros everywhere.
+    pub(crate) fn clear(&self) {
+        for row in 0..self.rows {
+            // SAFETY: the row lies inside the target, which its holder alone touches.
+            unsafe { self.start.add(row * self.pitch).write_bytes(0, self.columns) };
+        }
+    }
+
+    /// Writes the sum of rows to the first row.
+    pub(crate) fn write_sum<'b>(self, rows: impl Iterator<Item = &'b [f32]>) {
+        self.first_rows(1).clear();
+        // SAFETY: the row lies inside the target, and has just been written.
+        let sum = unsafe { std::slice::from_raw_parts_mut(self.start, self.columns) };
+        for row in rows {
+            sum.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+        }
+    }
+
     fn at(self, row: usize, column: usize) -> *mut f32 {
         debug_assert!(row < self.rows && column < self.columns);
         self.start.wrapping_add(row * self.pitch + column)
