@@ -13,6 +13,7 @@
 //! | [`matmul`] | `Tensor::matmul` |
 //! | [`linear`] | `module::linear`, with PyTorch's layout of weights |
 //! | [`scaled_attention`], [`self_attention`], [`attention`] | `matmul`, `activation::softmax`, `matmul` |
+//! | [`lstm`], [`gru`] | `matmul`, `activation::sigmoid`, … for every step |
 //! | [`sparse_product`] | a product with a dense matrix |
 //!
 //! They serve 32-bit tensors on the CPU backend and hand everything else to Burn. Their results do not depend on the
@@ -58,6 +59,7 @@ mod matmul;
 mod memory;
 mod planes;
 mod prelu;
+mod recurrent;
 mod softmax;
 mod sparse;
 mod subsample;
@@ -70,5 +72,6 @@ pub use conv::{ConvError, ConvOptions, conv2d};
 pub use linear::linear;
 pub use matmul::matmul;
 pub use prelu::prelu;
+pub use recurrent::{Recurrence, gru, lstm};
 pub use sparse::{SparseError, SparseMatrix, sparse_product};
 pub use subsample::subsample;

@@ -54,6 +54,11 @@ impl<'a> SharedOutput<'a> {
         Self { start: memory.as_mut_ptr(), len: memory.len(), lifetime: PhantomData }
     }
 
+    /// Memory whose numbers are read as well as written.
+    pub(crate) fn of(memory: &'a mut [f32]) -> Self {
+        Self { start: memory.as_mut_ptr().cast(), len: memory.len(), lifetime: PhantomData }
+    }
+
     /// Every `step`-th of the numbers from `first` on, `count` of them.
     ///
     /// # Safety
