@@ -38,3 +38,50 @@ impl Gru {
         (output, Tensor::stack(last, 0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::recurrent::tests::{assert_close, fill, input};
+    use super::*;
+    use crate::device::device;
+    use crate::store::Store;
+    use crate::tensor::values;
+
+    // `torch.nn.GRU(3, 2, num_layers=2, bidirectional=True, batch_first=True)` of PyTorch on the same numbers.
+    const OUTPUT: [f32; 32] = [
+        -0.3103333, -0.321913, 0.1360808, -0.1807947, -0.4469849, -0.4462052, 0.1392163, -0.2048334,
+        -0.4698796, -0.4871365, 0.0572394, -0.1711475, -0.3853388, -0.4565291, -0.0302095, -0.1225026,
+        -0.1203005, -0.2952716, 0.0230418, -0.0725488, -0.3185395, -0.3985972, 0.107996, -0.2314874,
+        -0.4761654, -0.4352949, 0.1371092, -0.2757774, -0.5704126, -0.4379808, 0.0886854, -0.200987,
+    ];
+    const HIDDEN: [f32; 16] = [
+        0.0827679, -0.3126782, -0.534677, -0.5066349, 0.528041, 0.4133547, 0.469949, 0.4294633, -0.3853388,
+        -0.4565291, -0.5704126, -0.4379808, 0.1360808, -0.1807947, 0.0230418, -0.0725488,
+    ];
+
+    #[test]
+    fn two_layers_in_both_directions_match_pytorch() {
+        let device = device("cpu").unwrap();
+        let store = Store::new(&device, 0);
+        let config = RecurrentConfig {
+            layers: 2,
+            bidirectional: true,
+            batch_first: true,
+            ..RecurrentConfig::default()
+        };
+        let layer = Gru::new(&store.root(), 3, 2, config);
+        fill(&store, &device);
+        let (output, state) = layer.forward(input([2, 4, 3], &device), None, &Pass::eval());
+        assert_close(&values(output), &OUTPUT);
+        assert_close(&values(state), &HIDDEN);
+    }
+
+    #[test]
+    #[should_panic(expected = "at least one step")]
+    fn a_sequence_needs_a_step() {
+        let device = device("cpu").unwrap();
+        let store = Store::new(&device, 0);
+        let layer = Gru::new(&store.root(), 3, 2, RecurrentConfig::default());
+        layer.forward(input([0, 2, 3], &device), None, &Pass::eval());
+    }
+}

@@ -58,9 +58,8 @@ impl Direction {
     ) -> Self {
         let ending = format!("l{layer}{}", if reverse { "_reverse" } else { "" });
         let init = Init::Uniform { bound: (hidden as f64).sqrt().recip() };
-        let param = |name: &str, shape: &[usize], role| {
-            path.param(&format!("{name}_{ending}"), shape, init, role)
-        };
+        let param =
+            |name: &str, shape: &[usize], role| path.param(&format!("{name}_{ending}"), shape, init, role);
         let weight_ih = param("weight_ih", &[width, input], Role::Kernel);
         let weight_hh = param("weight_hh", &[width, hidden], Role::Kernel);
         let biases =
@@ -95,11 +94,7 @@ impl Direction {
 
 impl Layers {
     /// From `input` to `hidden` values and as many gates of that size as given, at `path`.
-    pub(super) fn new(
-        path: &Path,
-        [input, hidden, gates]: [usize; 3],
-        config: RecurrentConfig,
-    ) -> Self {
+    pub(super) fn new(path: &Path, [input, hidden, gates]: [usize; 3], config: RecurrentConfig) -> Self {
         let count = 1 + usize::from(config.bidirectional);
         let layer = |layer: usize| {
             let input = if layer == 0 { input } else { count * hidden };
@@ -107,7 +102,7 @@ impl Layers {
             (0..count).map(|index| Direction::new(path, sizes, layer, config, index == 1)).collect()
         };
         let directions = (0..config.layers).map(layer).collect();
-        Self { directions, config, dropout: Dropout::new(config.dropout), hidden }
+        Self { directions, config, dropout: Dropout { p: config.dropout }, hidden }
     }
 
     /// Samples of an input.
