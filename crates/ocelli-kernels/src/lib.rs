@@ -14,6 +14,10 @@
 //! | [`Chain`] | elementwise operations, one after the other |
 //! | [`activation`] | `activation::*` |
 //! | [`PackedConv`] | `module::conv2d` and what stands around it, for inference |
+//! | [`matmul`] | `Tensor::matmul` |
+//! | [`linear`] | `module::linear`, with PyTorch's layout of weights |
+//! | [`scaled_attention`], [`self_attention`], [`attention`] | `matmul`, `activation::softmax`, `matmul` |
+//! | [`lstm`], [`gru`] | `matmul`, `activation::sigmoid`, … for every step |
 //! | [`sparse_product`] | a product with a dense matrix |
 //!
 //! They serve 32-bit tensors on the CPU backend and hand everything else to Burn. Their results do not depend on the
@@ -57,18 +61,19 @@ mod conv;
 mod elementwise;
 mod fused;
 mod gemm;
+mod linear;
 mod matmul;
 mod memory;
 mod planes;
 mod prelu;
-mod product;
+mod recurrent;
 mod softmax;
 mod sparse;
 mod subsample;
 mod tile;
 
 pub use allocator::retain_freed_memory;
-pub use attention::attention;
+pub use attention::{AttentionOptions, attention, scaled_attention, self_attention};
 pub use batch_norm::{Normalized, batch_norm};
 pub use conv::{
     ConvError, ConvOptions, TransposeOptions, conv_transpose1d, conv_transpose2d, conv_transpose3d, conv1d,
@@ -76,7 +81,10 @@ pub use conv::{
 };
 pub use elementwise::Chain;
 pub use fused::{Activation, Affine, ConvParts, Joint, PackedConv, Precision};
+pub use conv::{ConvError, ConvOptions, conv2d};
+pub use linear::linear;
 pub use matmul::matmul;
 pub use prelu::prelu;
+pub use recurrent::{Recurrence, gru, lstm};
 pub use sparse::{SparseError, SparseMatrix, sparse_product};
 pub use subsample::subsample;

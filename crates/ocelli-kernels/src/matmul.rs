@@ -119,13 +119,13 @@ impl Stack {
     }
 
     /// Rows and columns of a matrix.
-    fn size(&self) -> [usize; 2] {
+    pub(crate) fn size(&self) -> [usize; 2] {
         let last = self.shape.len() - 1;
         [self.shape[last - 1], self.shape[last]]
     }
 
     /// The first matrix. A stride over a single element means nothing, and is made that of rows without gaps.
-    fn view(&self) -> View<'_> {
+    pub(crate) fn view(&self) -> View<'_> {
         let last = self.shape.len() - 1;
         let values: &[f32] = self.tensor.storage();
         let [rows, columns] = self.size();

@@ -1,7 +1,7 @@
 //! Per-thread scratch memory, and outputs that are written by many threads before anyone reads them.
 #![allow(unsafe_code)] // outputs are not zeroed first, and threads fill interleaved parts of them
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
@@ -9,18 +9,19 @@ use burn::tensor::{Bytes, DType, Shape};
 use burn_flex::{FlexTensor, Layout};
 
 thread_local! {
-    static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+    /// Buffers that are not lent out; nested calls take them in the same order every time.
+    static SCRATCH: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Lends `len` numbers of memory that this thread keeps between calls. Their values are whatever was left there.
 pub(crate) fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
-    // The buffer is taken out, so a nested call gets a fresh one instead of an aliased one.
-    let mut buffer = SCRATCH.take();
+    // The buffer is taken out, so a nested call gets another one instead of an aliased one.
+    let mut buffer = SCRATCH.with_borrow_mut(Vec::pop).unwrap_or_default();
     if buffer.len() < len {
         buffer.resize(len, 0.0);
     }
     let result = work(&mut buffer[..len]);
-    SCRATCH.set(buffer);
+    SCRATCH.with_borrow_mut(|buffers| buffers.push(buffer));
     result
 }
 
@@ -51,6 +52,11 @@ unsafe impl Sync for SharedOutput<'_> {}
 impl<'a> SharedOutput<'a> {
     pub(crate) fn new(memory: &'a mut [MaybeUninit<f32>]) -> Self {
         Self { start: memory.as_mut_ptr(), len: memory.len(), lifetime: PhantomData }
+    }
+
+    /// Memory whose numbers are read as well as written.
+    pub(crate) fn of(memory: &'a mut [f32]) -> Self {
+        Self { start: memory.as_mut_ptr().cast(), len: memory.len(), lifetime: PhantomData }
     }
 
     /// Every `step`-th of the numbers from `first` on, `count` of them.

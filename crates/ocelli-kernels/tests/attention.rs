@@ -1,8 +1,8 @@
 //! Fused attention against the framework's own operations: forward and every gradient, over random shapes and layouts.
 #![allow(clippy::unwrap_used)] // helpers of tests
 
-use burn::tensor::{Device, Tensor, TensorData, activation};
-use ocelli_kernels::attention;
+use burn::tensor::{Bool, Device, Tensor, TensorData, activation};
+use ocelli_kernels::{AttentionOptions, attention, scaled_attention, self_attention};
 use proptest::prelude::*;
 
 fn numbers(seed: usize, count: usize) -> Vec<f32> {
@@ -62,6 +62,122 @@ proptest! {
         turned: bool,
     ) {
         compare([b, d, e, n, m], turned);
+    }
+}
+
+/// Attention in heads, by the framework's operations.
+fn plain_heads(
+    [query, key, value]: [Tensor<4>; 3],
+    scale: f64,
+    causal: bool,
+    added: Option<Tensor<4>>,
+) -> Tensor<4> {
+    let mut logits = query.matmul(key.swap_dims(2, 3)).mul_scalar(scale);
+    let [_, _, n, m] = logits.dims();
+    if let Some(added) = added {
+        logits = logits + added;
+    }
+    if causal {
+        let hidden = Tensor::<2, Bool>::tril_mask([n, m], 0, &logits.device());
+        logits = logits.mask_fill(hidden.unsqueeze::<4>(), f32::NEG_INFINITY);
+    }
+    activation::softmax(logits, 3).matmul(value)
+}
+
+fn heads_tensor(seed: usize, shape: [usize; 4], device: &Device) -> Tensor<4> {
+    Tensor::from_data(TensorData::new(numbers(seed, shape.iter().product()), shape), device)
+}
+
+/// Output and gradients of `leaves` of a function of them.
+fn walk<const D: usize, const E: usize>(
+    leaves: &[Tensor<D>],
+    apply: impl Fn(&[Tensor<D>]) -> Tensor<E>,
+) -> Vec<Vec<f32>> {
+    let leaves: Vec<Tensor<D>> = leaves.iter().map(|leaf| leaf.clone().detach().require_grad()).collect();
+    let output = apply(&leaves);
+    let factor = numbers(4, output.dims().iter().product());
+    let factor = Tensor::<E>::from_data(TensorData::new(factor, output.dims()), &output.device());
+    let gradients = (output.clone() * factor).sum().backward();
+    let mut all = vec![output.into_data().try_into_vec::<f32>().unwrap()];
+    let grads = leaves.iter().map(|leaf| leaf.grad(&gradients).unwrap());
+    all.extend(grads.map(|gradient| gradient.into_data().try_into_vec::<f32>().unwrap()));
+    all
+}
+
+fn assert_close(got: &[Vec<f32>], expected: &[Vec<f32>]) {
+    assert_eq!(got.len(), expected.len());
+    for (index, (got, expected)) in got.iter().zip(expected).enumerate() {
+        assert_eq!(got.len(), expected.len());
+        for (got, expected) in got.iter().zip(expected) {
+            assert!((got - expected).abs() < 2e-5 + 1e-4 * expected.abs(), "{index}: {got}, not {expected}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn heads_match_plain_operations(
+        [b, h, n, m] in [1..=3_usize, 1..=3_usize, 0..=80_usize, 1..=80_usize],
+        [d, e] in [1..=20_usize, 1..=70_usize],
+        causal: bool,
+        turned: bool,
+        added in 0..4_usize,
+    ) {
+        let device = Device::flex().autodiff();
+        let shape = match added {
+            0 => None,
+            1 => Some([1, 1, 1, m]),
+            2 => Some([b, 1, 1, m]),
+            _ => Some([b, h, n, m]),
+        };
+        let n = if added == 3 { n.max(1) } else { n };
+        let added = shape.map(|[b, h, r, m]| heads_tensor(5, [b, h, if r == 1 { 1 } else { n }, m], &device));
+        let leaves = [[b, h, n, d], [b, h, m, d], [b, h, m, e]];
+        let leaves: Vec<Tensor<4>> = leaves
+            .into_iter()
+            .enumerate()
+            .map(|(seed, [b, h, l, c])| match turned {
+                true => heads_tensor(seed, [b, l, h, c], &device).swap_dims(1, 2),
+                false => heads_tensor(seed, [b, h, l, c], &device),
+            })
+            .collect();
+        if n == 0 {
+            let parts: [Tensor<4>; 3] = leaves.try_into().unwrap();
+            let [q, k, v] = parts;
+            let output = scaled_attention(q, k, v, AttentionOptions { causal, ..Default::default() });
+            prop_assert_eq!(output.dims(), [b, h, 0, e]);
+            return Ok(());
+        }
+        let options = AttentionOptions { scale: Some(0.3), causal, added: added.clone() };
+        let ours = walk(&leaves, |leaves| {
+            scaled_attention(leaves[0].clone(), leaves[1].clone(), leaves[2].clone(), options.clone())
+        });
+        let theirs = walk(&leaves, |leaves| {
+            plain_heads([0, 1, 2].map(|i| leaves[i].clone()), 0.3, causal, added.clone())
+        });
+        assert_close(&ours, &theirs);
+    }
+
+    #[test]
+    fn projected_positions_match_plain_operations(
+        [b, n, heads, each] in [1..=3_usize, 1..=70_usize, 1..=4_usize, 1..=20_usize],
+        hidden: bool,
+    ) {
+        let device = Device::flex().autodiff();
+        let leaf = tensor(1, [b, n, 3 * heads * each], &device);
+        let added = hidden.then(|| heads_tensor(2, [b, 1, 1, n], &device).mul_scalar(5.0));
+        let options = AttentionOptions { added: added.clone(), ..AttentionOptions::default() };
+        let ours = walk(&[leaf.clone()], |leaf| self_attention(leaf[0].clone(), heads, options.clone()));
+        let theirs = walk(&[leaf], |leaf| {
+            let all = leaf[0].clone().reshape([b, n, 3, heads, each]).permute([2, 0, 3, 1, 4]);
+            let part = |index: usize| all.clone().narrow(0, index, 1).squeeze_dim::<4>(0);
+            let scale = (each as f64).sqrt().recip();
+            let output = plain_heads([part(0), part(1), part(2)], scale, false, added.clone());
+            output.swap_dims(1, 2).reshape([b, n, heads * each])
+        });
+        assert_close(&ours, &theirs);
     }
 }
 

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)] // helpers of tests
 
 use burn::tensor::{Device, Tensor, TensorData};
-use ocelli_kernels::matmul;
+use ocelli_kernels::{linear, matmul};
 use proptest::prelude::*;
 
 /// How a factor lies in memory.
@@ -19,7 +19,14 @@ fn layouts() -> impl Strategy<Value = Layout> {
 }
 
 fn numbers(seed: usize, count: usize) -> Vec<f32> {
-    (0..count).map(|i| ((i * 7919 + seed * 104_729) % 2003) as f32 / 1001.0 - 1.0).collect()
+    let mut state = (seed as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let next = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..count).map(next).collect()
 }
 
 fn tensor(values: Vec<f32>, shape: [usize; 3], device: &Device) -> Tensor<3> {
@@ -78,7 +85,9 @@ fn run([left, right]: [usize; 2], [m, n, k]: [usize; 3], layouts: [Layout; 3]) -
     let b = laid_out(2, [right, k, n], layouts[1], &device).require_grad();
     let output = matmul(a.clone(), b.clone());
     assert_eq!(output.dims(), [batch, m, n]);
-    let weight = laid_out(3, [batch, m, n], layouts[2], &device);
+    // The framework's own product cannot read an empty tensor that is laid out otherwise.
+    let layout = if batch * m * n == 0 { Layout::Contiguous } else { layouts[2] };
+    let weight = laid_out(3, [batch, m, n], layout, &device);
     let gradients = (output.clone() * weight).sum().backward();
     [output, a.grad(&gradients).unwrap(), b.grad(&gradients).unwrap()]
         .map(|tensor| tensor.into_data().try_to_vec::<f32>().unwrap())
@@ -178,4 +187,61 @@ fn shapes_that_do_not_fit_are_refused() {
     let device = Device::flex();
     let of = |shape: [usize; 3]| tensor(numbers(0, shape.iter().product()), shape, &device);
     matmul(of([1, 2, 3]), of([1, 4, 5]));
+}
+
+/// Output and gradients of a linear layer of `x [2, R, I]`, and of the same by the framework's operations.
+fn run_linear([rows, inputs, outputs]: [usize; 3], biased: bool, ours: bool) -> Vec<Vec<f32>> {
+    let device = Device::flex().autodiff();
+    let x = laid_out(1, [2, rows, inputs], Layout::Turned, &device).require_grad();
+    let weight: Tensor<2> = laid_out(2, [1, outputs, inputs], Layout::Turned, &device).squeeze_dim(0);
+    let weight = weight.detach().require_grad();
+    let bias =
+        Tensor::<1>::from_data(TensorData::new(numbers(3, outputs), [outputs]), &device).require_grad();
+    let given = biased.then(|| bias.clone());
+    let output = match (ours, given) {
+        (true, given) => linear(x.clone(), weight.clone(), given),
+        (false, Some(given)) => x.clone().matmul(weight.clone().transpose().unsqueeze()) + given.unsqueeze(),
+        (false, None) => x.clone().matmul(weight.clone().transpose().unsqueeze()),
+    };
+    let factor = laid_out(4, [2, rows, outputs], Layout::Turned, &device);
+    let gradients = (output.clone() * factor).sum().backward();
+    let mut all = vec![output.into_data(), x.grad(&gradients).unwrap().into_data()];
+    all.push(weight.grad(&gradients).unwrap().into_data());
+    all.extend(bias.grad(&gradients).map(Tensor::into_data));
+    all.into_iter().map(|data| data.try_to_vec::<f32>().unwrap()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+    #[test]
+    fn linear_layers_match_plain_operations(
+        shape in [1..=60_usize, 1..=70_usize, 1..=90_usize],
+        biased: bool,
+    ) {
+        let (got, expected) = (run_linear(shape, biased, true), run_linear(shape, biased, false));
+        prop_assert_eq!(got.len(), expected.len());
+        for (got, expected) in got.iter().zip(&expected) {
+            prop_assert_eq!(got.len(), expected.len());
+            for (got, expected) in got.iter().zip(expected) {
+                prop_assert!((got - expected).abs() < 5e-5, "{}, not {}", got, expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn many_rows_add_up_to_the_gradient_of_the_bias() {
+    let device = Device::flex().autodiff();
+    let (rows, columns) = (30_001, 21);
+    let values = numbers(5, rows * columns);
+    let x = Tensor::<2>::zeros([rows, 1], &device);
+    let weight = Tensor::<2>::zeros([columns, 1], &device);
+    let bias = Tensor::<1>::zeros([columns], &device).require_grad();
+    let factor = Tensor::<2>::from_data(TensorData::new(values.clone(), [rows, columns]), &device);
+    let gradients = (linear(x, weight, Some(bias.clone())) * factor).sum().backward();
+    let got = bias.grad(&gradients).unwrap().into_data().try_to_vec::<f32>().unwrap();
+    for (column, got) in got.iter().enumerate() {
+        let want: f64 = values.iter().skip(column).step_by(columns).map(|&value| f64::from(value)).sum();
+        assert!((f64::from(*got) - want).abs() < 1e-3, "{got}, not {want}");
+    }
 }

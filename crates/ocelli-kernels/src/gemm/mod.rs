@@ -12,6 +12,7 @@
 pub(crate) mod batch;
 mod pack;
 mod tile;
+mod turn;
 mod vector;
 
 use std::marker::PhantomData;
@@ -93,6 +94,30 @@ impl<'a> Target<'a> {
         Self { start, rows, columns, pitch, lifetime: PhantomData }
     }
 
+    /// The first `rows` rows.
+    pub(crate) fn first_rows(self, rows: usize) -> Self {
+        assert!(rows <= self.rows, "a target of {} rows has no {rows}", self.rows);
+        Self { rows, ..self }
+    }
+
+    /// Writes zeros everywhere.
+    pub(crate) fn clear(&self) {
+        for row in 0..self.rows {
+            // SAFETY: the row lies inside the target, which its holder alone touches.
+            unsafe { self.start.add(row * self.pitch).write_bytes(0, self.columns) };
+        }
+    }
+
+    /// Writes the sum of rows to the first row.
+    pub(crate) fn write_sum<'b>(self, rows: impl Iterator<Item = &'b [f32]>) {
+        self.first_rows(1).clear();
+        // SAFETY: the row lies inside the target, and has just been written.
+        let sum = unsafe { std::slice::from_raw_parts_mut(self.start, self.columns) };
+        for row in rows {
+            sum.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+        }
+    }
+
     fn at(self, row: usize, column: usize) -> *mut f32 {
         debug_assert!(row < self.rows && column < self.columns);
         self.start.wrapping_add(row * self.pitch + column)
@@ -108,6 +133,17 @@ pub(crate) enum Onto<'a> {
     Target,
     /// A number a column.
     Bias(&'a [f32]),
+}
+
+impl Onto<'_> {
+    /// What the sums of some columns start from.
+    fn start(self, column: usize, columns: usize) -> Start {
+        match self {
+            Onto::Zero => Start::Zero,
+            Onto::Target => Start::Target,
+            Onto::Bias(bias) => Start::Row(bias[column..][..columns].as_ptr()),
+        }
+    }
 }
 
 /// How a product is computed. It depends on the shape and the layout of the whole, not of its pieces.
@@ -248,16 +284,58 @@ fn by_tiles(left: View<'_>, right: View<'_>, target: Target<'_>, depth: usize, o
                     panel.values = right_scratch;
                     panel.stride = width;
                 }
-                let start = match onto {
-                    Onto::Zero => Start::Zero,
-                    Onto::Target => Start::Target,
-                    Onto::Bias(bias) => Start::Row(bias[column..].as_ptr()),
-                };
+                let start = onto.start(column, columns);
                 // SAFETY: `multiply` checked the factors, and packed ones are as long as the tiles reach.
                 unsafe { sweep(kernels, &lines, &panel, target, [column, depth], start) };
             }
         }
     });
+}
+
+/// A right factor laid out for products with one left factor after the other.
+pub(crate) struct Packed {
+    values: Vec<f32>,
+    depth: usize,
+    columns: usize,
+}
+
+impl Packed {
+    /// Lays out a matrix of `[depth, columns]`.
+    pub(crate) fn of(matrix: View<'_>, [depth, columns]: [usize; 2]) -> Self {
+        matrix.check(depth, columns);
+        let kernels = Kernels::get();
+        let mut values = vec![0.0; columns.next_multiple_of(kernels.lanes) * depth];
+        let panels = values.chunks_mut((kernels.width() * depth).max(1));
+        for (panel, column) in panels.zip((0..columns).step_by(kernels.width())) {
+            let columns = kernels.width().min(columns - column);
+            let width = columns.next_multiple_of(kernels.lanes);
+            pack_right(matrix.at(0, column), [depth, columns], panel, width);
+        }
+        Self { values, depth, columns }
+    }
+
+    /// Writes rows of `left`, which lie without gaps along the inner dimension, times the matrix, plus what they are to be
+    /// added to.
+    ///
+    /// # Panics
+    /// If the shapes do not fit together.
+    pub(crate) fn multiply(&self, left: View<'_>, target: Target<'_>, onto: Onto<'_>) {
+        assert!(left.column == 1 && target.columns == self.columns, "a product with another matrix");
+        left.check(target.rows, self.depth);
+        let kernels = Kernels::get();
+        for column in (0..self.columns).step_by(kernels.width()) {
+            let columns = kernels.width().min(self.columns - column);
+            let panel = Panel {
+                values: &self.values[column * self.depth..],
+                stride: columns.next_multiple_of(kernels.lanes),
+                columns,
+                units: columns.div_ceil(kernels.lanes),
+            };
+            let start = onto.start(column, columns);
+            // SAFETY: the left factor was checked, and a panel is as long as the tiles reach.
+            unsafe { sweep(kernels, &Lines::of(left), &panel, target, [column, self.depth], start) };
+        }
+    }
 }
 
 /// All lines of the left factor, where they lie or packed.

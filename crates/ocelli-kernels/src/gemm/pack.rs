@@ -3,6 +3,7 @@
 use ocelli_simd::vectorized;
 
 use super::View;
+use super::turn::{SQUARE, turn};
 
 /// Lines of the left factor side by side, a multiple of the height of all tiles.
 pub(super) const LINES: usize = 8;
@@ -18,7 +19,7 @@ pub(super) fn pack_left(source: View<'_>, lines: usize, depth: usize, target: &m
         let first = panel * LINES;
         let count = LINES.min(lines - first);
         let source = source.at(first, 0);
-        if source.column == 1 && depth >= BLOCK {
+        if source.column == 1 && depth >= SQUARE {
             turn(source.values, source.row, [count, depth], target, LINES);
         } else {
             pack_rows(source.transposed(), [depth, count], target, LINES);
@@ -29,36 +30,10 @@ pub(super) fn pack_left(source: View<'_>, lines: usize, depth: usize, target: &m
 /// Lays out `depth` x `columns` numbers in rows of `width` numbers, a multiple of [`LINES`]; what follows the columns is any
 /// number.
 pub(super) fn pack_right(source: View<'_>, [depth, columns]: [usize; 2], target: &mut [f32], width: usize) {
-    if source.row == 1 && source.column != 1 && depth >= BLOCK {
+    if source.row == 1 && source.column != 1 && depth >= SQUARE {
         turn(source.values, source.column, [columns, depth], target, width);
     } else {
         pack_rows(source, [depth, columns], target, width);
-    }
-}
-
-/// Rows and columns turned at a time.
-const BLOCK: usize = 8;
-
-vectorized! {
-    /// Writes `[rows, columns]` numbers, rows `pitch` apart and at least [`BLOCK`] columns, as columns `width` apart. There is
-    /// room for a multiple of [`BLOCK`] rows; those that do not exist get the numbers of the last one.
-    fn turn(source: &[f32], pitch: usize, shape: [usize; 2], target: &mut [f32], width: usize) {
-        let [rows, columns] = shape;
-        for row in (0..rows).step_by(BLOCK) {
-            let starts: [usize; BLOCK] = std::array::from_fn(|i| (row + i).min(rows - 1) * pitch);
-            for column in (0..columns).step_by(BLOCK) {
-                // The last block begins early rather than end late.
-                let column = column.min(columns - BLOCK);
-                let mut block = [[0.0; BLOCK]; BLOCK];
-                for (line, start) in block.iter_mut().zip(starts) {
-                    line.copy_from_slice(&source[start + column..][..BLOCK]);
-                }
-                for j in 0..BLOCK {
-                    let turned: [f32; BLOCK] = std::array::from_fn(|i| block[i][j]);
-                    target[(column + j) * width + row..][..BLOCK].copy_from_slice(&turned);
-                }
-            }
-        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! Attention.
 
-use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Tensor};
+use ocelli_kernels::{AttentionOptions, linear, scaled_attention, self_attention};
 
-use super::linear::{Linear, linear};
+use super::linear::Linear;
 use crate::init::Init;
 use crate::store::{Param, Path, Role};
 
@@ -57,9 +57,8 @@ impl MultiHeadAttention {
     /// Tokens `[B, T, D]` attend to each other; as [`MultiHeadAttention::forward`] with the same tokens thrice, in one
     /// product for all three projections.
     pub fn self_attention(&self, x: Tensor<3>, padding: Option<Tensor<2, Bool>>) -> Tensor<3> {
-        let parts = self.project(x, 0, 3);
-        let part = |index: usize| parts.clone().narrow(2, index * self.dim, self.dim);
-        self.attend(part(0), part(1), part(2), padding)
+        let options = options(padding);
+        self.out_proj.forward(self_attention(self.project(x, 0, 3), self.heads, options))
     }
 
     /// `[B, T, D]` through `parts` of the three projections from number `first` on, `[B, T, parts D]`.
@@ -80,16 +79,20 @@ impl MultiHeadAttention {
         let [batch, queries, dim] = query.dims();
         let (keys, each) = (key.dims()[1], dim / self.heads);
         let split = |x: Tensor<3>, length| x.reshape([batch, length, self.heads, each]).swap_dims(1, 2);
-        let scale = (each as f64).sqrt().recip();
-        let query = split(query.mul_scalar(scale), queries);
-        let mut scores = query.matmul(split(key, keys).swap_dims(2, 3));
-        if let Some(padding) = padding {
-            let padding = padding.reshape([batch, 1, 1, keys]).expand([batch, self.heads, queries, keys]);
-            scores = scores.mask_fill(padding, MASKED);
-        }
-        let mixed = softmax(scores, 3).matmul(split(value, keys));
+        let mixed =
+            scaled_attention(split(query, queries), split(key, keys), split(value, keys), options(padding));
         self.out_proj.forward(mixed.swap_dims(1, 2).reshape([batch, queries, dim]))
     }
+}
+
+/// Hides the keys `[B, K]` that are to be ignored.
+fn options(padding: Option<Tensor<2, Bool>>) -> AttentionOptions {
+    let added = padding.map(|padding| {
+        let [batch, keys] = padding.dims();
+        let zeros = Tensor::<4>::zeros([batch, 1, 1, keys], &padding.device());
+        zeros.mask_fill(padding.reshape([batch, 1, 1, keys]), MASKED)
+    });
+    AttentionOptions { added, ..AttentionOptions::default() }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Linear layers.
 
 use burn::tensor::Tensor;
+use ocelli_kernels::linear;
 
 use crate::init::Init;
 use crate::store::{Param, Path, Role};
@@ -25,19 +26,4 @@ impl Linear {
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         linear(x, self.weight.value(), self.bias.as_ref().map(Param::value))
     }
-}
-
-/// `x Wᵀ + b` over the last dimension, in one product for all others together: `x [..., in]`, `weight [out, in]`,
-/// `bias [out]` to `[..., out]`.
-pub(super) fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
-    let mut shape = x.dims();
-    let [output, input] = weight.dims();
-    let rows: usize = shape[..D - 1].iter().product();
-    let y = x.reshape([rows, input]).matmul(weight.transpose());
-    let y = match bias {
-        Some(bias) => y + bias.unsqueeze(),
-        None => y,
-    };
-    shape[D - 1] = output;
-    y.reshape(shape)
 }

@@ -9,11 +9,14 @@ mod conv1d;
 mod conv3d;
 mod conv_transpose;
 mod dropout;
+mod gru;
 mod layer_norm;
 mod linear;
+mod lstm;
 mod norm;
 mod pointwise;
 mod pool;
+mod recurrent;
 mod squeeze;
 
 pub use activation::Prelu;
@@ -25,11 +28,14 @@ pub use conv_transpose::{
     ConvTranspose, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, ConvTransposeConfig,
 };
 pub use dropout::Dropout;
+pub use gru::Gru;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
+pub use lstm::{Lstm, LstmState};
 pub use norm::{BatchNorm, BatchNormConfig};
 pub use pointwise::Pointwise;
 pub use pool::{global_average, max_pool2d, subsample, upsample_nearest};
+pub use recurrent::RecurrentConfig;
 pub use squeeze::SqueezeExcitation;
 
 /// What PyTorch gives the bias of a convolution whose weight has this shape: the bound of the weight's own uniform.

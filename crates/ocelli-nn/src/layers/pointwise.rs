@@ -1,6 +1,7 @@
 //! Convolutions with a kernel of one, on rows.
 
 use burn::tensor::Tensor;
+use ocelli_kernels::linear;
 
 use crate::init::Init;
 use crate::store::{Param, Path, Role};
@@ -28,6 +29,6 @@ impl Pointwise {
     pub fn forward(&self, rows: Tensor<2>) -> Tensor<2> {
         let [input, output] = self.channels;
         let weight = self.weight.value::<4>().reshape([output, input]);
-        rows.matmul(weight.transpose()) + self.bias.value::<1>().unsqueeze()
+        linear(rows, weight, Some(self.bias.value()))
     }
 }
