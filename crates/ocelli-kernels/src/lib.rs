@@ -11,6 +11,12 @@
 //! | [`prelu`] | `activation::prelu` |
 //! | [`subsample`] | `module::max_pool2d` with a kernel of one |
 //! | [`attention`] | `matmul`, `activation::softmax`, `matmul` |
+//! | [`softmax`], [`log_softmax`] | `activation::softmax`, `activation::log_softmax` |
+//! | [`cross_entropy`] | `log_softmax`, `gather`, `mean` |
+//! | [`layer_norm`], [`rms_norm`] | `module::layer_norm` |
+//! | [`group_norm`], [`instance_norm`] | a quotient of differences from the mean |
+//! | [`dropout`] | a product with a mask |
+//! | [`l2_normalize`] | a quotient by a norm |
 //! | [`Chain`] | elementwise operations, one after the other |
 //! | [`activation`] | `activation::*` |
 //! | [`sparse_product`] | a product with a dense matrix |
@@ -53,11 +59,13 @@ mod attention;
 mod backend;
 mod batch_norm;
 mod conv;
+mod dropout;
 mod elementwise;
 mod memory;
 mod planes;
 mod prelu;
 mod product;
+mod rows;
 mod softmax;
 mod sparse;
 mod subsample;
@@ -67,7 +75,12 @@ pub use allocator::retain_freed_memory;
 pub use attention::attention;
 pub use batch_norm::{Normalized, batch_norm};
 pub use conv::{ConvError, ConvOptions, conv2d};
+pub use dropout::{KeptBits, dropout};
 pub use elementwise::Chain;
 pub use prelu::prelu;
+pub use rows::{
+    CrossEntropy, Reduction, cross_entropy, group_norm, instance_norm, l2_normalize, layer_norm, log_softmax,
+    rms_norm, softmax,
+};
 pub use sparse::{SparseError, SparseMatrix, sparse_product};
 pub use subsample::subsample;

@@ -1,7 +1,7 @@
 //! Attention.
 
-use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Tensor};
+use ocelli_kernels::softmax;
 
 use super::linear::{Linear, linear};
 use crate::init::Init;

@@ -1,8 +1,8 @@
 //! The whole network: base, boundary generator, boundary matching, relation block.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 use ocelli_nn::layers::{BatchNorm, BatchNormConfig};
+use ocelli_nn::ops::activation::relu;
 use ocelli_nn::{Pass, Path, Store};
 use serde::{Deserialize, Serialize};
 
