@@ -19,6 +19,7 @@
 //! | [`l2_normalize`] | a quotient by a norm |
 //! | [`Chain`] | elementwise operations, one after the other |
 //! | [`activation`] | `activation::*` |
+//! | [`PackedConv`] | `module::conv2d` and what stands around it, for inference |
 //! | [`sparse_product`] | a product with a dense matrix |
 //!
 //! They serve 32-bit tensors on the CPU backend and hand everything else to Burn. Their results do not depend on the
@@ -61,6 +62,9 @@ mod batch_norm;
 mod conv;
 mod dropout;
 mod elementwise;
+mod fused;
+mod gemm;
+mod matmul;
 mod memory;
 mod planes;
 mod prelu;
@@ -74,9 +78,14 @@ mod tile;
 pub use allocator::retain_freed_memory;
 pub use attention::attention;
 pub use batch_norm::{Normalized, batch_norm};
-pub use conv::{ConvError, ConvOptions, conv2d};
+pub use conv::{
+    ConvError, ConvOptions, TransposeOptions, conv_transpose1d, conv_transpose2d, conv_transpose3d, conv1d,
+    conv2d, conv3d,
+};
 pub use dropout::{KeptBits, dropout};
 pub use elementwise::Chain;
+pub use fused::{Activation, Affine, ConvParts, Joint, PackedConv, Precision};
+pub use matmul::matmul;
 pub use prelu::prelu;
 pub use rows::{
     CrossEntropy, Reduction, cross_entropy, group_norm, instance_norm, l2_normalize, layer_norm, log_softmax,

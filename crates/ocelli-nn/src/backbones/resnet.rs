@@ -5,7 +5,9 @@ use ocelli_kernels::activation::relu;
 
 use super::Embedded;
 use crate::init::Init;
-use crate::layers::{BatchNorm, BatchNormConfig, Conv2d, Conv2dConfig, Dropout, Linear, max_pool2d};
+use crate::layers::{
+    BatchNorm, BatchNormConfig, Conv2d, Conv2dConfig, Dropout, Linear, global_average, max_pool2d,
+};
 use crate::pass::Pass;
 use crate::store::Path;
 
@@ -106,6 +108,13 @@ impl ResNetConfig {
         });
         ResNet { stem, norm, stages }
     }
+
+    /// Builds the network with a classifier of `classes` outputs, `fc`, at `path`.
+    pub fn build_classifier(&self, path: &Path, classes: usize) -> ResNetClassifier {
+        let resnet = self.build(path);
+        let fc = Linear::new(&path.at("fc"), self.widths()[3], classes, true, Init::FanInUniform);
+        ResNetClassifier { resnet, fc }
+    }
 }
 
 /// A residual block: two 3x3 convolutions, or 1x1, 3x3, 1x1 with the stride at the 3x3.
@@ -177,6 +186,25 @@ impl ResNet {
     pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
         let [.., last] = self.stages(x, pass);
         last
+    }
+}
+
+/// A ResNet that classifies pictures.
+#[derive(Clone, Debug)]
+pub struct ResNetClassifier {
+    resnet: ResNet,
+    fc: Linear,
+}
+
+impl ResNetClassifier {
+    /// The part from the picture to the last map.
+    pub fn trunk(&self) -> &ResNet {
+        &self.resnet
+    }
+
+    /// Pictures `[B, 3, H, W]`, each channel normalised by ImageNet's mean and deviation, to logits `[B, classes]`.
+    pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<2> {
+        self.fc.forward(global_average(self.resnet.forward(x, pass)))
     }
 }
 
