@@ -15,6 +15,7 @@
 //! | [`cross_entropy`] | `log_softmax`, `gather`, `mean` |
 //! | [`layer_norm`], [`rms_norm`] | `module::layer_norm` |
 //! | [`group_norm`], [`instance_norm`] | a quotient of differences from the mean |
+//! | [`replace_in_rows`] | `mask_where` with a mask of one number a row |
 //! | [`dropout`] | a product with a mask |
 //! | [`l2_normalize`] | a quotient by a norm |
 //! | [`Chain`] | elementwise operations, one after the other |
@@ -69,6 +70,7 @@ mod memory;
 mod planes;
 mod prelu;
 mod product;
+mod replace;
 mod rows;
 mod softmax;
 mod sparse;
@@ -87,6 +89,7 @@ pub use elementwise::Chain;
 pub use fused::{Activation, Affine, ConvParts, Joint, PackedConv, Precision};
 pub use matmul::matmul;
 pub use prelu::prelu;
+pub use replace::replace_in_rows;
 pub use rows::{
     CrossEntropy, Reduction, cross_entropy, group_norm, instance_norm, l2_normalize, layer_norm, log_softmax,
     rms_norm, softmax,

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)] // helpers of tests
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData, Tolerance};
-use ocelli_kernels::{CrossEntropy, Reduction, cross_entropy, l2_normalize, log_softmax, softmax};
+use ocelli_kernels::{
+    CrossEntropy, Reduction, cross_entropy, l2_normalize, log_softmax, replace_in_rows, softmax,
+};
 use proptest::prelude::*;
 
 /// Values that repeat with no short period, none of them 0.
@@ -205,6 +207,28 @@ proptest! {
         };
         check_cross_entropy([rows, classes], &how, scale);
     }
+}
+
+#[test]
+fn one_number_a_row_is_replaced() {
+    let device = Device::flex().autodiff();
+    let columns = Tensor::<1, Int>::from_ints([2, 0, 1], &device);
+    let weights = tensor([3, 4], 9, &device);
+    let run = |x: Tensor<2>, values: Tensor<2>| {
+        let output = replace_in_rows(x.clone(), columns.clone(), values.clone());
+        let weights = weights.clone().cast(x.dtype());
+        let tape = (output.clone() * weights).sum().backward();
+        [output, x.grad(&tape).unwrap(), values.grad(&tape).unwrap()].map(|tensor| tensor.cast(DType::F32))
+    };
+    let leaf = |shape, seed, dtype| tensor(shape, seed, &device).cast(dtype).detach().require_grad();
+    let [output, x, values] = run(leaf([3, 4], 1, DType::F32), leaf([3, 1], 2, DType::F32)).map(numbers);
+    let (plain, put) = (numbers(tensor([3, 4], 1, &device)), numbers(tensor([3, 1], 2, &device)));
+    for (at, (got, plain)) in output.iter().zip(plain).enumerate() {
+        let row = at / 4;
+        assert_eq!(*got, if at % 4 == [2, 0, 1][row] { put[row] } else { plain });
+    }
+    let double = run(leaf([3, 4], 1, DType::F64), leaf([3, 1], 2, DType::F64)).map(numbers);
+    assert_eq!([output, x, values], double);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Bool, Int, Tensor};
 use ocelli_kernels::CrossEntropy;
-pub use ocelli_kernels::{Chain, activation, log_softmax, softmax};
+pub use ocelli_kernels::{Chain, activation, log_softmax, replace_in_rows, softmax};
 
 /// Rows divided by their Euclidean norm, without an epsilon: a zero row becomes NaN. `[B, D]` to `[B, D]`.
 pub fn normalize_rows(x: Tensor<2>) -> Tensor<2> {
