@@ -12,7 +12,7 @@ use burn::tensor::Shape;
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use crate::backend::{Numbers, owned_memory};
+use crate::backend::{Numbers, owned_memory, row_major};
 use crate::memory::{SharedOutput, as_uninit, assume_written, filled, tensor, with_scratch};
 use ocelli_simd::lanes::transpose;
 
@@ -115,7 +115,7 @@ pub(crate) struct Rows<'a, const N: usize> {
 /// the order of the lines. Pieces and jobs depend on the shape alone.
 #[allow(unsafe_code)] // the output is not zeroed first
 pub(crate) fn rewrite<S: Send, const N: usize>(
-    mut target: FlexTensor,
+    target: FlexTensor,
     others: [&[f32]; N],
     lines: Lines,
     state: impl Fn() -> S + Sync + Send,
@@ -129,6 +129,7 @@ pub(crate) fn rewrite<S: Send, const N: usize>(
         }
         state
     };
+    let mut target = row_major(target);
     if let Some(memory) = owned_memory(&mut target) {
         let output = SharedOutput::new(as_uninit(memory));
         let states = in_jobs(lines, |pieces| job(output, None, pieces));
