@@ -33,6 +33,11 @@ impl std::ops::Deref for Numbers {
     }
 }
 
+/// The tensor in row-major order. A copy, where one is needed, is held by nobody else.
+pub(crate) fn row_major(tensor: FlexTensor) -> FlexTensor {
+    tensor.to_contiguous()
+}
+
 /// The memory of a tensor in row-major order that nobody else holds.
 pub(crate) fn owned_memory(tensor: &mut FlexTensor) -> Option<&mut [f32]> {
     let len = tensor.layout().num_elements();

@@ -11,6 +11,13 @@
 //! | [`prelu`] | `activation::prelu` |
 //! | [`subsample`] | `module::max_pool2d` with a kernel of one |
 //! | [`attention`] | `matmul`, `activation::softmax`, `matmul` |
+//! | [`softmax`], [`log_softmax`] | `activation::softmax`, `activation::log_softmax` |
+//! | [`cross_entropy`] | `log_softmax`, `gather`, `mean` |
+//! | [`layer_norm`], [`rms_norm`] | `module::layer_norm` |
+//! | [`group_norm`], [`instance_norm`] | a quotient of differences from the mean |
+//! | [`replace_in_rows`] | `mask_where` with a mask of one number a row |
+//! | [`dropout`] | a product with a mask |
+//! | [`l2_normalize`] | a quotient by a norm |
 //! | [`Chain`] | elementwise operations, one after the other |
 //! | [`activation`] | `activation::*` |
 //! | [`PackedConv`] | `module::conv2d` and what stands around it, for inference |
@@ -58,6 +65,7 @@ mod attention;
 mod backend;
 mod batch_norm;
 mod conv;
+mod dropout;
 mod elementwise;
 mod fused;
 mod gemm;
@@ -67,6 +75,9 @@ mod memory;
 mod planes;
 mod prelu;
 mod recurrent;
+mod product;
+mod replace;
+mod rows;
 mod softmax;
 mod sparse;
 mod subsample;
@@ -79,6 +90,7 @@ pub use conv::{
     ConvError, ConvOptions, TransposeOptions, conv_transpose1d, conv_transpose2d, conv_transpose3d, conv1d,
     conv2d, conv3d,
 };
+pub use dropout::{KeptBits, dropout};
 pub use elementwise::Chain;
 pub use fused::{Activation, Affine, ConvParts, Joint, PackedConv, Precision};
 pub use conv::{ConvError, ConvOptions, conv2d};
@@ -86,5 +98,10 @@ pub use linear::linear;
 pub use matmul::matmul;
 pub use prelu::prelu;
 pub use recurrent::{Recurrence, gru, lstm};
+pub use replace::replace_in_rows;
+pub use rows::{
+    CrossEntropy, Reduction, cross_entropy, group_norm, instance_norm, l2_normalize, layer_norm, log_softmax,
+    rms_norm, softmax,
+};
 pub use sparse::{SparseError, SparseMatrix, sparse_product};
 pub use subsample::subsample;

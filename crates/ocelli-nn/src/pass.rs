@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use ocelli_kernels::KeptBits;
 use ocelli_method::random::Generator;
 use rand::RngExt;
 
@@ -47,13 +48,17 @@ impl Pass {
     /// Whether the batch's statistics move the running ones.
     pub fn moves_running_statistics(&self) -> bool {
         self.moves_running_statistics
+    /// Which of `n` elements are kept, each with probability `1 - p`; `None` when nothing is dropped.
+    pub fn kept_by_dropout(&self, n: usize, p: f64) -> Option<KeptBits> {
+        let mut generator = self.dropout.as_ref().filter(|_| p > 0.0)?.borrow_mut();
+        Some(KeptBits::draw(n, || generator.random::<f64>() >= p))
     }
 
     /// A mask that keeps each of `n` elements with probability `1 - p`, scaled by `1 / (1 - p)`; `None` when
     /// nothing is dropped.
     pub fn dropout_mask(&self, n: usize, p: f64) -> Option<Vec<f32>> {
-        let mut generator = self.dropout.as_ref().filter(|_| p > 0.0)?.borrow_mut();
+        let kept = self.kept_by_dropout(n, p)?;
         let keep = (1.0 / (1.0 - p)) as f32;
-        Some((0..n).map(|_| if generator.random::<f64>() < p { 0.0 } else { keep }).collect())
+        Some((0..n).map(|at| if kept.is_kept(at) { keep } else { 0.0 }).collect())
     }
 }

@@ -1,7 +1,7 @@
 //! MobileNetV2 (Sandler et al. 2018) under torchvision's names.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu6;
+use ocelli_kernels::activation::relu6;
 
 use crate::init::Init;
 use crate::layers::{BatchNorm, BatchNormConfig, Conv2d, Conv2dConfig, Dropout, Linear, global_average};

@@ -1,7 +1,7 @@
 //! ResNet (He et al. 2016) under torchvision's names, and the face-recognition head that one code base puts on it.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
+use ocelli_kernels::activation::relu;
 
 use super::Embedded;
 use crate::init::Init;

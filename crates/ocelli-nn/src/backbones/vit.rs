@@ -2,7 +2,7 @@
 //! of OpenAI's code.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::sigmoid;
+use ocelli_kernels::Chain;
 
 use crate::init::Init;
 use crate::layers::{Conv2d, Conv2dConfig, LayerNorm, Linear, MultiHeadAttention};
@@ -97,8 +97,7 @@ impl Block {
 
 /// `x sigmoid(1.702 x)`, the approximation of GELU that CLIP was trained with.
 fn quick_gelu(x: Tensor<3>) -> Tensor<3> {
-    let gate = sigmoid(x.clone().mul_scalar(1.702));
-    x * gate
+    Chain::of(x.clone()).mul_scalar(1.702).sigmoid().mul(x).run()
 }
 
 /// A tower.

@@ -10,6 +10,7 @@ mod conv3d;
 mod conv_transpose;
 mod dropout;
 mod gru;
+mod group_norm;
 mod layer_norm;
 mod linear;
 mod lstm;
@@ -29,6 +30,7 @@ pub use conv_transpose::{
 };
 pub use dropout::Dropout;
 pub use gru::Gru;
+pub use group_norm::GroupNorm;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use lstm::{Lstm, LstmState};

@@ -1,10 +1,11 @@
 //! The whole network: base, boundary generator, boundary matching, relation block.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 use ocelli_nn::layers::{BatchNorm, BatchNormConfig};
 use ocelli_nn::tensor::scalar;
 use ocelli_nn::{Gradients, Pass, Path, Store};
+use ocelli_nn::ops::activation::relu;
+use ocelli_nn::{Pass, Path, Store};
 use serde::{Deserialize, Serialize};
 
 use super::cbg::BoundaryGenerator;

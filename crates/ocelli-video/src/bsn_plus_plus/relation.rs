@@ -1,9 +1,10 @@
 //! The proposal relation block: attention between proposals by position and by channel.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::{sigmoid, softmax};
 use ocelli_kernels::attention;
 use ocelli_nn::layers::{Conv2d, max_pool2d};
+use ocelli_nn::ops::activation::sigmoid;
+use ocelli_nn::ops::softmax;
 use ocelli_nn::{Pass, Path};
 use serde::{Deserialize, Serialize};
 

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use burn::tensor::activation::sigmoid;
 use ocelli_metrics::segment::Segment;
 use ocelli_metrics::temporal_detection::{TemporalMap, TemporalVariant};
+use ocelli_nn::ops::activation::sigmoid;
 use ocelli_nn::tensor::values;
 use ocelli_nn::{Pass, Store};
 use ocelli_train::trainer::TaskError;
