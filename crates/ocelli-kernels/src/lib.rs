@@ -45,24 +45,36 @@
 //! CPU either. *Packing the filters* in tile order would read them a little faster, but costs more than it saves where
 //! few positions share them. *Half precision* has no fast path on most CPUs.
 
+mod add_relu;
 mod allocator;
 mod attention;
 mod backend;
+mod band;
 mod batch_norm;
 mod conv;
+mod max_pool;
 mod memory;
+mod pieces;
 mod planes;
+mod pool;
 mod prelu;
 mod product;
+mod resize;
+mod separable;
 mod softmax;
 mod sparse;
 mod subsample;
 mod tile;
+pub mod update;
 
+pub use add_relu::add_relu;
 pub use allocator::retain_freed_memory;
 pub use attention::attention;
-pub use batch_norm::{Normalized, batch_norm};
+pub use batch_norm::{NormTail, Normalized, batch_norm, batch_norm_by, batch_norm_with};
 pub use conv::{ConvError, ConvOptions, conv2d};
+pub use max_pool::{adaptive_max_pool, max_pool};
+pub use pool::{PoolOptions, adaptive_avg_pool, avg_pool};
 pub use prelu::prelu;
+pub use resize::{ResizeMode, ResizeTo, resize};
 pub use sparse::{SparseError, SparseMatrix, sparse_product};
 pub use subsample::subsample;
