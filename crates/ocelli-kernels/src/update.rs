@@ -177,7 +177,7 @@ fn step(parameter: &mut Moving) {
 }
 
 /// Euclidean norm over all numbers of tensors `[N]`, summed in double precision.
-pub fn norm(tensors: &[Tensor<1>]) -> f64 {
+pub fn norm<'a>(tensors: impl IntoIterator<Item = &'a Tensor<1>>) -> f64 {
     let (mut ours, mut squares) = (Vec::new(), 0.0);
     for tensor in tensors {
         match into_flex(tensor.clone()) {
@@ -191,7 +191,7 @@ pub fn norm(tensors: &[Tensor<1>]) -> f64 {
 }
 
 /// Multiplies all numbers of tensors `[N]`, where they lie if nobody else holds them.
-pub fn scale(tensors: &mut [Tensor<1>], factor: f64) {
+pub fn scale<'a>(tensors: impl IntoIterator<Item = &'a mut Tensor<1>>, factor: f64) {
     for tensor in tensors {
         let nothing = Tensor::empty([0], &tensor.device());
         *tensor = match into_flex(std::mem::replace(tensor, nothing)) {

@@ -1,7 +1,6 @@
 //! ResNet (He et al. 2016) under torchvision's names, and the face-recognition head that one code base puts on it.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 
 use super::Embedded;
 use crate::init::Init;
@@ -144,12 +143,10 @@ impl Block {
             Some((conv, norm)) => norm.forward(conv.forward(x.clone()), pass),
             None => x.clone(),
         };
-        let last = self.layers.len() - 1;
-        let residual = self.layers.iter().enumerate().fold(x, |x, (i, (conv, norm))| {
-            let x = norm.forward(conv.forward(x), pass);
-            if i < last { relu(x) } else { x }
-        });
-        relu(residual + shortcut)
+        let Some(((conv, norm), inner)) = self.layers.split_last() else { return shortcut };
+        let residual =
+            inner.iter().fold(x, |x, (conv, norm)| norm.forward_relu(conv.forward(x), pass));
+        norm.forward_add_relu(conv.forward(residual), shortcut, pass)
     }
 }
 
@@ -165,7 +162,7 @@ impl ResNet {
     /// Pictures `[B, 3, H, W]` to the outputs of the four stages, at strides 4, 8, 16 and 32, or half of them after
     /// [`ResNetStem::Narrow`].
     pub fn stages(&self, x: Tensor<4>, pass: &Pass) -> [Tensor<4>; 4] {
-        let x = relu(self.norm.forward(self.stem.forward(x), pass));
+        let x = self.norm.forward_relu(self.stem.forward(x), pass);
         let mut x = max_pool2d(x, 3, 2, 1);
         std::array::from_fn(|stage| {
             x = self.stages[stage].iter().fold(x.clone(), |x, block| block.forward(x, pass));

@@ -1,5 +1,9 @@
 //! Operations without weights that several methods share.
 
+mod resize;
+
+pub use resize::{ResizeMode, ResizeTo, interpolate};
+
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bool, Int, Tensor};
 
