@@ -87,11 +87,16 @@ impl Band {
     }
 
     /// The weight of every input where there is one output and all of them weigh the same.
-    fn whole(&self) -> Option<f32> {
+    pub(crate) fn whole(&self) -> Option<f32> {
         let weights = &self.weights;
         let weight = *weights.first()?;
         (self.rows.len() == 1 && weights.len() == self.inputs && weights.iter().all(|w| *w == weight))
             .then_some(weight)
+    }
+
+    /// The weight that each output takes its input by, where there is one input and no output without it.
+    pub(crate) fn single_column(&self) -> Option<&[f32]> {
+        (self.inputs == 1 && self.weights.len() == self.rows.len()).then_some(self.weights.as_slice())
     }
 
     /// The map of a grid of two axes as one of a single axis, where both take in all of theirs.

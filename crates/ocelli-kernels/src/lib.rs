@@ -51,6 +51,7 @@ mod attention;
 mod backend;
 mod band;
 mod batch_norm;
+mod columns;
 mod conv;
 mod max_pool;
 mod memory;

@@ -1,6 +1,7 @@
 //! Linear maps that work axis by axis on every plane, with their gradients: averaging and interpolation.
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 use std::sync::Arc;
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -15,8 +16,8 @@ use burn_flex::FlexTensor;
 use crate::backend::{Numbers, is_served};
 use crate::band::{Band, Regular};
 use crate::memory::{tensor, uninit, with_scratch};
+use crate::pieces::filled_in_runs;
 use crate::planes::Planes;
-use ocelli_simd::lanes::sum;
 use ocelli_simd::vectorized;
 
 /// The maps of the axes of a plane, forth and back.
@@ -158,6 +159,18 @@ fn apply(x: FlexTensor, bands: &[Band], after: &[usize]) -> FlexTensor {
     }
     let (source, target) = (Planes::of(&x.shape()), Planes::of(&Shape::from(shape.clone())));
     let x = Numbers::of(x);
+    if let Some((size, weight)) = steps.whole() {
+        let fill = |range: Range<usize>, output: &mut [MaybeUninit<f32>]| {
+            row_sums(&x[range.start * size..range.end * size], size, weight, output);
+        };
+        // SAFETY: `row_sums` writes every number.
+        return tensor(unsafe { filled_in_runs(target.channels * target.per_channel(), size, fill) }, shape);
+    }
+    if let Some(weights) = steps.spread().filter(|_| source.size == 1) {
+        let fill = |index: usize, output: &mut [MaybeUninit<f32>]| multiply(weights, x[index], output);
+        // SAFETY: `multiply` writes every number.
+        return tensor(unsafe { target.filled_by_plane(fill) }.0, shape);
+    }
     let fill = |index: usize, output: &mut [MaybeUninit<f32>]| steps.run(source.get(&x, index), output);
     // SAFETY: the last pass writes every number.
     let (output, _) = unsafe { target.filled_by_plane(fill) };
@@ -200,6 +213,22 @@ impl<'a> Steps<'a> {
         Self { passes, between }
     }
 
+    /// How many neighbouring numbers, and by which weight, become one where there is nothing else to do.
+    fn whole(&self) -> Option<(usize, f32)> {
+        match self.passes.as_slice() {
+            [Pass { band, inner: 1 }] => band.whole().map(|weight| (band.inputs(), weight)),
+            _ => None,
+        }
+    }
+
+    /// The weights of a plane's numbers where all are made of one.
+    fn spread(&self) -> Option<&'a [f32]> {
+        match self.passes.as_slice() {
+            [Pass { band, inner: 1 }] if band.inputs() == 1 => band.single_column(),
+            _ => None,
+        }
+    }
+
     #[allow(unsafe_code)] // scratch memory passes for an output
     fn run(&self, plane: &[f32], output: &mut [MaybeUninit<f32>]) {
         with_scratch(2 * self.between, |scratch| {
@@ -225,9 +254,7 @@ impl Pass<'_> {
         if band.outputs() * inner == 0 {
             return;
         }
-        if inner == 1 && band.outputs() == 1 {
-            whole_rows(band, source, output);
-        } else if inner == 1 {
+        if inner == 1 {
             within_rows(band, source, output);
         } else {
             across_rows(band, inner, source, output);
@@ -240,17 +267,32 @@ const LANES: usize = 64;
 /// The same where fewer are left.
 const FEW: usize = 16;
 
-/// One number a row: its weighted sum.
-fn whole_rows(band: &Band, source: &[f32], output: &mut [MaybeUninit<f32>]) {
-    let (first, weights) = band.row(0);
-    let alike = weights.windows(2).all(|pair| pair[0] == pair[1]);
-    for (row, output) in output.iter_mut().enumerate() {
-        let row = &source[row * band.inputs()..][first..first + weights.len()];
-        output.write(match weights {
-            [] => 0.0,
-            [weight, ..] if alike => weight * sum(&mut std::iter::once(row)),
-            _ => ocelli_simd::lanes::dot(row, weights),
-        });
+vectorized! {
+    /// `weight` times the sum of each row of `size` numbers.
+    fn row_sums(rows: &[f32], size: usize, weight: f32, output: &mut [MaybeUninit<f32>]) {
+        for (row, output) in rows.chunks_exact(size.max(1)).zip(output) {
+            let (blocks, rest) = row.as_chunks::<FEW>();
+            let mut sums = [0.0f32; FEW];
+            for block in blocks {
+                for (sum, value) in sums.iter_mut().zip(block) {
+                    *sum += value;
+                }
+            }
+            for (sum, value) in sums.iter_mut().zip(rest) {
+                *sum += value;
+            }
+            let halves: [f32; 8] = std::array::from_fn(|lane| sums[lane] + sums[lane + 8]);
+            let quarters: [f32; 4] = std::array::from_fn(|lane| halves[lane] + halves[lane + 4]);
+            output.write(weight * ((quarters[0] + quarters[2]) + (quarters[1] + quarters[3])));
+        }
+    }
+}
+
+vectorized! {
+    fn multiply(weights: &[f32], value: f32, output: &mut [MaybeUninit<f32>]) {
+        for (output, weight) in output.iter_mut().zip(weights) {
+            output.write(weight * value);
+        }
     }
 }
 
@@ -347,7 +389,7 @@ vectorized! {
 #[inline(always)]
 fn strided<const STRIDE: usize>(
     band: &Band,
-    outputs: &std::ops::Range<usize>,
+    outputs: &Range<usize>,
     row: &[f32],
     output: &mut [MaybeUninit<f32>],
 ) -> usize {
@@ -378,7 +420,7 @@ fn strided<const STRIDE: usize>(
 
 /// Writes outputs one by one.
 #[inline(always)]
-fn pick(band: &Band, outputs: std::ops::Range<usize>, row: &[f32], output: &mut [MaybeUninit<f32>]) {
+fn pick(band: &Band, outputs: Range<usize>, row: &[f32], output: &mut [MaybeUninit<f32>]) {
     for place in outputs {
         let (first, weights) = band.row(place);
         let sum = match *weights {

@@ -11,6 +11,7 @@ use burn_flex::FlexTensor;
 
 use super::{Gate, Tail, channels, columns};
 use crate::backend::Numbers;
+use crate::columns::SMALL;
 use crate::memory::tensor;
 use crate::planes::Planes;
 
@@ -76,9 +77,6 @@ pub(crate) trait NormKernels: NormBackend {
         output_gradient: FloatTensor<Self>,
     ) -> ([FloatTensor<Self>; 3], Option<FloatTensor<Self>>);
 }
-
-/// Where planes have fewer numbers, channels are normalised side by side.
-const SMALL: usize = 64;
 
 impl NormBackend for Flex {
     fn normalize(

@@ -1,74 +1,12 @@
-//! Normalisation of several channels side by side, where each has few numbers in a picture: the numbers of a picture
-//! are a row, of which a block of channels takes some columns.
+//! Normalisation of several channels side by side, where each has few numbers in a picture.
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::backend::{Backwards, Forward, NormGradients, Statistics};
 use super::{Channel, Gate, Slopes, Tail, backward_of, factor, pass_gate, write_tail};
+use crate::columns::{Block, COLUMNS, Columns, Sums};
 use crate::memory::{SharedOutput, filled};
-use crate::planes::Planes;
 use ocelli_simd::vectorized;
-
-/// Most columns of a block.
-const COLUMNS: usize = 256;
-/// Rows that are summed in single precision before the sums join others in double.
-const ROWS: usize = 32;
-
-/// A number for each column.
-type Columns = [f32; COLUMNS];
-
-/// Some neighbouring channels.
-#[derive(Clone, Copy)]
-struct Block {
-    planes: Planes,
-    first: usize,
-    channels: usize,
-}
-
-impl Block {
-    /// All blocks of a tensor.
-    fn all(planes: Planes) -> impl IndexedParallelIterator<Item = Self> {
-        let each = (COLUMNS / planes.size.max(1)).max(1);
-        (0..planes.channels.div_ceil(each)).into_par_iter().map(move |block| {
-            let first = block * each;
-            Self { planes, first, channels: each.min(planes.channels - first) }
-        })
-    }
-
-    fn width(&self) -> usize {
-        self.channels * self.planes.size
-    }
-
-    /// Its columns in the row of a picture, in a tensor's numbers.
-    #[inline(always)]
-    fn part(&self, image: usize) -> Range<usize> {
-        // Known to the loops over columns, which then need not ask.
-        assert!(self.width() <= COLUMNS, "a block has too many columns");
-        let start = (image * self.planes.channels + self.first) * self.planes.size;
-        start..start + self.width()
-    }
-
-    fn count(&self) -> f64 {
-        self.planes.per_channel() as f64
-    }
-
-    /// A value of each channel, in each of its columns.
-    fn spread(&self, value: impl Fn(usize) -> f32) -> Columns {
-        let mut columns = [0.0; COLUMNS];
-        for channel in 0..self.channels {
-            columns[channel * self.planes.size..][..self.planes.size].fill(value(self.first + channel));
-        }
-        columns
-    }
-
-    /// The sum of each channel's columns.
-    fn gathered(&self, columns: &[f64; COLUMNS]) -> Vec<f64> {
-        let size = self.planes.size;
-        (0..self.channels).map(|channel| columns[channel * size..][..size].iter().sum()).collect()
-    }
-}
 
 /// The numbers by which the columns of a block are normalised.
 struct Spread {
@@ -89,9 +27,7 @@ impl Spread {
 pub(super) fn normalize(job: &Forward<'_>) -> (Vec<f32>, Vec<(f32, f32)>) {
     let mut statistics = Vec::new();
     let work = |output: SharedOutput<'_>| {
-        let blocks: Vec<Vec<(f32, f32)>> =
-            Block::all(job.planes).map(|block| normalize_block(job, block, output)).collect();
-        statistics = blocks.concat();
+        statistics = Block::map_all(job.planes, |block| normalize_block(job, block, output)).concat();
     };
     // SAFETY: every block of columns is written in all rows.
     let output = unsafe { filled(job.x.len(), work) };
@@ -103,12 +39,13 @@ fn normalize_block(job: &Forward<'_>, block: Block, output: SharedOutput<'_>) ->
     let statistics: Vec<(f32, f32)> = match job.given {
         Some([mean, variance]) => all.map(|channel| (mean[channel], variance[channel])).collect(),
         None => {
-            let mean = |sum: f64| (sum / block.count()) as f32;
-            let means: Vec<f32> =
-                block.gathered(&column_sums(block, job.x)).into_iter().map(mean).collect();
+            let count = job.planes.per_channel() as f64;
+            let average = |sum: f64| (sum / count) as f32;
+            let sums = column_sums(block, job.x).by_channel(block);
+            let means: Vec<f32> = sums.into_iter().map(average).collect();
             let centres = block.spread(|channel| means[channel - block.first]);
-            let squares = block.gathered(&column_squares(block, job.x, &centres));
-            means.into_iter().zip(squares).map(|(mean, sum)| (mean, (sum / block.count()) as f32)).collect()
+            let squares = column_squares(block, job.x, &centres).by_channel(block);
+            means.into_iter().zip(squares.into_iter().map(average)).collect()
         }
     };
     let spread = Spread {
@@ -128,9 +65,7 @@ pub(super) fn gradients(job: &Backwards<'_>) -> NormGradients {
     let len = job.x.len();
     let mut affine = Vec::new();
     let mut run = |x: SharedOutput<'_>, shortcut: Option<SharedOutput<'_>>| {
-        let blocks: Vec<Vec<[f32; 2]>> =
-            Block::all(job.planes).map(|block| block_gradient(job, block, x, shortcut)).collect();
-        affine = blocks.concat();
+        affine = Block::map_all(job.planes, |block| block_gradient(job, block, x, shortcut)).concat();
     };
     let Gate::Output(_) = job.gate else {
         // SAFETY: every block of columns is written in all rows.
@@ -154,11 +89,11 @@ fn block_gradient(
         factor: block.spread(|channel| factor(job.gamma[channel], job.variance[channel], job.epsilon)),
         beta: block.spread(|channel| job.beta[channel]),
     };
-    let [plain, centred] = gradient_sums(job, block, &spread, shortcut).map(|sums| block.gathered(&sums));
+    let [plain, centred] = gradient_sums(job, block, &spread, shortcut).map(|sums| sums.by_channel(block));
     let of_channel = |index: usize| {
         let (channel, sums) = (block.first + index, [plain[index], centred[index]]);
         let (gamma, variance) = (job.gamma[channel], job.variance[channel]);
-        backward_of(sums, gamma, variance, job.epsilon, job.statistics, block.count())
+        backward_of(sums, gamma, variance, job.epsilon, job.statistics, job.planes.per_channel() as f64)
     };
     let (affine, slopes): (Vec<[f32; 2]>, Vec<Slopes>) = (0..block.channels).map(of_channel).unzip();
     let slope = |pick: fn(&Slopes) -> f32| block.spread(|channel| pick(&slopes[channel - block.first]));
@@ -167,45 +102,28 @@ fn block_gradient(
     affine
 }
 
-/// Adds sums of single precision to those of double, and starts them anew.
-#[inline(always)]
-fn flush(sums: &mut [f64; COLUMNS], partial: &mut Columns) {
-    for (sum, partial) in sums.iter_mut().zip(partial) {
-        *sum += f64::from(*partial);
-        *partial = 0.0;
-    }
-}
-
 vectorized! {
     /// Sums every column of a block.
-    fn column_sums(block: Block, x: &[f32]) -> [f64; COLUMNS] {
-        let (mut sums, mut partial) = ([0.0; COLUMNS], [0.0; COLUMNS]);
+    fn column_sums(block: Block, x: &[f32]) -> Sums {
+        let mut sums = Sums::new();
         for image in 0..block.planes.batch {
-            for (sum, x) in partial.iter_mut().zip(&x[block.part(image)]) {
+            for (sum, x) in sums.row().iter_mut().zip(&x[block.part(image)]) {
                 *sum += x;
             }
-            if image % ROWS == ROWS - 1 {
-                flush(&mut sums, &mut partial);
-            }
         }
-        flush(&mut sums, &mut partial);
         sums
     }
 }
 
 vectorized! {
     /// Sums the squares of every column of a block, centred.
-    fn column_squares(block: Block, x: &[f32], centres: &Columns) -> [f64; COLUMNS] {
-        let (mut sums, mut partial) = ([0.0; COLUMNS], [0.0; COLUMNS]);
+    fn column_squares(block: Block, x: &[f32], centres: &Columns) -> Sums {
+        let mut sums = Sums::new();
         for image in 0..block.planes.batch {
-            for ((sum, x), centre) in partial.iter_mut().zip(&x[block.part(image)]).zip(centres) {
+            for ((sum, x), centre) in sums.row().iter_mut().zip(&x[block.part(image)]).zip(centres) {
                 *sum += (x - centre) * (x - centre);
             }
-            if image % ROWS == ROWS - 1 {
-                flush(&mut sums, &mut partial);
-            }
         }
-        flush(&mut sums, &mut partial);
         sums
     }
 }
@@ -245,19 +163,18 @@ vectorized! {
         block: Block,
         spread: &Spread,
         shortcut: Option<SharedOutput<'_>>,
-    ) -> [[f64; COLUMNS]; 2] {
-        let (mut sums, mut partial) = ([[0.0; COLUMNS]; 2], [[0.0; COLUMNS]; 2]);
+    ) -> [Sums; 2] {
+        let [mut plain, mut centred] = [Sums::new(), Sums::new()];
         let mut scratch = [0.0; COLUMNS];
         for image in 0..block.planes.batch {
             let part = block.part(image);
             let (x, gradient) = (&job.x[part.clone()], &job.gradient[part.clone()]);
             let gate = gate_of(job, part.clone());
             let passed = pass_gate(gate, x, gradient, |column| spread.at(column), &mut scratch);
-            let [plain, centred] = &mut partial;
-            for (sum, gradient) in plain.iter_mut().zip(passed) {
+            for (sum, gradient) in plain.row().iter_mut().zip(passed) {
                 *sum += gradient;
             }
-            for (((sum, gradient), x), mean) in centred.iter_mut().zip(passed).zip(x).zip(&spread.mean) {
+            for (((sum, gradient), x), mean) in centred.row().iter_mut().zip(passed).zip(x).zip(&spread.mean) {
                 *sum += gradient * (x - mean);
             }
             if let Some(shortcut) = shortcut {
@@ -267,12 +184,8 @@ vectorized! {
                     output.write(passed);
                 }
             }
-            if image % ROWS == ROWS - 1 {
-                sums.iter_mut().zip(&mut partial).for_each(|(sums, partial)| flush(sums, partial));
-            }
         }
-        sums.iter_mut().zip(&mut partial).for_each(|(sums, partial)| flush(sums, partial));
-        sums
+        [plain, centred]
     }
 }
 
