@@ -60,10 +60,13 @@
 //! few positions share them. *Half precision* has no fast path on most CPUs.
 
 pub mod activation;
+mod add_relu;
 mod allocator;
 mod attention;
 mod backend;
+mod band;
 mod batch_norm;
+mod columns;
 mod conv;
 mod dropout;
 mod elementwise;
@@ -71,18 +74,25 @@ mod fused;
 mod gemm;
 mod linear;
 mod matmul;
+mod max_pool;
 mod memory;
+mod pieces;
 mod planes;
+mod pool;
 mod prelu;
 mod recurrent;
 mod product;
 mod replace;
 mod rows;
+mod resize;
+mod separable;
 mod softmax;
 mod sparse;
 mod subsample;
 mod tile;
+pub mod update;
 
+pub use add_relu::add_relu;
 pub use allocator::retain_freed_memory;
 pub use attention::{AttentionOptions, attention, scaled_attention, self_attention};
 pub use batch_norm::{Normalized, batch_norm};
@@ -103,5 +113,12 @@ pub use rows::{
     CrossEntropy, Reduction, cross_entropy, group_norm, instance_norm, l2_normalize, layer_norm, log_softmax,
     rms_norm, softmax,
 };
+pub use attention::attention;
+pub use batch_norm::{NormTail, Normalized, batch_norm, batch_norm_by, batch_norm_with};
+pub use conv::{ConvError, ConvOptions, conv2d};
+pub use max_pool::{adaptive_max_pool, max_pool};
+pub use pool::{PoolOptions, adaptive_avg_pool, avg_pool};
+pub use prelu::prelu;
+pub use resize::{ResizeMode, ResizeTo, resize};
 pub use sparse::{SparseError, SparseMatrix, sparse_product};
 pub use subsample::subsample;

@@ -25,6 +25,22 @@ pub(crate) fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) ->
     result
 }
 
+/// Scratch memory in the place of an output.
+///
+/// # Safety
+/// Nothing but numbers may be written to it.
+pub(crate) unsafe fn uninit(memory: &mut [f32]) -> &mut [MaybeUninit<f32>] {
+    // SAFETY: the layout is the same, and the numbers stay numbers by contract.
+    unsafe { &mut *(std::ptr::from_mut(memory) as *mut [MaybeUninit<f32>]) }
+}
+
+/// An output that starts from zeros.
+pub(crate) fn zeroed(memory: &mut [MaybeUninit<f32>]) -> &mut [f32] {
+    memory.fill(MaybeUninit::new(0.0));
+    // SAFETY: it was filled just now.
+    unsafe { memory.assume_init_mut() }
+}
+
 /// Memory for `len` numbers that `fill` writes, all of them.
 ///
 /// # Safety

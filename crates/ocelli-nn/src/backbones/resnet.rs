@@ -153,12 +153,10 @@ impl Block {
             Some((conv, norm)) => norm.forward(conv.forward(x.clone()), pass),
             None => x.clone(),
         };
-        let last = self.layers.len() - 1;
-        let residual = self.layers.iter().enumerate().fold(x, |x, (i, (conv, norm))| {
-            let x = norm.forward(conv.forward(x), pass);
-            if i < last { relu(x) } else { x }
-        });
-        relu(residual + shortcut)
+        let Some(((conv, norm), inner)) = self.layers.split_last() else { return shortcut };
+        let residual =
+            inner.iter().fold(x, |x, (conv, norm)| norm.forward_relu(conv.forward(x), pass));
+        norm.forward_add_relu(conv.forward(residual), shortcut, pass)
     }
 }
 
@@ -174,7 +172,7 @@ impl ResNet {
     /// Pictures `[B, 3, H, W]` to the outputs of the four stages, at strides 4, 8, 16 and 32, or half of them after
     /// [`ResNetStem::Narrow`].
     pub fn stages(&self, x: Tensor<4>, pass: &Pass) -> [Tensor<4>; 4] {
-        let x = relu(self.norm.forward(self.stem.forward(x), pass));
+        let x = self.norm.forward_relu(self.stem.forward(x), pass);
         let mut x = max_pool2d(x, 3, 2, 1);
         std::array::from_fn(|stage| {
             x = self.stages[stage].iter().fold(x.clone(), |x, block| block.forward(x, pass));

@@ -38,6 +38,10 @@ pub use norm::{BatchNorm, BatchNormConfig};
 pub use pointwise::Pointwise;
 pub use pool::{global_average, max_pool2d, subsample, upsample_nearest};
 pub use recurrent::RecurrentConfig;
+pub use pool::{
+    PoolOptions, adaptive_avg_pool, adaptive_max_pool, avg_pool, global_average, max_pool, max_pool2d, subsample,
+    upsample_nearest,
+};
 pub use squeeze::SqueezeExcitation;
 
 /// What PyTorch gives the bias of a convolution whose weight has this shape: the bound of the weight's own uniform.
