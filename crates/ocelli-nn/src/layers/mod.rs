@@ -4,6 +4,7 @@
 
 mod activation;
 mod attention;
+mod block;
 mod conv;
 mod conv1d;
 mod dropout;
@@ -16,6 +17,7 @@ mod squeeze;
 
 pub use activation::Prelu;
 pub use attention::MultiHeadAttention;
+pub use block::{BlockActivation, ConvBlock, LinearBlock};
 pub use conv::{Conv2d, Conv2dConfig};
 pub use conv1d::{Conv1d, Conv1dConfig};
 pub use dropout::Dropout;
