@@ -65,7 +65,7 @@ pub use allocator::retain_freed_memory;
 pub use attention::attention;
 pub use batch_norm::{Normalized, batch_norm};
 pub use conv::{ConvError, ConvOptions, conv2d};
-pub use fused::{Activation, Affine, ConvParts, Joint, PackedConv, Precision};
+pub use fused::{Activation, Affine, ConvParts, Joint, PackedConv, Precision, by_pixel};
 pub use prelu::prelu;
 pub use sparse::{SparseError, SparseMatrix, sparse_product};
 pub use subsample::subsample;

@@ -3,6 +3,7 @@
 //! What comes out lies in memory by pixel, its channels side by side (PyTorch's `channels_last`), under a tensor of the
 //! usual shape `[B, C, H, W]`: the next convolution reads it as it is, and everything else sees an ordinary tensor.
 
+pub mod by_pixel;
 mod dense;
 mod depthwise;
 mod finish;
@@ -148,7 +149,7 @@ impl PackedBackend for Flex {
         conv: PackedConv,
         joint: Joint,
     ) -> FloatTensor<Self> {
-        let shortcut = Numbers::of(by_pixel(&shortcut));
+        let shortcut = Numbers::of(pixels_first(&shortcut));
         run(&conv.0, x, Some((&shortcut, joint)))
     }
 }
@@ -159,7 +160,7 @@ fn run(packed: &Packed, x: FlexTensor, shortcut: Option<(&[f32], Joint)>) -> Fle
     let output = match &packed.kernels {
         Kernels::Dense(dense) => dense::run(packed, dense, &geometry, &Input::of(x), shortcut),
         Kernels::Depthwise(filters) => {
-            depthwise::run(packed, filters, &geometry, &Numbers::of(by_pixel(&x)), shortcut)
+            depthwise::run(packed, filters, &geometry, &Numbers::of(pixels_first(&x)), shortcut)
         }
     };
     let [batch, channels, height, width] = geometry.out_shape();
@@ -167,7 +168,7 @@ fn run(packed: &Packed, x: FlexTensor, shortcut: Option<(&[f32], Joint)>) -> Fle
 }
 
 /// A view `[B, H, W, C]` of `[B, C, H, W]`.
-fn by_pixel(x: &FlexTensor) -> FlexTensor {
+fn pixels_first(x: &FlexTensor) -> FlexTensor {
     x.permute(&[0, 2, 3, 1])
 }
 

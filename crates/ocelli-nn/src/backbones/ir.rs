@@ -150,7 +150,9 @@ impl IrUnit {
             x = match Step::leading(&mut rest) {
                 Step::Norm(norm) => norm.forward(x, pass),
                 Step::Prelu(prelu) => prelu.forward(x),
-                Step::Squeeze(squeeze) => squeeze.forward(x),
+                Step::Squeeze(squeeze) => {
+                    squeeze.forward(x, shortcut.take_if(|_| rest.is_empty()), pass)
+                }
                 Step::Block(block) => match shortcut.take_if(|_| rest.is_empty()) {
                     Some(shortcut) => block.shortcut(shortcut, Joint::AfterActivation).forward(x, pass),
                     None => block.forward(x, pass),

@@ -2,9 +2,14 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::ops::MaxPoolOptions;
+use burn::tensor::s;
+use ocelli_kernels::by_pixel;
 
 /// Largest value of every `kernel` x `kernel` window (`torch.nn.MaxPool2d`): `[B, C, H, W]` to `[B, C, H', W']`.
 pub fn max_pool2d(x: Tensor<4>, kernel: usize, stride: usize, padding: usize) -> Tensor<4> {
+    if by_pixel::lies_by_pixel(&x) && 2 * padding <= kernel {
+        return by_pixel::max_pool2d(x, [kernel, stride, padding]);
+    }
     let mut options = MaxPoolOptions::new([kernel; 2]);
     options.stride = [stride; 2];
     options.padding = [(padding, padding); 2];
@@ -15,6 +20,9 @@ pub fn max_pool2d(x: Tensor<4>, kernel: usize, stride: usize, padding: usize) ->
 pub fn subsample(x: Tensor<4>, stride: usize) -> Tensor<4> {
     if stride == 1 {
         return x;
+    }
+    if by_pixel::lies_by_pixel(&x) {
+        return x.slice(s![.., .., ..;stride as isize, ..;stride as isize]);
     }
     ocelli_kernels::subsample(x, [stride; 2])
 }
@@ -28,6 +36,9 @@ pub fn upsample_nearest(x: Tensor<4>, factor: usize) -> Tensor<4> {
 
 /// Mean over all pixels: `[B, C, H, W]` to `[B, C]`.
 pub fn global_average(x: Tensor<4>) -> Tensor<2> {
-    let [b, c, ..] = x.dims();
-    x.reshape([b as i32, c as i32, -1]).mean_dim(2).reshape([b, c])
+    let [b, c, h, w] = x.dims();
+    if by_pixel::lies_by_pixel(&x) {
+        return x.permute([0, 2, 3, 1]).reshape([b, h * w, c]).mean_dim(1).reshape([b, c]);
+    }
+    x.reshape([b, c, h * w]).mean_dim(2).reshape([b, c])
 }
