@@ -9,7 +9,7 @@ use burn_flex::FlexTensor;
 
 use super::{PackedConv, jobs, pixels_first};
 use crate::backend::Numbers;
-use crate::memory::{SharedOutput, filled, tensor};
+use crate::memory::{SharedOutput, filled_aligned};
 use ocelli_simd::vectorized;
 
 /// Numbers that make a job worth a thread's while.
@@ -117,8 +117,7 @@ unsafe fn filled_by_pixel(
         });
     };
     // SAFETY: the pixels are all of the output, and `fill` writes them by contract.
-    let values = unsafe { filled(pixels * channels, work) };
-    tensor(values, [batch, height, width, channels]).permute(&[0, 3, 1, 2])
+    unsafe { filled_aligned([batch, height, width, channels], work) }.permute(&[0, 3, 1, 2])
 }
 
 #[allow(unsafe_code)] // the output is not zeroed first

@@ -25,7 +25,6 @@ use burn_flex::FlexTensor;
 
 use crate::backend::{Numbers, is_served};
 use crate::conv::ConvError;
-use crate::memory::tensor;
 pub use pack::{Affine, ConvParts};
 use pack::{Kernels, Packed};
 
@@ -163,8 +162,12 @@ fn run(packed: &Packed, x: FlexTensor, shortcut: Option<(&[f32], Joint)>) -> Fle
             depthwise::run(packed, filters, &geometry, &Numbers::of(pixels_first(&x)), shortcut)
         }
     };
-    let [batch, channels, height, width] = geometry.out_shape();
-    tensor(output, [batch, height, width, channels]).permute(&[0, 3, 1, 2])
+    output.permute(&[0, 3, 1, 2])
+}
+
+/// The extents of `[B, C, H, W]` as they lie in memory: `[B, H, W, C]`.
+fn lying([batch, channels, height, width]: [usize; 4]) -> [usize; 4] {
+    [batch, height, width, channels]
 }
 
 /// A view `[B, H, W, C]` of `[B, C, H, W]`.
