@@ -39,7 +39,7 @@ pub(crate) struct Numbers(FlexTensor);
 impl Numbers {
     /// Copies the tensor only if it is not in row-major order.
     pub(crate) fn of(tensor: FlexTensor) -> Self {
-        Self(tensor.to_contiguous())
+        Self(if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() })
     }
 }
 
@@ -47,7 +47,9 @@ impl std::ops::Deref for Numbers {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        self.0.storage()
+        // The tensor may be a part of a larger one.
+        let first = self.0.layout().start_offset();
+        &self.0.storage()[first..first + self.0.layout().num_elements()]
     }
 }
 

@@ -103,7 +103,7 @@ pub use conv::{
 };
 pub use dropout::{KeptBits, dropout};
 pub use elementwise::Chain;
-pub use fused::{Activation, Affine, ConvParts, Joint, PackedConv, Precision};
+pub use fused::{Activation, Affine, ConvParts, Joint, PackedConv, Precision, by_pixel};
 pub use linear::linear;
 pub use matmul::matmul;
 pub use max_pool::{adaptive_max_pool, max_pool};

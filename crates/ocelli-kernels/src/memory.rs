@@ -214,6 +214,28 @@ impl AlignedNumbers {
     }
 }
 
+/// [`filled`] as a CPU tensor in row-major order that starts with a cache line, so that vectors do not lie across two.
+///
+/// # Safety
+/// `fill` must write every number.
+pub(crate) unsafe fn filled_aligned(
+    shape: impl Into<Shape>,
+    fill: impl FnOnce(SharedOutput<'_>),
+) -> FlexTensor {
+    let shape = shape.into();
+    let len = shape.num_elements();
+    let mut memory = Box::<[f32]>::new_uninit_slice(len + LINE - 1);
+    let first = memory.as_ptr().align_offset(align_of::<Line>()).min(LINE - 1);
+    let (before, rest) = memory.split_at_mut(first);
+    let (output, after) = rest.split_at_mut(len);
+    before.iter_mut().chain(after).for_each(|number| _ = number.write(0.0));
+    fill(SharedOutput::new(output));
+    // SAFETY: what is around the output was written above, the output itself is by contract.
+    let values = unsafe { memory.assume_init() }.into_vec();
+    let strides = Layout::contiguous(shape.clone()).strides().to_vec();
+    FlexTensor::new(Bytes::from_elems(values), Layout::new(shape, strides, first), DType::F32)
+}
+
 impl std::ops::Deref for AlignedNumbers {
     type Target = [f32];
 

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use ocelli_kernels::KeptBits;
+use ocelli_kernels::{KeptBits, Precision};
 use ocelli_method::random::Generator;
 use rand::RngExt;
 
@@ -12,12 +12,13 @@ pub struct Pass {
     batch_statistics: bool,
     moves_running_statistics: bool,
     dropout: Option<RefCell<Generator>>,
+    fused: Option<Precision>,
 }
 
 impl Pass {
     /// Inference: running statistics, no dropout.
     pub fn eval() -> Self {
-        Self { batch_statistics: false, moves_running_statistics: false, dropout: None }
+        Self { batch_statistics: false, moves_running_statistics: false, dropout: None, fused: None }
     }
 
     /// Training: statistics of the batch, dropout drawn from `generator`.
@@ -26,18 +27,37 @@ impl Pass {
             batch_statistics: true,
             moves_running_statistics: true,
             dropout: Some(RefCell::new(generator)),
+            fused: None,
         }
     }
 
     /// Statistics of the batch but no dropout, as reference cases of training steps want it.
     pub fn without_dropout() -> Self {
-        Self { batch_statistics: true, moves_running_statistics: true, dropout: None }
+        Self { batch_statistics: true, moves_running_statistics: true, dropout: None, fused: None }
+    }
+
+    /// Inference as [`Pass::eval`], with convolutions and what stands around them run as one where nothing is recorded.
+    ///
+    /// Layers keep what they fold and pack until a parameter changes. Results equal those of [`Pass::eval`] up to
+    /// rounding.
+    pub fn fused() -> Self {
+        Self::fused_in(Precision::Single)
+    }
+
+    /// [`Pass::fused`] with the numbers that convolutions multiply.
+    pub fn fused_in(precision: Precision) -> Self {
+        Self { fused: Some(precision), ..Self::eval() }
+    }
+
+    /// The precision of fused convolutions, in a pass that fuses.
+    pub fn fusion(&self) -> Option<Precision> {
+        self.fused
     }
 
     /// The same batch once more, for gradients of what was not recorded: statistics of the batch, which the running ones have
     /// taken in already. Without dropout.
     pub fn again() -> Self {
-        Self { batch_statistics: true, moves_running_statistics: false, dropout: None }
+        Self { batch_statistics: true, moves_running_statistics: false, dropout: None, fused: None }
     }
 
     /// Whether normalisations use the batch's statistics.

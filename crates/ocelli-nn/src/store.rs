@@ -417,6 +417,11 @@ impl Entry {
 }
 
 impl Param {
+    /// Whether its gradient is being recorded.
+    pub fn is_tracked(&self) -> bool {
+        self.entry.leaf.read().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// The value for computing with: a leaf while the store records, else a constant.
     ///
     /// # Panics

@@ -176,7 +176,7 @@ fn network(case: &Replay<'_>) -> Result<Outputs, ReplayError> {
         let network = SphereFace::sphere20(&bench.root(), [height, width], 512);
         bench.load_parameters()?;
         let x = bench.input::<4>("image")?;
-        bench.output("embedding", network.forward(x).embedding);
+        bench.output("embedding", network.forward(x, &bench.pass()).embedding);
         Ok(())
     })
 }

@@ -271,7 +271,7 @@ impl Backbone {
             Self::Ir(network) => network.forward(x, pass).embedding,
             Self::Mobile(network) => network.forward(x, pass).embedding,
             Self::ResNet(network) => network.forward(x, pass).embedding,
-            Self::Sphere(network) => network.forward(x).embedding,
+            Self::Sphere(network) => network.forward(x, pass).embedding,
         }
     }
 }

@@ -9,7 +9,7 @@ use ocelli_data::image::{Fit, Preparation};
 use ocelli_nn::tensor::{from_values, values};
 use ocelli_nn::weights::safetensors::{self, Metadata};
 use ocelli_nn::weights::{KeysError, StateDict, WeightsError, match_keys};
-use ocelli_nn::{Pass, Store, StoreError};
+use ocelli_nn::{Pass, Precision, Store, StoreError};
 use ocelli_train::folder::RunFolder;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -82,6 +82,7 @@ pub struct Recognizer {
     passport: Passport,
     store: Store,
     backbone: Backbone,
+    precision: Precision,
 }
 
 /// Pictures that go through the network at once.
@@ -94,7 +95,7 @@ impl Recognizer {
     /// When those weights are of another network.
     pub fn new(passport: Passport, store: Store) -> Result<Self, RecognizerError> {
         let backbone = passport.backbone.build(&store.root());
-        let recognizer = Self { passport, store, backbone };
+        let recognizer = Self { passport, store, backbone, precision: Precision::Single };
         if let Some(path) = recognizer.passport.backbone.weights.clone() {
             recognizer.load(&path, &safetensors::read(&path)?.state)?;
         }
@@ -143,6 +144,12 @@ impl Recognizer {
         self.passport.threshold = Some(threshold);
     }
 
+    /// The same network, its convolutions multiplying numbers of `precision`.
+    #[must_use]
+    pub fn in_precision(&self, precision: Precision) -> Self {
+        Self { precision, ..self.clone() }
+    }
+
     /// The network's parameters.
     pub fn store(&self) -> &Store {
         &self.store
@@ -163,7 +170,7 @@ impl Recognizer {
     /// # Errors
     /// When pictures differ in size from the network's, or the network gives no numbers.
     pub fn embed(&self, pictures: &[RgbImage], flip: bool) -> Result<Embeddings, RecognizerError> {
-        let pass = Pass::eval();
+        let pass = Pass::fused_in(self.precision);
         let mut rows = Vec::new();
         for chunk in pictures.chunks(BATCH) {
             let mut sum = values(self.backbone.forward(self.batch(chunk.iter())?, &pass));

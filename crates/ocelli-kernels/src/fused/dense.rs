@@ -2,15 +2,17 @@
 
 use std::mem::MaybeUninit;
 
+use burn_flex::FlexTensor;
+
 use super::finish::{Finish, Shortcut};
 use super::pack::{Block, Dense, Packed};
 use super::plan::{Plan, Segment};
 use super::slab::{self, Treatment};
 use super::tile::{Begin, End, MOST_PIXELS, MOST_UNITS, Operands, compute, most_pixels};
 use super::vector::UNIT;
-use super::{Activation, Input, Joint, jobs};
+use super::{Activation, Input, Joint, jobs, lying};
 use crate::conv::{Geometry, even_parts};
-use crate::memory::{SharedOutput, filled, with_scratch};
+use crate::memory::{SharedOutput, filled_aligned, with_scratch};
 use crate::softmax::exp;
 use ocelli_simd::vectorized;
 
@@ -22,13 +24,13 @@ pub(super) fn run(
     geometry: &Geometry<2>,
     input: &Input,
     shortcut: Option<(&[f32], Joint)>,
-) -> Vec<f32> {
+) -> FlexTensor {
     let plain = !dense.pairs && packed.before.is_none() && packed.options.padding == [0, 0];
     let plan = Plan::new(geometry, dense, plain && input.is_by_pixel());
     let call = Call { packed, dense, plan, input, shortcut };
     // SAFETY: the jobs are all blocks of filters in all bands, and a job writes every result of its own.
     unsafe {
-        filled(geometry.out_shape().iter().product(), |output| {
+        filled_aligned(lying(geometry.out_shape()), |output| {
             jobs::run(call.plan.bands * call.plan.splits, |job| call.job(job, output));
         })
     }
@@ -46,7 +48,8 @@ struct Call<'a> {
 /// What the tiles of a job share.
 struct Band<'a> {
     words: &'a [f32],
-    row_starts: Vec<usize>,
+    /// Where the pixels of every result start.
+    starts: Vec<usize>,
     /// First result among all pixels of the output.
     first: usize,
 }
@@ -71,7 +74,7 @@ impl Call<'_> {
             let (slab, rest) = scratch.split_at_mut(slab_len);
             let (line, sums) = rest.split_at_mut(line_len);
             let words = self.words(treatment, &segments, (slab, line));
-            let band = Band { words, row_starts: plan.row_starts(&segments), first: rows.start * width };
+            let band = Band { words, starts: plan.starts(&segments), first: rows.start * width };
             for block in &self.dense.blocks[blocks] {
                 self.block(block, &band, sums, output);
             }
@@ -95,25 +98,19 @@ impl Call<'_> {
     /// All results of a block of filters in a band.
     fn block(&self, block: &Block, band: &Band<'_>, sums: &mut [f32], output: SharedOutput<'_>) {
         let (plan, width) = (&self.plan, block.units * UNIT);
-        let (cols, step) = (plan.geometry.out_size[1], plan.col_step());
-        let results = band.row_starts.len() * cols;
+        let results = band.starts.len();
         let tiles = results.div_ceil(most_pixels(block.units));
+        let (each, longer) = (results / tiles, results % tiles);
         let pieces = &plan.pieces[block.group];
         for (index, (before, runs)) in pieces.iter().enumerate() {
             let last = index + 1 == pieces.len();
-            for tile in even_parts(results, tiles) {
-                let mut starts = [0; MOST_PIXELS];
-                let (mut row, mut col) = (tile.start / cols, tile.start % cols);
-                for start in &mut starts[..tile.len()] {
-                    *start = band.row_starts[row] + col * step;
-                    col += 1;
-                    if col == cols {
-                        (row, col) = (row + 1, 0);
-                    }
-                }
+            let mut first = 0;
+            for tile in 0..tiles {
+                let tile = first..first + each + usize::from(tile < longer);
+                first = tile.end;
                 let operands = Operands {
                     words: band.words,
-                    starts: &starts[..tile.len()],
+                    starts: &band.starts[tile.clone()],
                     runs,
                     filters: &block.filters[before * width..],
                     units: block.units,

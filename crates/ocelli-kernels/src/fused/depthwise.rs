@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use burn_flex::FlexTensor;
 use ocelli_simd::{Level, level};
 
 use super::dense::silu;
@@ -12,9 +13,9 @@ use super::tile::MOST_PIXELS;
 use super::vector::{Portable, UNIT, Vector};
 #[cfg(target_arch = "x86_64")]
 use super::vector_x86::{Avx2, Avx512};
-use super::{Activation, Joint, jobs};
+use super::{Activation, Joint, jobs, lying};
 use crate::conv::{Geometry, even_parts};
-use crate::memory::{SharedOutput, filled};
+use crate::memory::{SharedOutput, filled_aligned};
 
 /// Products that make a job worth a thread's while.
 const JOB: usize = 64 * 1024;
@@ -28,7 +29,7 @@ pub(super) fn run(
     geometry: &Geometry<2>,
     x: &[f32],
     shortcut: Option<(&[f32], Joint)>,
-) -> Vec<f32> {
+) -> FlexTensor {
     let call = Call { packed, filters, geometry, x, shortcut };
     let rows = geometry.batch * geometry.out_size[0];
     let products = geometry.out_shape().iter().product::<usize>() * geometry.kernel_area();
@@ -36,7 +37,7 @@ pub(super) fn run(
     let count = products.div_ceil(JOB).clamp(1, most).min(rows.max(1));
     // SAFETY: the jobs are all rows of the output, and a job writes every number of its rows.
     unsafe {
-        filled(geometry.out_shape().iter().product(), |output| {
+        filled_aligned(lying(geometry.out_shape()), |output| {
             jobs::run(count, |job| {
                 (job * rows / count..(job + 1) * rows / count).for_each(|row| call.row(row, output));
             });

@@ -3,6 +3,7 @@
 //! What comes out lies in memory by pixel, its channels side by side (PyTorch's `channels_last`), under a tensor of the
 //! usual shape `[B, C, H, W]`: the next convolution reads it as it is, and everything else sees an ordinary tensor.
 
+pub mod by_pixel;
 mod dense;
 mod depthwise;
 mod finish;
@@ -24,7 +25,6 @@ use burn_flex::FlexTensor;
 
 use crate::backend::{Numbers, is_served};
 use crate::conv::ConvError;
-use crate::memory::tensor;
 pub use pack::{Affine, ConvParts};
 use pack::{Kernels, Packed};
 
@@ -149,7 +149,7 @@ impl PackedBackend for Flex {
         conv: PackedConv,
         joint: Joint,
     ) -> FloatTensor<Self> {
-        let shortcut = Numbers::of(by_pixel(&shortcut));
+        let shortcut = Numbers::of(pixels_first(&shortcut));
         run(&conv.0, x, Some((&shortcut, joint)))
     }
 }
@@ -160,15 +160,19 @@ fn run(packed: &Packed, x: FlexTensor, shortcut: Option<(&[f32], Joint)>) -> Fle
     let output = match &packed.kernels {
         Kernels::Dense(dense) => dense::run(packed, dense, &geometry, &Input::of(x), shortcut),
         Kernels::Depthwise(filters) => {
-            depthwise::run(packed, filters, &geometry, &Numbers::of(by_pixel(&x)), shortcut)
+            depthwise::run(packed, filters, &geometry, &Numbers::of(pixels_first(&x)), shortcut)
         }
     };
-    let [batch, channels, height, width] = geometry.out_shape();
-    tensor(output, [batch, height, width, channels]).permute(&[0, 3, 1, 2])
+    output.permute(&[0, 3, 1, 2])
+}
+
+/// The extents of `[B, C, H, W]` as they lie in memory: `[B, H, W, C]`.
+fn lying([batch, channels, height, width]: [usize; 4]) -> [usize; 4] {
+    [batch, height, width, channels]
 }
 
 /// A view `[B, H, W, C]` of `[B, C, H, W]`.
-fn by_pixel(x: &FlexTensor) -> FlexTensor {
+fn pixels_first(x: &FlexTensor) -> FlexTensor {
     x.permute(&[0, 2, 3, 1])
 }
 

@@ -133,8 +133,12 @@ impl Packed {
 
 /// Checks that there is one number for each channel where there has to be.
 fn check(parts: &ConvParts) -> Result<(), ConvError> {
-    let [out, group_in, ..] = parts.shape;
+    let [out, group_in, kh, kw] = parts.shape;
     let input = group_in * parts.options.groups;
+    // The smallest picture that the filters fit.
+    let reach = |axis: usize, kernel: usize| parts.options.dilation[axis] * kernel.saturating_sub(1) + 1;
+    let smallest = [1, input, reach(0, kh), reach(1, kw)];
+    Geometry::new(&smallest, &parts.shape, parts.options.raised())?;
     let values = |what, got: usize, expected: usize| match got == expected {
         true => Ok(()),
         false => Err(ConvError::Values { what, got, expected }),

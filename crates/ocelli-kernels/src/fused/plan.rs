@@ -100,19 +100,16 @@ impl<'a> Plan<'a> {
         segments
     }
 
-    /// Where the pixels of every row of results start.
-    pub(super) fn row_starts(&self, segments: &[Segment]) -> Vec<usize> {
-        let step = self.geometry.options.stride[0] * self.pitch;
+    /// Where the pixels of every result start, row by row.
+    pub(super) fn starts(&self, segments: &[Segment]) -> Vec<usize> {
+        let [down, right] = self.geometry.options.stride;
+        let (row_step, col_step, cols) = (down * self.pitch, right * self.pixel, self.geometry.out_size[1]);
         let rows = |segment: &Segment| {
             let start = segment.start;
-            (0..segment.rows.len()).map(move |row| start + row * step)
+            (0..segment.rows.len()).map(move |row| start + row * row_step)
         };
-        segments.iter().flat_map(rows).collect()
-    }
-
-    /// Words between the pixels of neighbouring results of a row.
-    pub(super) fn col_step(&self) -> usize {
-        self.geometry.options.stride[1] * self.pixel
+        let cols = |row: usize| (0..cols).map(move |col| row + col * col_step);
+        segments.iter().flat_map(rows).flat_map(cols).collect()
     }
 }
 

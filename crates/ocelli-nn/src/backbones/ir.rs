@@ -10,10 +10,13 @@
 
 use burn::tensor::Tensor;
 
+use ocelli_kernels::Joint;
+
 use super::Embedded;
 use crate::init::Init;
 use crate::layers::{
-    BatchNorm, BatchNormConfig, Conv2d, Conv2dConfig, Dropout, Linear, Prelu, SqueezeExcitation, subsample,
+    BatchNorm, BatchNormConfig, BlockActivation, Conv2d, Conv2dConfig, ConvBlock, Dropout, Linear,
+    LinearBlock, Prelu, SqueezeExcitation, subsample,
 };
 use crate::pass::Pass;
 use crate::store::Path;
@@ -139,16 +142,64 @@ impl IrUnit {
     /// `[B, in, H, W]` to `[B, depth, H / stride, W / stride]`, rounded up.
     pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
         let shortcut = match &self.shortcut {
-            Some((conv, norm)) => norm.forward(conv.forward(x.clone()), pass),
+            Some((conv, norm)) => ConvBlock::new(conv).after(norm).forward(x.clone(), pass),
             None => subsample(x.clone(), self.stride),
         };
-        let residual = self.layers.iter().fold(x, |x, layer| match layer {
-            Layer::Norm(norm) => norm.forward(x, pass),
-            Layer::Conv(conv) => conv.forward(x),
-            Layer::Prelu(prelu) => prelu.forward(x),
-            Layer::Squeeze(squeeze) => squeeze.forward(x),
-        });
-        residual + shortcut
+        let (mut x, mut rest, mut shortcut) = (x, self.layers.as_slice(), Some(shortcut));
+        while !rest.is_empty() {
+            x = match Step::leading(&mut rest) {
+                Step::Norm(norm) => norm.forward(x, pass),
+                Step::Prelu(prelu) => prelu.forward(x),
+                Step::Squeeze(squeeze) => squeeze.forward(x, shortcut.take_if(|_| rest.is_empty()), pass),
+                Step::Block(block) => match shortcut.take_if(|_| rest.is_empty()) {
+                    Some(shortcut) => block.shortcut(shortcut, Joint::AfterActivation).forward(x, pass),
+                    None => block.forward(x, pass),
+                },
+            };
+        }
+        match shortcut {
+            Some(shortcut) => x + shortcut,
+            None => x,
+        }
+    }
+}
+
+/// A layer, or a convolution with those around it.
+enum Step<'a> {
+    Norm(&'a BatchNorm),
+    Prelu(&'a Prelu),
+    Squeeze(&'a SqueezeExcitation),
+    Block(ConvBlock<'a>),
+}
+
+impl<'a> Step<'a> {
+    /// Takes the first step of some layers.
+    ///
+    /// # Panics
+    /// If there is none.
+    fn leading(layers: &mut &'a [Layer]) -> Self {
+        let (mut block, mut rest) = match *layers {
+            [Layer::Norm(norm), Layer::Conv(conv), rest @ ..] => (ConvBlock::new(conv).before(norm), rest),
+            [Layer::Conv(conv), rest @ ..] => (ConvBlock::new(conv), rest),
+            [layer, rest @ ..] => {
+                *layers = rest;
+                return match layer {
+                    Layer::Norm(norm) => Self::Norm(norm),
+                    Layer::Prelu(prelu) => Self::Prelu(prelu),
+                    Layer::Squeeze(squeeze) => Self::Squeeze(squeeze),
+                    Layer::Conv(conv) => Self::Block(ConvBlock::new(conv)),
+                };
+            }
+            [] => panic!("a step of no layers"),
+        };
+        if let [Layer::Norm(norm), next @ ..] = rest {
+            (block, rest) = (block.after(norm), next);
+        }
+        if let [Layer::Prelu(prelu), next @ ..] = rest {
+            (block, rest) = (block.activation(BlockActivation::Prelu(prelu)), next);
+        }
+        *layers = rest;
+        Self::Block(block)
     }
 }
 
@@ -314,7 +365,8 @@ impl IrTrunk {
     /// Pictures `[B, 3, S, S]` in [-1, 1] to maps `[B, C, S / 2^n, S / 2^n]` after n stages, rounded up.
     pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
         let (conv, norm, prelu) = &self.stem;
-        let x = prelu.forward(norm.forward(conv.forward(x), pass));
+        let stem = ConvBlock::new(conv).after(norm).activation(BlockActivation::Prelu(prelu));
+        let x = stem.forward(x, pass);
         self.body.iter().fold(x, |x, unit| unit.forward(x, pass))
     }
 }
@@ -348,8 +400,8 @@ impl IrHead {
 
     /// Maps `[B, C, H, W]` to embeddings `[B, D]`, not normalised.
     pub fn forward(&self, map: Tensor<4>, pass: &Pass) -> Tensor<2> {
-        let x = self.dropout.forward(self.norm.forward(map, pass), pass).flatten(1, 3);
-        self.output_norm.forward(self.linear.forward(x), pass)
+        let block = LinearBlock::new(&self.linear).before(&self.norm).dropout(&self.dropout);
+        block.after(&self.output_norm).forward(map, pass)
     }
 }
 

@@ -2,9 +2,13 @@
 
 use burn::tensor::Tensor;
 
+use ocelli_kernels::Joint;
+
 use super::Embedded;
 use crate::init::Init;
-use crate::layers::{BatchNorm, BatchNormConfig, Conv2d, Conv2dConfig, Linear, Prelu};
+use crate::layers::{
+    BatchNorm, BatchNormConfig, BlockActivation, Conv2d, Conv2dConfig, ConvBlock, Linear, LinearBlock, Prelu,
+};
 use crate::pass::Pass;
 use crate::store::Path;
 
@@ -33,13 +37,13 @@ impl MobileFaceNetTail {
 
 /// Convolution, normalisation and, but for projections, PReLU.
 #[derive(Clone, Debug)]
-pub(super) struct ConvBlock {
+pub(super) struct ConvUnit {
     conv: Conv2d,
     norm: BatchNorm,
     prelu: Option<Prelu>,
 }
 
-impl ConvBlock {
+impl ConvUnit {
     pub(super) fn new(path: &Path, config: Conv2dConfig, channels: usize, activated: bool) -> Self {
         Self::named(path, ["conv", "bn"], activated.then_some("prelu"), config, channels)
     }
@@ -60,20 +64,21 @@ impl ConvBlock {
     }
 
     pub(super) fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
-        let x = self.norm.forward(self.conv.forward(x), pass);
-        match &self.prelu {
-            Some(prelu) => prelu.forward(x),
-            None => x,
-        }
+        self.block().forward(x, pass)
+    }
+
+    fn block(&self) -> ConvBlock<'_> {
+        let activation = self.prelu.as_ref().map_or(BlockActivation::Identity, BlockActivation::Prelu);
+        ConvBlock::new(&self.conv).after(&self.norm).activation(activation)
     }
 }
 
 /// 1x1 to `groups` channels, depthwise 3x3 with the stride, 1x1 projection; residual where the stride is 1.
 #[derive(Clone, Debug)]
 pub(super) struct DepthUnit {
-    pub(super) conv: ConvBlock,
-    pub(super) depthwise: ConvBlock,
-    pub(super) project: ConvBlock,
+    pub(super) conv: ConvUnit,
+    pub(super) depthwise: ConvUnit,
+    pub(super) project: ConvUnit,
     pub(super) residual: bool,
 }
 
@@ -81,33 +86,37 @@ impl DepthUnit {
     fn new(path: &Path, input: usize, output: usize, groups: usize, stride: usize, residual: bool) -> Self {
         let depthwise = Conv2dConfig::new(groups, groups, 3).stride(stride).padding(1).groups(groups);
         Self {
-            conv: ConvBlock::new(&path.at("conv"), Conv2dConfig::new(input, groups, 1), groups, true),
-            depthwise: ConvBlock::new(&path.at("conv_dw"), depthwise, groups, true),
-            project: ConvBlock::new(&path.at("project"), Conv2dConfig::new(groups, output, 1), output, false),
+            conv: ConvUnit::new(&path.at("conv"), Conv2dConfig::new(input, groups, 1), groups, true),
+            depthwise: ConvUnit::new(&path.at("conv_dw"), depthwise, groups, true),
+            project: ConvUnit::new(&path.at("project"), Conv2dConfig::new(groups, output, 1), output, false),
             residual,
         }
     }
 
     pub(super) fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
         let y = self.conv.forward(x.clone(), pass);
-        let y = self.project.forward(self.depthwise.forward(y, pass), pass);
-        if self.residual { x + y } else { y }
+        let y = self.depthwise.forward(y, pass);
+        let project = self.project.block();
+        match self.residual {
+            true => project.shortcut(x, Joint::AfterActivation).forward(y, pass),
+            false => project.forward(y, pass),
+        }
     }
 }
 
 #[derive(Clone, Debug)]
 enum Tail {
-    Depthwise { depthwise: ConvBlock, linear: Linear, norm: BatchNorm },
+    Depthwise { depthwise: ConvUnit, linear: Linear, norm: BatchNorm },
     Gnap { map_norm: BatchNorm, norm: BatchNorm },
 }
 
 /// The network.
 #[derive(Clone, Debug)]
 pub struct MobileFaceNet {
-    stem: ConvBlock,
-    stem_depthwise: ConvBlock,
+    stem: ConvUnit,
+    stem_depthwise: ConvUnit,
     units: Vec<DepthUnit>,
-    separate: ConvBlock,
+    separate: ConvUnit,
     tail: Tail,
 }
 
@@ -121,8 +130,8 @@ impl MobileFaceNet {
     pub fn new(path: &Path, tail: MobileFaceNetTail) -> Self {
         let stem = Conv2dConfig::new(3, 64, 3).stride(2).padding(1);
         let depthwise = Conv2dConfig::new(64, 64, 3).padding(1).groups(64);
-        let stem = ConvBlock::new(&path.at("conv1"), stem, 64, true);
-        let stem_depthwise = ConvBlock::new(&path.at("conv2_dw"), depthwise, 64, true);
+        let stem = ConvUnit::new(&path.at("conv1"), stem, 64, true);
+        let stem_depthwise = ConvUnit::new(&path.at("conv2_dw"), depthwise, 64, true);
         let mut units = vec![DepthUnit::new(&path.at("conv_23"), 64, 64, 128, 2, false)];
         let residual = |units: &mut Vec<DepthUnit>, name: &str, channels, groups, count| {
             for k in 0..count {
@@ -136,7 +145,7 @@ impl MobileFaceNet {
         units.push(DepthUnit::new(&path.at("conv_45"), 128, 128, 512, 2, false));
         residual(&mut units, "conv_5", 128, 256, 2);
         let separate = Conv2dConfig::new(128, WIDTH, 1);
-        let separate = ConvBlock::new(&path.at("conv_6_sep"), separate, WIDTH, true);
+        let separate = ConvUnit::new(&path.at("conv_6_sep"), separate, WIDTH, true);
         let tail = Self::build_tail(path, tail);
         Self { stem, stem_depthwise, units, separate, tail }
     }
@@ -154,7 +163,7 @@ impl MobileFaceNet {
     fn depthwise_tail(path: &Path, embedding: usize, [height, width]: [usize; 2]) -> Tail {
         let depthwise = Conv2dConfig::new(WIDTH, WIDTH, 1).kernel(height, width).groups(WIDTH);
         Tail::Depthwise {
-            depthwise: ConvBlock::new(&path.at("conv_6_dw"), depthwise, WIDTH, false),
+            depthwise: ConvUnit::new(&path.at("conv_6_dw"), depthwise, WIDTH, false),
             linear: Linear::new(&path.at("linear"), WIDTH, embedding, false, Init::KaimingNormalFanOut),
             norm: BatchNormConfig::new(embedding).build(&path.at("bn")),
         }
@@ -170,8 +179,7 @@ impl MobileFaceNet {
         let features = map.clone().flatten(1, 3);
         let embedding = match &self.tail {
             Tail::Depthwise { depthwise, linear, norm } => {
-                let x = depthwise.forward(map, pass).flatten(1, 3);
-                norm.forward(linear.forward(x), pass)
+                LinearBlock::new(linear).after(norm).forward(depthwise.forward(map, pass), pass)
             }
             Tail::Gnap { map_norm, norm } => {
                 let map = map_norm.forward(map, pass);

@@ -1,11 +1,13 @@
 //! ResNet (He et al. 2016) under torchvision's names, and the face-recognition head that one code base puts on it.
 
 use burn::tensor::Tensor;
+use ocelli_kernels::Joint;
 
 use super::Embedded;
 use crate::init::Init;
 use crate::layers::{
-    BatchNorm, BatchNormConfig, Conv2d, Conv2dConfig, Dropout, Linear, global_average, max_pool2d,
+    BatchNorm, BatchNormConfig, BlockActivation, Conv2d, Conv2dConfig, ConvBlock, Dropout, Linear,
+    LinearBlock, global_average, max_pool2d,
 };
 use crate::pass::Pass;
 use crate::store::Path;
@@ -149,12 +151,19 @@ impl Block {
 
     fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
         let shortcut = match &self.downsample {
-            Some((conv, norm)) => norm.forward(conv.forward(x.clone()), pass),
+            Some((conv, norm)) => ConvBlock::new(conv).after(norm).forward(x.clone(), pass),
             None => x.clone(),
         };
-        let Some(((conv, norm), inner)) = self.layers.split_last() else { return shortcut };
-        let residual = inner.iter().fold(x, |x, (conv, norm)| norm.forward_relu(conv.forward(x), pass));
-        norm.forward_add_relu(conv.forward(residual), shortcut, pass)
+        let (mut x, mut shortcut) = (x, Some(shortcut));
+        for (i, (conv, norm)) in self.layers.iter().enumerate() {
+            let block = ConvBlock::new(conv).after(norm).activation(BlockActivation::Relu);
+            let joining = shortcut.take_if(|_| i + 1 == self.layers.len());
+            x = match joining {
+                Some(shortcut) => block.shortcut(shortcut, Joint::BeforeActivation).forward(x, pass),
+                None => block.forward(x, pass),
+            };
+        }
+        x
     }
 }
 
@@ -170,7 +179,8 @@ impl ResNet {
     /// Pictures `[B, 3, H, W]` to the outputs of the four stages, at strides 4, 8, 16 and 32, or half of them after
     /// [`ResNetStem::Narrow`].
     pub fn stages(&self, x: Tensor<4>, pass: &Pass) -> [Tensor<4>; 4] {
-        let x = self.norm.forward_relu(self.stem.forward(x), pass);
+        let stem = ConvBlock::new(&self.stem).after(&self.norm).activation(BlockActivation::Relu);
+        let x = stem.forward(x, pass);
         let mut x = max_pool2d(x, 3, 2, 1);
         std::array::from_fn(|stage| {
             x = self.stages[stage].iter().fold(x.clone(), |x, block| block.forward(x, pass));
@@ -275,7 +285,7 @@ impl ResNetFace {
     pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Embedded {
         let map = self.resnet.forward(x, pass);
         let features = map.clone().flatten(1, 3);
-        let x = self.dropout.forward(self.map_norm.forward(map, pass), pass).flatten(1, 3);
-        Embedded { embedding: self.norm.forward(self.linear.forward(x), pass), features }
+        let block = LinearBlock::new(&self.linear).before(&self.map_norm).dropout(&self.dropout);
+        Embedded { embedding: block.after(&self.norm).forward(map, pass), features }
     }
 }

@@ -4,7 +4,7 @@
 use burn::tensor::Tensor;
 
 use super::Embedded;
-use super::mobilefacenet::{ConvBlock, DepthUnit};
+use super::mobilefacenet::{ConvUnit, DepthUnit};
 use crate::layers::Conv2dConfig;
 use crate::pass::Pass;
 use crate::store::Path;
@@ -13,12 +13,12 @@ use crate::store::Path;
 /// [`MobileFaceNet`](super::MobileFaceNet) with global depthwise convolution.
 #[derive(Clone, Debug)]
 pub struct SequentialMobileFaceNet {
-    stem: ConvBlock,
-    stem_depthwise: ConvBlock,
+    stem: ConvUnit,
+    stem_depthwise: ConvUnit,
     units: Vec<DepthUnit>,
-    separate: ConvBlock,
-    pool: ConvBlock,
-    project: ConvBlock,
+    separate: ConvUnit,
+    pool: ConvUnit,
+    project: ConvUnit,
 }
 
 /// Expansion, channels, count, and stride of the first unit of each stage (Chen et al. 2018, table 1).
@@ -33,8 +33,8 @@ impl SequentialMobileFaceNet {
     pub fn new(path: &Path, embedding: usize) -> Self {
         let depthwise = |channels, kernel| Conv2dConfig::new(channels, channels, kernel).groups(channels);
         let stem = Conv2dConfig::new(3, 64, 3).stride(2).padding(1);
-        let stem = ConvBlock::new(&path.at("conv1"), stem, 64, true);
-        let stem_depthwise = ConvBlock::new(&path.at("dw_conv1"), depthwise(64, 3).padding(1), 64, true);
+        let stem = ConvUnit::new(&path.at("conv1"), stem, 64, true);
+        let stem_depthwise = ConvUnit::new(&path.at("dw_conv1"), depthwise(64, 3).padding(1), 64, true);
         let (mut units, mut channels) = (Vec::new(), 64);
         for (expansion, output, count, first_stride) in STAGES {
             for k in 0..count {
@@ -50,9 +50,9 @@ impl SequentialMobileFaceNet {
             stem,
             stem_depthwise,
             units,
-            separate: ConvBlock::new(&path.at("conv2"), separate, WIDTH, true),
-            pool: ConvBlock::new(&path.at("linear7"), depthwise(WIDTH, 7), WIDTH, false),
-            project: ConvBlock::new(&path.at("linear1"), project, embedding, false),
+            separate: ConvUnit::new(&path.at("conv2"), separate, WIDTH, true),
+            pool: ConvUnit::new(&path.at("linear7"), depthwise(WIDTH, 7), WIDTH, false),
+            project: ConvUnit::new(&path.at("linear1"), project, embedding, false),
         }
     }
 
@@ -74,9 +74,9 @@ fn unit(path: &Path, input: usize, output: usize, width: usize, stride: usize) -
     let expand = Conv2dConfig::new(input, width, 1);
     let project = Conv2dConfig::new(width, output, 1);
     DepthUnit {
-        conv: ConvBlock::named(path, ["0", "1"], Some("2"), expand, width),
-        depthwise: ConvBlock::named(path, ["3", "4"], Some("5"), depthwise, width),
-        project: ConvBlock::named(path, ["6", "7"], None, project, output),
+        conv: ConvUnit::named(path, ["0", "1"], Some("2"), expand, width),
+        depthwise: ConvUnit::named(path, ["3", "4"], Some("5"), depthwise, width),
+        project: ConvUnit::named(path, ["6", "7"], None, project, output),
         residual: stride == 1 && input == output,
     }
 }

@@ -2,9 +2,12 @@
 
 use burn::tensor::Tensor;
 
+use ocelli_kernels::Joint;
+
 use super::Embedded;
 use crate::init::Init;
-use crate::layers::{Conv2d, Conv2dConfig, Linear, Prelu};
+use crate::layers::{BlockActivation, Conv2d, Conv2dConfig, ConvBlock, Linear, LinearBlock, Prelu};
+use crate::pass::Pass;
 use crate::store::Path;
 
 /// Channels of the four stages.
@@ -30,8 +33,8 @@ impl Layer {
         }
     }
 
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.prelu.forward(self.conv.forward(x))
+    fn block(&self) -> ConvBlock<'_> {
+        ConvBlock::new(&self.conv).activation(BlockActivation::Prelu(&self.prelu))
     }
 }
 
@@ -50,9 +53,12 @@ impl Stage {
         Self { reduce, units }
     }
 
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = self.reduce.forward(x);
-        self.units.iter().fold(x, |x, [first, second]| x.clone() + second.forward(first.forward(x)))
+    fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
+        let x = self.reduce.block().forward(x, pass);
+        self.units.iter().fold(x, |x, [first, second]| {
+            let y = first.block().forward(x.clone(), pass);
+            second.block().shortcut(x, Joint::AfterActivation).forward(y, pass)
+        })
     }
 }
 
@@ -76,10 +82,10 @@ impl SphereFace {
     }
 
     /// Pictures `[B, 3, H, W]` in [-1, 1] to embeddings `[B, D]`; the features are the last map, channel by channel.
-    pub fn forward(&self, x: Tensor<4>) -> Embedded {
-        let map = self.stages.iter().fold(x, |x, stage| stage.forward(x));
-        let features = map.flatten::<2>(1, 3);
-        Embedded { embedding: self.embed.forward(features.clone()), features }
+    pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Embedded {
+        let map = self.stages.iter().fold(x, |x, stage| stage.forward(x, pass));
+        let features = map.clone().flatten::<2>(1, 3);
+        Embedded { embedding: LinearBlock::new(&self.embed).forward(map, pass), features }
     }
 }
 
@@ -94,7 +100,7 @@ mod tests {
         let store = Store::new(&device("cpu").unwrap(), 0);
         let network = SphereFace::sphere20(&store.root(), [35, 17], 8);
         let x = Tensor::<4>::zeros([2, 3, 35, 17], store.device());
-        let Embedded { embedding, features } = network.forward(x);
+        let Embedded { embedding, features } = network.forward(x, &Pass::eval());
         assert_eq!(embedding.dims(), [2, 8]);
         assert_eq!(features.dims(), [2, 512 * 3 * 2]);
         assert_eq!(store.names()[..3], ["conv1_1.weight", "conv1_1.bias", "relu1_1.weight"]);

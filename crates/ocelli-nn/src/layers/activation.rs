@@ -8,7 +8,7 @@ use crate::store::{Param, Path, Role};
 /// `max(0, x) + a · min(0, x)` with a learned slope a channel (`torch.nn.PReLU(channels)`): `weight [C]`.
 #[derive(Clone, Debug)]
 pub struct Prelu {
-    weight: Param,
+    pub(super) weight: Param,
 }
 
 impl Prelu {

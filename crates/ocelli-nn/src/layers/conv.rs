@@ -3,15 +3,18 @@
 use burn::tensor::Tensor;
 use ocelli_kernels::{ConvOptions, conv2d};
 
+use super::block::Prepared;
 use crate::init::Init;
 use crate::store::{Param, Path, Role};
 
 /// A convolution over pictures (`torch.nn.Conv2d`): `weight [out, in / groups, k, k]`, `bias [out]`.
 #[derive(Clone, Debug)]
 pub struct Conv2d {
-    weight: Param,
-    bias: Option<Param>,
-    options: ConvOptions,
+    pub(super) weight: Param,
+    pub(super) bias: Option<Param>,
+    pub(super) options: ConvOptions,
+    /// What fused passes run in its place.
+    pub(super) prepared: Prepared,
 }
 
 /// How a convolution is built: stride 1, no padding, one group, no bias unless said otherwise.
@@ -106,6 +109,7 @@ impl Conv2dConfig {
                 dilation: [self.dilation; 2],
                 groups: self.groups,
             },
+            prepared: Prepared::default(),
         }
     }
 }

@@ -3,14 +3,17 @@
 use burn::tensor::Tensor;
 use ocelli_kernels::linear;
 
+use super::block::Prepared;
 use crate::init::Init;
 use crate::store::{Param, Path, Role};
 
 /// `y = x Wᵀ + b` (`torch.nn.Linear`): `weight [out, in]`, `bias [out]`.
 #[derive(Clone, Debug)]
 pub struct Linear {
-    weight: Param,
-    bias: Option<Param>,
+    pub(super) weight: Param,
+    pub(super) bias: Option<Param>,
+    /// What fused passes run in its place.
+    pub(super) prepared: Prepared,
 }
 
 impl Linear {
@@ -19,6 +22,7 @@ impl Linear {
         Self {
             weight: path.param("weight", &[output, input], init, Role::Kernel),
             bias: bias.then(|| path.param("bias", &[output], Init::Zeros, Role::Bias)),
+            prepared: Prepared::default(),
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod activation;
 mod attention;
+mod block;
 mod conv;
 mod conv1d;
 mod conv3d;
@@ -22,6 +23,7 @@ mod squeeze;
 
 pub use activation::Prelu;
 pub use attention::MultiHeadAttention;
+pub use block::{BlockActivation, ConvBlock, LinearBlock};
 pub use conv::{Conv2d, Conv2dConfig};
 pub use conv_transpose::{
     ConvTranspose, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, ConvTransposeConfig,

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
-use ocelli_kernels::{NormTail, Normalized, add_relu, batch_norm_by, batch_norm_with};
+use ocelli_kernels::{Affine, NormTail, Normalized, add_relu, batch_norm_by, batch_norm_with};
 
 use crate::init::Init;
 use crate::pass::Pass;
@@ -87,6 +87,30 @@ impl BatchNormConfig {
 }
 
 impl BatchNorm {
+    /// What it comes to with the running statistics.
+    pub(super) fn affine(&self) -> Affine {
+        let read = |param: &Param| param.entry().to_array().to_f64();
+        let (mean, variance) = (read(&self.running_mean), read(&self.running_var));
+        let (weight, bias) = match &self.affine {
+            Some((weight, bias)) => (read(weight), read(bias)),
+            None => (vec![1.0; self.channels], vec![0.0; self.channels]),
+        };
+        let scale: Vec<f64> = weight
+            .iter()
+            .zip(&variance)
+            .map(|(weight, variance)| weight / (variance + self.epsilon).sqrt())
+            .collect();
+        let shift = bias.iter().zip(mean.iter().zip(&scale)).map(|(bias, (mean, scale))| bias - mean * scale);
+        let shift = shift.map(|shift| shift as f32).collect();
+        Affine { scale: scale.into_iter().map(|scale| scale as f32).collect(), shift }
+    }
+
+    /// All that [`BatchNorm::affine`] depends on.
+    pub(super) fn params(&self) -> impl Iterator<Item = &Param> {
+        let affine = self.affine.iter().flat_map(|(weight, bias)| [weight, bias]);
+        affine.chain([&self.running_mean, &self.running_var])
+    }
+
     /// `[B, C, ...]` to the same shape.
     pub fn forward<const D: usize>(&self, x: Tensor<D>, pass: &Pass) -> Tensor<D> {
         self.forward_with(x, NormTail::Plain, pass)

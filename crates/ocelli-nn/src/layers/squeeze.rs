@@ -1,11 +1,14 @@
 //! Squeeze-and-excitation.
 
 use burn::tensor::Tensor;
-use ocelli_kernels::activation::{relu, sigmoid};
+use ocelli_kernels::activation::sigmoid;
+use ocelli_kernels::{PackedConv, by_pixel};
 
+use super::block::{BlockActivation, ConvBlock};
 use super::conv::{Conv2d, Conv2dConfig};
 use super::pool::global_average;
 use crate::init::Init;
+use crate::pass::Pass;
 use crate::store::Path;
 
 /// Scales every channel by what a two-layer network makes of all channel means (Hu et al. 2018, section 3):
@@ -27,11 +30,18 @@ impl SqueezeExcitation {
         }
     }
 
-    /// `[B, C, H, W]` to the same shape.
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    /// `[B, C, H, W]` to the same shape; `shortcut`, of that shape too, is added if there is one.
+    pub fn forward(&self, x: Tensor<4>, shortcut: Option<Tensor<4>>, pass: &Pass) -> Tensor<4> {
         let [b, c, ..] = x.dims();
         let mean = global_average(x.clone()).reshape([b, c, 1, 1]);
-        let gate = sigmoid(self.fc2.forward(relu(self.fc1.forward(mean))));
-        x * gate
+        let squeezed = ConvBlock::new(&self.fc1).activation(BlockActivation::Relu).forward(mean, pass);
+        let gate = sigmoid(ConvBlock::new(&self.fc2).forward(squeezed, pass));
+        if by_pixel::lies_by_pixel(&x) && shortcut.as_ref().is_none_or(PackedConv::serves) {
+            return by_pixel::gated(x, gate, shortcut);
+        }
+        match shortcut {
+            Some(shortcut) => x * gate + shortcut,
+            None => x * gate,
+        }
     }
 }

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use ocelli_data::annotations::npy;
 use ocelli_face::recognition::predict::{expand, read};
 use ocelli_face::recognition::recognizer::{Embeddings, Recognizer};
 use ocelli_method::{Array, Data};
+use ocelli_nn::Precision;
 use ocelli_nn::weights::write_atomically;
 use serde_json::json;
 
@@ -36,10 +37,26 @@ pub(super) struct Embed {
     /// Embed only part I of N parts, counted from 1; parts are equal for equal inputs.
     #[arg(long, value_name = "I/N")]
     shard: Option<String>,
+    /// The numbers that convolutions multiply: f32, or bf16, twice as fast on processors that have it. What it costs is
+    /// measured on the first pictures and told.
+    #[arg(long, value_enum, default_value = "f32")]
+    precision: Numbers,
     /// Where to compute: cpu, cuda, cuda:N, gpu.
     #[arg(long, default_value = "cpu")]
     device: String,
 }
+
+/// What `--precision` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Numbers {
+    /// 32 bits.
+    F32,
+    /// bfloat16.
+    Bf16,
+}
+
+/// Pictures on which the cost of a lower precision is measured.
+const COMPARED: usize = 32;
 
 /// Pictures read and embedded at once.
 const CHUNK: usize = 256;
@@ -52,14 +69,30 @@ impl Embed {
             "--out {}: the ending must be .jsonl, .csv or .npy",
             self.out.display()
         );
-        let recognizer = Recognizer::open(&self.weights, &self.device)?;
+        let exact = Recognizer::open(&self.weights, &self.device)?;
+        let recognizer = match self.precision {
+            Numbers::F32 => exact.clone(),
+            Numbers::Bf16 => {
+                ensure!(
+                    self.device == "cpu" && Precision::Bf16.is_native(),
+                    "--precision bf16: this {} does not multiply bfloat16 numbers; use f32",
+                    if self.device == "cpu" { "processor" } else { "device" }
+                );
+                exact.in_precision(Precision::Bf16)
+            }
+        };
         let mut files = expand(&self.inputs)?;
         if let Some(shard) = &self.shard {
             files = part(files, shard)?;
         }
         let mut all = Embeddings { values: Vec::new(), dimensions: 0 };
         for chunk in files.chunks(CHUNK) {
-            let embedded = recognizer.embed(&read(&recognizer, chunk)?, !self.no_flip)?;
+            let pictures = read(&recognizer, chunk)?;
+            let embedded = recognizer.embed(&pictures, !self.no_flip)?;
+            if self.precision != Numbers::F32 && all.values.is_empty() {
+                let compared = pictures.len().min(COMPARED);
+                say_cost(&exact.embed(&pictures[..compared], !self.no_flip)?, &embedded);
+            }
             all.dimensions = embedded.dimensions;
             all.values.extend(embedded.values);
         }
@@ -71,6 +104,18 @@ impl Embed {
         output::note(format!("{} pictures embedded into {}", files.len(), self.out.display()));
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Tells how far embeddings in a lower precision are from those in single precision, of the same pictures.
+fn say_cost(exact: &Embeddings, other: &Embeddings) {
+    let cosine = |i: usize| exact.row(i).iter().zip(other.row(i)).map(|(a, b)| f64::from(a * b)).sum::<f64>();
+    let cosines: Vec<f64> = (0..exact.len()).map(cosine).collect();
+    let mean = cosines.iter().sum::<f64>() / cosines.len().max(1) as f64;
+    let least = cosines.iter().copied().fold(1.0, f64::min);
+    output::note(format!(
+        "bf16: cosine to f32 on {} pictures: mean {mean:.6}, least {least:.6}",
+        cosines.len()
+    ));
 }
 
 /// The files of one part: every N-th from the I-th on.
