@@ -32,3 +32,10 @@ impl std::ops::Deref for Numbers {
         self.0.storage()
     }
 }
+
+/// The memory of a tensor in row-major order that nobody else holds.
+pub(crate) fn owned_memory(tensor: &mut FlexTensor) -> Option<&mut [f32]> {
+    let len = tensor.layout().num_elements();
+    let is_whole = tensor.is_contiguous() && tensor.layout().start_offset() == 0;
+    tensor.try_storage_mut::<f32>().filter(|memory| is_whole && memory.len() == len)
+}

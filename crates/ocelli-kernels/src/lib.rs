@@ -11,6 +11,9 @@
 //! | [`prelu`] | `activation::prelu` |
 //! | [`subsample`] | `module::max_pool2d` with a kernel of one |
 //! | [`attention`] | `matmul`, `activation::softmax`, `matmul` |
+//! | [`Chain`] | elementwise operations, one after the other |
+//! | [`activation`] | `activation::*` |
+//! | [`PackedConv`] | `module::conv2d` and what stands around it, for inference |
 //! | [`sparse_product`] | a product with a dense matrix |
 //!
 //! They serve 32-bit tensors on the CPU backend and hand everything else to Burn. Their results do not depend on the
@@ -45,11 +48,16 @@
 //! CPU either. *Packing the filters* in tile order would read them a little faster, but costs more than it saves where
 //! few positions share them. *Half precision* has no fast path on most CPUs.
 
+pub mod activation;
 mod allocator;
 mod attention;
 mod backend;
 mod batch_norm;
 mod conv;
+mod elementwise;
+mod fused;
+mod gemm;
+mod matmul;
 mod memory;
 mod planes;
 mod prelu;
@@ -62,7 +70,13 @@ mod tile;
 pub use allocator::retain_freed_memory;
 pub use attention::attention;
 pub use batch_norm::{Normalized, batch_norm};
-pub use conv::{ConvError, ConvOptions, conv2d};
+pub use conv::{
+    ConvError, ConvOptions, TransposeOptions, conv_transpose1d, conv_transpose2d, conv_transpose3d, conv1d,
+    conv2d, conv3d,
+};
+pub use elementwise::Chain;
+pub use fused::{Activation, Affine, ConvParts, Joint, PackedConv, Precision};
+pub use matmul::matmul;
 pub use prelu::prelu;
 pub use sparse::{SparseError, SparseMatrix, sparse_product};
 pub use subsample::subsample;

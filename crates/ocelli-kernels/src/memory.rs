@@ -62,6 +62,17 @@ impl<'a> SharedOutput<'a> {
         assert!(count == 0 || first + (count - 1) * step < self.len, "part reaches past the output");
         OutputPart { start: self.start.wrapping_add(first), count, step, lifetime: PhantomData }
     }
+
+    /// The start of `rows` rows of `columns` numbers, `pitch` apart, the first of them at `first`.
+    ///
+    /// # Safety
+    /// While they are written or read, no other live part may share a number with these rows.
+    #[inline]
+    pub(crate) unsafe fn block(self, first: usize, [rows, columns]: [usize; 2], pitch: usize) -> *mut f32 {
+        let inside = rows * columns == 0 || first + (rows - 1) * pitch + columns <= self.len;
+        assert!(inside, "block reaches past the output");
+        self.start.wrapping_add(first).cast()
+    }
 }
 
 /// A part of an output that belongs to its holder alone.
@@ -95,6 +106,61 @@ impl<'a> OutputPart<'a> {
                 unsafe { (*self.start.add(index * self.step)).write(value + offset) };
             }
         }
+    }
+}
+
+/// Memory that holds numbers, to be written anew.
+#[inline]
+pub(crate) fn as_uninit(memory: &mut [f32]) -> &mut [MaybeUninit<f32>] {
+    // SAFETY: of the same layout. Nobody here takes a number out of memory that is to be written, so all stay numbers.
+    unsafe { &mut *(std::ptr::from_mut(memory) as *mut [MaybeUninit<f32>]) }
+}
+
+/// The numbers that memory holds.
+///
+/// # Safety
+/// All of them must have been written.
+#[inline]
+pub(crate) unsafe fn assume_written(memory: &[MaybeUninit<f32>]) -> &[f32] {
+    // SAFETY: of the same layout, and written by contract.
+    unsafe { &*(std::ptr::from_ref(memory) as *const [f32]) }
+}
+
+/// As many numbers as a cache line holds, in one.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+struct Line([f32; LINE]);
+
+/// Numbers of a cache line.
+const LINE: usize = 16;
+
+/// Numbers that start with a cache line, so that no vector of sixteen lies across two.
+#[derive(Clone, Debug)]
+pub(crate) struct AlignedNumbers {
+    lines: Vec<Line>,
+    len: usize,
+}
+
+impl AlignedNumbers {
+    /// `len` zeros.
+    pub(crate) fn zeros(len: usize) -> Self {
+        Self { lines: vec![Line([0.0; LINE]); len.div_ceil(LINE)], len }
+    }
+}
+
+impl std::ops::Deref for AlignedNumbers {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        // SAFETY: lines are arrays of numbers without gaps, and hold at least `len` of them.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+    }
+}
+
+impl std::ops::DerefMut for AlignedNumbers {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        // SAFETY: as above, and the lines are borrowed exclusively.
+        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
     }
 }
 

@@ -10,7 +10,7 @@ const ROUNDING: f32 = 12_582_912.0;
 
 /// The exponential function for numbers up to 0, to two units in the last place; NaN stays NaN.
 #[inline(always)]
-fn exp(x: f32) -> f32 {
+pub(crate) fn exp(x: f32) -> f32 {
     // A comparison and not `max`, which would lose a NaN.
     let x = if x < LOWEST { LOWEST } else { x };
     // x = n ln 2 + r with |r| <= ln 2 / 2; ln 2 in two parts, of which the first has few digits and is exact.

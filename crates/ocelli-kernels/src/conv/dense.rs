@@ -5,40 +5,38 @@ use super::geometry::Geometry;
 use super::plan::Plan;
 use crate::memory::filled;
 
-/// Output `[B, O, H', W']` of `x` `[B, C, H, W]` and `weight` `[O, C / groups, kh, kw]`.
+/// Output `[B, O, ...]` of `x` `[B, C, ...]` and `weight` `[O, C / groups, ...]`.
 #[allow(unsafe_code)] // the output is not zeroed first
 pub(crate) fn forward(geometry: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
     let operands = Operands { source: x, filters: weight, bias };
     // SAFETY: the forward plan's targets are all output positions.
-    unsafe {
-        filled(geometry.out_shape().iter().product(), |output| {
-            correlate(&Plan::forward(geometry), operands, output);
-        })
-    }
+    unsafe { filled(geometry.out_len(), |output| correlate(&Plan::forward(geometry), operands, output)) }
 }
 
-/// Gradient `[B, C, H, W]` of the input, from the output's `[B, O, H', W']`.
+/// Gradient `[B, C, ...]` of the input, from the output's `[B, O, ...]`; or a transposed convolution, to which a bias
+/// `[C]` may be added.
 #[allow(unsafe_code)] // the output is not zeroed first
-pub(crate) fn input_gradient(geometry: &Geometry, weight: &[f32], output_gradient: &[f32]) -> Vec<f32> {
+pub(crate) fn input_gradient(
+    geometry: &Geometry,
+    output_gradient: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+) -> Vec<f32> {
     // SAFETY: the targets of the plans together are all input pixels.
     unsafe {
-        filled(geometry.in_shape().iter().product(), |output| {
+        filled(geometry.in_len(), |output| {
             for plan in Plan::input_gradient(geometry) {
                 let filters = transposed_filters(geometry, &plan, weight);
-                correlate(&plan, Operands { source: output_gradient, filters: &filters, bias: None }, output);
+                correlate(&plan, Operands { source: output_gradient, filters: &filters, bias }, output);
             }
         })
     }
 }
 
-/// `weight` `[O, C / groups, kh, kw]` as `[C, O / groups, taps]`, the taps being those of `plan`.
+/// `weight` `[O, C / groups, ...]` as `[C, O / groups, taps]`, the taps being those of `plan`.
 pub(super) fn transposed_filters(geometry: &Geometry, plan: &Plan, weight: &[f32]) -> Vec<f32> {
     let (group_in, group_out, area) = (geometry.group_in(), geometry.group_out(), geometry.kernel_area());
-    let [rows, cols] = plan.axes.each_ref().map(|axis| &axis.taps);
-    let taps: Vec<usize> = rows
-        .iter()
-        .flat_map(|row| cols.iter().map(|col| row.kernel_index * geometry.kernel[1] + col.kernel_index))
-        .collect();
+    let taps = plan.kernel_indices(geometry.kernel);
     let mut transposed = Vec::with_capacity(geometry.in_channels * plan.depth());
     for group in 0..geometry.options.groups {
         for channel in 0..group_in {

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::geometry::Geometry;
 use super::plan::Plan;
-use super::slab::{SlabShape, Tile, even_parts, tiles};
+use super::slab::{Filling, SlabShape, Tile, even_parts, tiles};
 use crate::memory::with_scratch;
 use crate::tile::{HEIGHT, Offsets, Product, Sums, UNIT, WIDTH, Walk};
 use ocelli_simd::lanes::transpose;
@@ -21,14 +21,15 @@ const JOBS: usize = 16;
 /// cache.
 const TILE: usize = 64 * 1024;
 
-/// Gradient `[O, C / groups, kh, kw]` of the filters, from `x` `[B, C, H, W]` and the output's `[B, O, H', W']`.
+/// Gradient `[O, C / groups, ...]` of the filters, from `x` `[B, C, ...]` and the output's `[B, O, ...]`.
 ///
 /// The batch is cut into slices whose sums are added in order. Slices and channel blocks depend on the shape alone, so
 /// the result does not depend on the threads.
 pub(crate) fn weight_gradient(geometry: &Geometry, x: &[f32], output_gradient: &[f32]) -> Vec<f32> {
     let plan = Plan::forward(geometry);
     let lanes = geometry.group_out().next_multiple_of(UNIT);
-    let pixels = SlabShape::new(&plan, plan.source_channels, plan.axes[0].count).image / plan.count().max(1);
+    let whole = plan.axes.each_ref().map(|axis| axis.count);
+    let pixels = SlabShape::new(&plan, plan.source_channels, whole).image / plan.count().max(1);
     let tiles = tiles(&plan, (TILE / pixels.max(lanes)).max(WIDTH));
     if tiles.is_empty() {
         return vec![0.0; geometry.out_channels * geometry.depth()];
@@ -38,7 +39,7 @@ pub(crate) fn weight_gradient(geometry: &Geometry, x: &[f32], output_gradient: &
     let block_count = JOBS.div_ceil(slices * groups).clamp(1, geometry.group_in());
     let slices: Vec<_> = even_parts(tiles.len(), slices).collect();
     let blocks: Vec<_> = even_parts(geometry.group_in(), block_count).collect();
-    let gradients = Gradients::new(geometry, output_gradient, blocks.len() > 1);
+    let gradients = Gradients::new(geometry, &plan, output_gradient, blocks.len() > 1);
     let job = |index: usize| {
         let (rest, block) = (index / blocks.len(), &blocks[index % blocks.len()]);
         let (slice, group) = (rest / groups, rest % groups);
@@ -92,6 +93,7 @@ fn add_unit(sums: &[Sums], unit: usize, taps: Range<usize>, depth: usize, filter
 /// The output gradient with channels innermost: `[groups, positions, lanes]`, lanes past a group's channels unused.
 struct Gradients<'a> {
     geometry: &'a Geometry,
+    plan: &'a Plan,
     values: &'a [f32],
     lanes: usize,
     /// The transpose of the whole batch, where several jobs need the same tile.
@@ -99,9 +101,9 @@ struct Gradients<'a> {
 }
 
 impl<'a> Gradients<'a> {
-    fn new(geometry: &'a Geometry, values: &'a [f32], shared: bool) -> Self {
+    fn new(geometry: &'a Geometry, plan: &'a Plan, values: &'a [f32], shared: bool) -> Self {
         let lanes = geometry.group_out().next_multiple_of(UNIT);
-        let mut gradients = Self { geometry, values, lanes, transposed: None };
+        let mut gradients = Self { geometry, plan, values, lanes, transposed: None };
         if shared {
             let image = geometry.out_plane() * lanes;
             let mut all = vec![0.0; geometry.options.groups * geometry.batch * image];
@@ -128,8 +130,8 @@ impl<'a> Gradients<'a> {
 
     /// The transposed gradients of a tile, made in `space` unless they are there already.
     fn of_tile<'t>(&'t self, group: usize, tile: &Tile, space: &'t mut [f32]) -> &'t [f32] {
-        let (plane, width) = (self.geometry.out_plane(), self.geometry.out_size[1]);
-        let positions = tile.rows.start * width..tile.rows.end * width;
+        let plane = self.geometry.out_plane();
+        let positions = tile.positions(self.plan);
         if let Some(all) = &self.transposed {
             let first = (group * self.geometry.batch + tile.images.start) * plane + positions.start;
             return &all[first * self.lanes..];
@@ -155,33 +157,39 @@ impl Block<'_> {
     /// Sums over the positions of `tiles`: for every 48 filters, the taps in groups of eight.
     fn sum(&self, tiles: &[Tile]) -> Vec<Sums> {
         let lanes = self.gradients.lanes;
-        let rows = tiles.iter().map(|tile| tile.rows.len()).max().unwrap_or(0);
-        let images = tiles.iter().map(|tile| tile.images.len()).max().unwrap_or(0);
-        let slab_shape = SlabShape::new(self.plan, self.channels.len(), rows);
+        let (size, images) = Tile::largest(tiles);
+        let slab_shape = SlabShape::new(self.plan, self.channels.len(), size);
         let taps = slab_shape.offsets(self.plan, self.channels.len());
         let lines = taps.values().len().div_ceil(HEIGHT);
         let mut sums = vec![[[0.0; WIDTH]; HEIGHT]; lanes.div_ceil(WIDTH) * lines];
         let first = self.group * self.plan.source_channels;
         let channels = first + self.channels.start..first + self.channels.end;
-        let width = self.plan.axes[1].count;
         let mut positions = Offsets::default();
-        let space = if self.gradients.transposed.is_some() { 0 } else { images * rows * width * lanes };
+        let space = if self.gradients.transposed.is_some() {
+            0
+        } else {
+            images * size.iter().product::<usize>() * lanes
+        };
         let slab_len = slab_shape.len(images);
         with_scratch(slab_len + space, |scratch| {
             let (slab, space) = scratch.split_at_mut(slab_len);
-            let mut zeroed_for = None;
+            let mut filling: Option<(&Tile, Filling)> = None;
             for tile in tiles {
-                // Padding lies at the same places as long as the rows are the same.
-                if zeroed_for.replace(&tile.rows) != Some(&tile.rows) {
+                // Padding lies at the same places as long as the positions are the same.
+                if filling.as_ref().is_none_or(|(known, _)| known.axes != tile.axes) {
                     slab.fill(0.0);
+                    filling = Some((tile, slab_shape.filling(self.plan, tile)));
                 }
-                slab_shape.fill(self.plan, self.x, tile, channels.clone(), slab);
+                if let Some((_, filling)) = &filling {
+                    let part = (tile.images.clone(), channels.clone());
+                    slab_shape.fill(self.plan, filling, self.x, part, slab);
+                }
                 positions.clear();
-                for image in 0..tile.images.len() {
-                    for row in 0..tile.rows.len() {
-                        let start = image * slab_shape.image + row * slab_shape.pitch;
-                        positions.extend(start..start + width);
-                    }
+                let [planes, rows, width] = tile.size();
+                for row in 0..tile.images.len() * planes * rows {
+                    let position = [row / rows % planes, row % rows, 0];
+                    let start = slab_shape.position(row / rows / planes, position);
+                    positions.extend(start..start + width);
                 }
                 let gradients = self.gradients.of_tile(self.group, tile, space);
                 for (wide, sums) in sums.chunks_exact_mut(lines).enumerate() {

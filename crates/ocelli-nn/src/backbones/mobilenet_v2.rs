@@ -67,7 +67,8 @@ impl MobileNetV2Config {
             }
         }
         let at = features.at(units.len() + 1);
-        let last = Layer::new([at.at(0), at.at(1)], Conv2dConfig::new(channels, self.last(), 1), self.last(), true);
+        let last =
+            Layer::new([at.at(0), at.at(1)], Conv2dConfig::new(channels, self.last(), 1), self.last(), true);
         let init = Init::Normal { std: 0.01 };
         let classifier = Linear::new(&path.at("classifier").at(1), self.last(), self.classes, true, init);
         MobileNetV2 { stem, units, last, dropout: Dropout { p: self.dropout }, classifier }

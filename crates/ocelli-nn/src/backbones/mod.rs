@@ -11,7 +11,9 @@ mod vit;
 pub use ir::{Ir, IrConfig, IrDepth, IrDialect, IrHead, IrTrunk, IrUnit, IrUnitKind};
 pub use mobilefacenet::{MobileFaceNet, MobileFaceNetTail};
 pub use mobilenet_v2::{MobileNetV2, MobileNetV2Config};
-pub use resnet::{ResNet, ResNetClassifier, ResNetConfig, ResNetDepth, ResNetFace, ResNetFaceDialect, ResNetStem};
+pub use resnet::{
+    ResNet, ResNetClassifier, ResNetConfig, ResNetDepth, ResNetFace, ResNetFaceDialect, ResNetStem,
+};
 pub use sequential_mobilefacenet::SequentialMobileFaceNet;
 pub use sphereface::SphereFace;
 pub use vit::{Vit, VitConfig};

@@ -163,7 +163,8 @@ mod tests {
             "ln_2.weight",
             "ln_2.bias",
         ];
-        let mut want = vec!["class_embedding".to_owned(), "positional_embedding".to_owned(), "proj".to_owned()];
+        let mut want =
+            vec!["class_embedding".to_owned(), "positional_embedding".to_owned(), "proj".to_owned()];
         want.extend(["conv1.weight", "ln_pre.weight", "ln_pre.bias"].map(str::to_owned));
         for number in 0..2 {
             want.extend(block.map(|name| format!("transformer.resblocks.{number}.{name}")));

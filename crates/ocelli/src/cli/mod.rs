@@ -1,6 +1,7 @@
 //! The command: one file a subcommand, and what they share.
 
 mod bench;
+mod classes;
 mod completions;
 mod convert;
 mod embed;
@@ -41,6 +42,7 @@ enum Command {
     Score(score::Score),
     Embed(embed::Embed),
     Predict(predict::Predict),
+    Proposals(proposals::Proposals),
     Import(import::Import),
     Index(index::Index),
     Convert(convert::Convert),
@@ -54,7 +56,7 @@ pub(crate) type Ended = anyhow::Result<std::process::ExitCode>;
 impl Cli {
     /// Whether tensors will be computed with.
     pub(crate) fn uses_tensors(&self) -> bool {
-        !matches!(self.command, Command::Index(_))
+        !matches!(self.command, Command::Index(_) | Command::Proposals(_))
     }
 
     /// Does what was asked.
@@ -65,6 +67,7 @@ impl Cli {
             Command::Verify(c) => c.run(),
             Command::Reproduce(c) => c.run(),
             Command::Train(c) => c.run(),
+            Command::Proposals(c) => c.run(),
             Command::Import(c) => c.run(),
             Command::Index(c) => c.run(),
             Command::Convert(c) => c.run(),

@@ -33,7 +33,9 @@ impl Case {
         for word in words {
             let mut letters = word.chars();
             let number = letters.next().map(|letter| (letter, letters.as_str().parse::<usize>()));
-            let Some((letter, Ok(number))) = number else { bail!("`{name}`: {word} is no letter with a number") };
+            let Some((letter, Ok(number))) = number else {
+                bail!("`{name}`: {word} is no letter with a number")
+            };
             ensure!(numbers.iter().all(|(own, _)| *own != letter), "`{name}`: {letter} is given twice");
             numbers.push((letter, number));
         }

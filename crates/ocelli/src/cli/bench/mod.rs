@@ -101,7 +101,8 @@ impl Options {
         if self.serve {
             let before = resident_memory();
             serve::serve(group.ready)?;
-            let mebibytes = |bytes: Option<u64>| bytes.map_or(f64::NAN, |bytes| bytes as f64 / f64::from(1 << 20));
+            let mebibytes =
+                |bytes: Option<u64>| bytes.map_or(f64::NAN, |bytes| bytes as f64 / f64::from(1 << 20));
             output::line(format_args!("{:.1} {:.1}", mebibytes(peak_memory()), mebibytes(before)))?;
             return Ok(ExitCode::SUCCESS);
         }
@@ -156,8 +157,7 @@ impl Timing {
         // What is made at the first run, such as threads and caches, is not to be timed.
         run();
         let times = (ROUND / timed(&mut run).1.seconds.max(1e-9)).ceil().clamp(1.0, 1e6) as usize;
-        let mut took: Vec<Took> =
-            (0..rounds).map(|_| timed(|| (0..times).for_each(|_| run())).1).collect();
+        let mut took: Vec<Took> = (0..rounds).map(|_| timed(|| (0..times).for_each(|_| run())).1).collect();
         took.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
         let seconds = took.iter().map(|took| took.seconds / times as f64).collect();
         let processor = took.iter().filter_map(|took| took.processor).min_by(f64::total_cmp);

@@ -3,8 +3,8 @@
 use anyhow::bail;
 use burn::nn::{GroupNormConfig, LstmConfig, gru::GruConfig};
 use burn::tensor::ops::{
-    AttentionModuleOptions, AvgPoolOptions, ConvOptions, ConvTransposeOptions, GridSampleOptions, InterpolateMode,
-    InterpolateOptions, MaxPoolOptions,
+    AttentionModuleOptions, AvgPoolOptions, ConvOptions, ConvTransposeOptions, GridSampleOptions,
+    InterpolateMode, InterpolateOptions, MaxPoolOptions,
 };
 use burn::tensor::{Device, Tensor, activation, module};
 use ocelli_nn::ops::cross_entropy;
@@ -262,7 +262,9 @@ fn multiply_add_sigmoid(case: &Case) -> anyhow::Result<Ready> {
 
 fn layer_norm(case: &Case) -> anyhow::Result<Ready> {
     let (rows, length) = (case.number('r')?, case.number('d')?);
-    Ok(of_three(case, ([rows, length], [length], [length]), |x, w, b| module::layer_norm(x, w, Some(b), 1e-5)))
+    Ok(of_three(case, ([rows, length], [length], [length]), |x, w, b| {
+        module::layer_norm(x, w, Some(b), 1e-5)
+    }))
 }
 
 /// Pictures `[B, C, H, H]`.

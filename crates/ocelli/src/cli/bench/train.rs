@@ -104,7 +104,8 @@ struct EncoderLayer {
 
 impl EncoderLayer {
     fn new(path: &Path, width: usize, heads: usize) -> Self {
-        let linear = |name, input, output| Linear::new(&path.at(name), input, output, true, Init::XavierUniform);
+        let linear =
+            |name, input, output| Linear::new(&path.at(name), input, output, true, Init::XavierUniform);
         Self {
             norms: ["norm1", "norm2"].map(|name| LayerNorm::new(&path.at(name), width)),
             attention: MultiHeadAttention::new(&path.at("self_attn"), width, heads),
@@ -147,7 +148,8 @@ fn dbg(case: &Case) -> anyhow::Result<Ready> {
     let x = input("x", [batch, network.config().feature_dim, cells]);
     let actions = [Segment::new(0.1, 0.3), Segment::new(0.42, 0.47), Segment::new(0.6, 0.95)];
     let labels = vec![Labels::new(cells, &actions, BOUNDARY_CELLS); batch];
-    let draws = hash_uniform("draws", batch * cells * cells).iter().map(|v| (v + 1.0) / 2.0).collect::<Vec<f32>>();
+    let draws =
+        hash_uniform("draws", batch * cells * cells).iter().map(|v| (v + 1.0) / 2.0).collect::<Vec<f32>>();
     let losses = LossConfig::default();
     let adam = OptimizerConfig::Adam { lr: RATE, betas: [0.9, 0.999], epsilon: 1e-8, weight_decay: 2e-3 };
     Ok(updated(adam, move |pass| {
