@@ -194,13 +194,13 @@ def conv(case, dimensions, function):
     kernel, groups = [case["k"]] * dimensions, case.get("g", 1)
     stride, padding = case.get("s", 1), case.get("p", case["k"] // 2)
     filters = [case["o"], case["c"] // groups, *kernel]
-    shapes = [[case["b"], case["c"], *places], filters] + ([] if dimensions == 2 else [[case["o"]]])
-    return lambda x, w, b=None: function(x, w, b, stride, padding, 1, groups), shapes
+    shapes = [[case["b"], case["c"], *places], filters]
+    return lambda x, w: function(x, w, None, stride, padding, 1, groups), shapes
 
 
 def conv_transpose(case):
-    shapes = [[case["b"], case["c"], case["h"], case["h"]], [case["c"], case["o"], case["k"], case["k"]], [case["o"]]]
-    return lambda x, w, b: f.conv_transpose2d(x, w, b, case.get("s", 1), case.get("p", case["k"] // 2)), shapes
+    shapes = [pictures(case), [case["c"], case["o"], case["k"], case["k"]]]
+    return lambda x, w: f.conv_transpose2d(x, w, None, case.get("s", 1), case.get("p", case["k"] // 2)), shapes
 
 
 def pictures(case):

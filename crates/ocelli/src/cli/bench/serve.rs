@@ -39,7 +39,8 @@ pub(super) fn serve(ready: fn(&Case) -> anyhow::Result<Ready>) -> anyhow::Result
 /// Does the work, or says which case it was that a layer refused.
 fn whole<T>(case: &Case, work: impl FnOnce() -> T) -> anyhow::Result<T> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|reason| {
-        let reason = reason.downcast_ref::<String>().map(String::as_str).or(reason.downcast_ref::<&str>().copied());
+        let reason =
+            reason.downcast_ref::<String>().map(String::as_str).or(reason.downcast_ref::<&str>().copied());
         let first = reason.and_then(|text| text.lines().next()).unwrap_or("its numbers do not fit together");
         anyhow!("`{case}`: {first}")
     })
