@@ -119,12 +119,17 @@ class Sequence(nn.Module):
         return self.classifier((x[0] if isinstance(x, tuple) else x).mean(1))
 
 
+TRAININGS = ("resnet18", "ir18_arcface", "transformer", "bilstm")
+
+
 def training(case, compiled=None):
     """A step of a case: a function that trains once."""
     if case.kind == "dbg":
         import dbg
 
         return dbg.peer("step", case["b"], case["t"])
+    if case.kind not in TRAININGS:
+        return None
     labels = torch.arange(case["b"]) * 7919 % case["n"]
     head = None
     if case.kind == "resnet18":
@@ -140,11 +145,9 @@ def training(case, compiled=None):
             case["d"], case["a"], 4 * case["d"], 0.0, "gelu", batch_first=True, norm_first=True)
         encoder = nn.TransformerEncoder(layer, case["l"], enable_nested_tensor=False)
         network = Sequence(encoder, case["d"], case["n"])
-    elif case.kind == "bilstm":
+    else:
         lstm = nn.LSTM(case["d"], case["h"], batch_first=True, bidirectional=True)
         network = Sequence(lstm, 2 * case["h"], case["n"])
-    else:
-        return None
     shape = (case["t"], case["d"]) if "t" in case.numbers else (3, case["h"], case["h"])
     x = torch.rand(case["b"], *shape) * 2 - 1
     parameters = [*network.parameters(), *(head.parameters() if head else [])]
@@ -191,13 +194,13 @@ def conv(case, dimensions, function):
     kernel, groups = [case["k"]] * dimensions, case.get("g", 1)
     stride, padding = case.get("s", 1), case.get("p", case["k"] // 2)
     filters = [case["o"], case["c"] // groups, *kernel]
-    shapes = [[case["b"], case["c"], *places], filters] + ([] if dimensions == 2 else [[case["o"]]])
-    return lambda x, w, b=None: function(x, w, b, stride, padding, 1, groups), shapes
+    shapes = [[case["b"], case["c"], *places], filters]
+    return lambda x, w: function(x, w, None, stride, padding, 1, groups), shapes
 
 
 def conv_transpose(case):
-    shapes = [[case["b"], case["c"], case["h"], case["h"]], [case["c"], case["o"], case["k"], case["k"]], [case["o"]]]
-    return lambda x, w, b: f.conv_transpose2d(x, w, b, case.get("s", 1), case.get("p", case["k"] // 2)), shapes
+    shapes = [pictures(case), [case["c"], case["o"], case["k"], case["k"]]]
+    return lambda x, w: f.conv_transpose2d(x, w, None, case.get("s", 1), case.get("p", case["k"] // 2)), shapes
 
 
 def pictures(case):

@@ -16,4 +16,5 @@ mod resume;
 mod run;
 mod score;
 mod search;
+mod speed;
 mod verify;

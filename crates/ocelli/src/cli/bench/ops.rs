@@ -3,10 +3,11 @@
 use anyhow::bail;
 use burn::nn::{GroupNormConfig, LstmConfig, gru::GruConfig};
 use burn::tensor::ops::{
-    AttentionModuleOptions, AvgPoolOptions, ConvOptions, ConvTransposeOptions, GridSampleOptions,
-    InterpolateMode, InterpolateOptions, MaxPoolOptions,
+    AttentionModuleOptions, AvgPoolOptions, GridSampleOptions, InterpolateMode, InterpolateOptions,
+    MaxPoolOptions,
 };
 use burn::tensor::{Device, Tensor, activation, module};
+use ocelli_kernels::{Chain, ConvOptions, TransposeOptions, conv_transpose2d, conv1d, conv2d, conv3d};
 use ocelli_nn::ops::cross_entropy;
 use ocelli_nn::tensor::integers;
 
@@ -74,17 +75,20 @@ pub(super) const CASES: &[&str] = &[
 /// When there is no such operation.
 pub(super) fn ready(case: &Case) -> anyhow::Result<Ready> {
     match case.kind() {
-        "conv1d" => conv1d(case),
-        "conv2d" => conv2d(case),
-        "conv3d" => conv3d(case),
-        "conv_transpose2d" => conv_transpose2d(case),
+        "conv1d" => convolution(case, [case.number('t')?], |x, w, options| conv1d(x, w, None, options)),
+        "conv2d" => convolution(case, [case.number('h')?; 2], |x, w, options| conv2d(x, w, None, options)),
+        "conv3d" => {
+            let sizes = [case.number('d')?, case.number('h')?, case.number('h')?];
+            convolution(case, sizes, |x, w, options| conv3d(x, w, None, options))
+        }
+        "conv_transpose2d" => transposed(case),
         "matmul" => matmul(case),
         "linear" => linear(case),
         "softmax" => rows(case, |x| activation::softmax(x, 1)),
         "log_softmax" => rows(case, |x| activation::log_softmax(x, 1)),
         "cross_entropy" => classes(case),
         "multiply_add_sigmoid" => multiply_add_sigmoid(case),
-        "gelu" => vectors(case, activation::gelu),
+        "gelu" => vectors(case, ocelli_kernels::activation::gelu),
         "layer_norm" => layer_norm(case),
         "group_norm" => group_norm(case),
         "batch_norm_relu" => batch_norm_relu(case),
@@ -180,54 +184,47 @@ impl Conv {
     }
 }
 
-fn conv1d(case: &Case) -> anyhow::Result<Ready> {
-    let (conv, length) = (Conv::of(case)?, case.number('t')?);
-    let options = ConvOptions::new([conv.stride], [conv.padding], [1], conv.groups);
-    let filters = [conv.output, conv.input / conv.groups, conv.kernel];
-    let run = of_three(case, ([conv.batch, conv.input, length], filters, [conv.output]), move |x, w, b| {
-        module::conv1d(x, w, Some(b), options.clone())
-    });
-    Ok(run.operations(case, conv.operations(conv.positions(length), conv.kernel)))
+/// A convolution of `N` axes with so many pixels each: `f` on an input and filters of `D` axes.
+fn convolution<const N: usize, const D: usize>(
+    case: &Case,
+    sizes: [usize; N],
+    f: impl Fn(Tensor<D>, Tensor<D>, ConvOptions<N>) -> Tensor<D> + 'static,
+) -> anyhow::Result<Ready> {
+    let conv = Conv::of(case)?;
+    let options = ConvOptions {
+        stride: [conv.stride; N],
+        padding: [conv.padding; N],
+        groups: conv.groups,
+        ..ConvOptions::default()
+    };
+    let mut input = [conv.batch; D];
+    input[1] = conv.input;
+    input[2..].copy_from_slice(&sizes);
+    let mut filters = [conv.kernel; D];
+    filters[..2].copy_from_slice(&[conv.output, conv.input / conv.groups]);
+    let run = of_two(case, (input, filters), move |x, w| f(x, w, options));
+    let positions = sizes.iter().map(|&size| conv.positions(size)).product();
+    Ok(run.operations(case, conv.operations(positions, conv.kernel.pow(N as u32))))
 }
 
-fn conv2d(case: &Case) -> anyhow::Result<Ready> {
+fn transposed(case: &Case) -> anyhow::Result<Ready> {
     let (conv, side) = (Conv::of(case)?, case.number('h')?);
-    let options = ocelli_kernels::ConvOptions {
+    let options = TransposeOptions {
         stride: [conv.stride; 2],
         padding: [conv.padding; 2],
         groups: conv.groups,
-        ..ocelli_kernels::ConvOptions::default()
+        ..TransposeOptions::default()
     };
-    let filters = [conv.output, conv.input / conv.groups, conv.kernel, conv.kernel];
-    let run = of_two(case, ([conv.batch, conv.input, side, side], filters), move |x, w| {
-        ocelli_kernels::conv2d(x, w, None, options)
-    });
-    Ok(run.operations(case, conv.operations(conv.positions(side).pow(2), conv.kernel.pow(2))))
-}
-
-fn conv3d(case: &Case) -> anyhow::Result<Ready> {
-    let (conv, depth, side) = (Conv::of(case)?, case.number('d')?, case.number('h')?);
-    let options = ConvOptions::new([conv.stride; 3], [conv.padding; 3], [1; 3], conv.groups);
-    let filters = [conv.output, conv.input / conv.groups, conv.kernel, conv.kernel, conv.kernel];
-    let shapes = ([conv.batch, conv.input, depth, side, side], filters, [conv.output]);
-    let run = of_three(case, shapes, move |x, w, b| module::conv3d(x, w, Some(b), options.clone()));
-    let positions = conv.positions(depth) * conv.positions(side).pow(2);
-    Ok(run.operations(case, conv.operations(positions, conv.kernel.pow(3))))
-}
-
-fn conv_transpose2d(case: &Case) -> anyhow::Result<Ready> {
-    let (conv, side) = (Conv::of(case)?, case.number('h')?);
-    let options = ConvTransposeOptions::new([conv.stride; 2], [conv.padding; 2], [0; 2], [1; 2], conv.groups);
     let filters = [conv.input, conv.output / conv.groups, conv.kernel, conv.kernel];
-    let shapes = ([conv.batch, conv.input, side, side], filters, [conv.output]);
-    let run = of_three(case, shapes, move |x, w, b| module::conv_transpose2d(x, w, Some(b), options.clone()));
+    let shapes = ([conv.batch, conv.input, side, side], filters);
+    let run = of_two(case, shapes, move |x, w| conv_transpose2d(x, w, None, options));
     // Every pixel that comes in meets every element of the filters.
     Ok(run.operations(case, conv.operations(side.pow(2), conv.kernel.pow(2))))
 }
 
 fn matmul(case: &Case) -> anyhow::Result<Ready> {
     let (b, m, k, n) = (case.number_or('b', 1), case.number('m')?, case.number('k')?, case.number('n')?);
-    Ok(of_two(case, ([b, m, k], [b, k, n]), |x, y| x.matmul(y)).operations(case, 2 * b * m * k * n))
+    Ok(of_two(case, ([b, m, k], [b, k, n]), ocelli_kernels::matmul).operations(case, 2 * b * m * k * n))
 }
 
 fn linear(case: &Case) -> anyhow::Result<Ready> {
@@ -257,7 +254,7 @@ fn classes(case: &Case) -> anyhow::Result<Ready> {
 
 fn multiply_add_sigmoid(case: &Case) -> anyhow::Result<Ready> {
     let n = case.number('n')?;
-    Ok(of_three(case, ([n], [n], [n]), |x, y, z| activation::sigmoid(x * y + z)))
+    Ok(of_three(case, ([n], [n], [n]), |x, y, z| Chain::of(x).mul(y).add(z).sigmoid().run()))
 }
 
 fn layer_norm(case: &Case) -> anyhow::Result<Ready> {
