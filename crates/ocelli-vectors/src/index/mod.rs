@@ -33,7 +33,7 @@ pub use file::{KIND, OpenError};
 pub use filter::Filter;
 pub use rows::{Rows, Storage};
 pub use search::{Hits, SearchParams};
-pub use tune::{Tuned, TuningSet};
+pub use tune::{Goal, Tuned, TuningSet};
 
 /// What is large for vectors that belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

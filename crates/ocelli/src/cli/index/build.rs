@@ -15,6 +15,7 @@ use super::choose::{Chosen, Queries, Wanted, choose};
 use super::files::{At, Data, Role};
 use super::hamming::{self, Bits};
 use super::making::make;
+use super::measure::Mode;
 use super::memory::{Plan, Task, Way, measured_peak};
 use super::open::Shards;
 use super::options::{Measure, Store, Train, bytes, check_recall, name_of, size, store_of};
@@ -24,7 +25,8 @@ use crate::cli::output;
 /// Build an index of a file of vectors.
 ///
 /// With --recall, partitions, second assignment, leaves and reordering are chosen: candidates are built and tuned on up to
-/// 100,000 of the vectors, the cheapest that reaches the recall is built on all, and its setting is kept in the index.
+/// 100,000 of the vectors, the one that reaches the recall in the least measured time a query is built on all, and its
+/// setting is kept in the index.
 #[derive(Debug, Args)]
 pub(super) struct Build {
     /// The vectors.
@@ -99,6 +101,9 @@ pub(super) struct How {
     /// Neighbours that --recall counts.
     #[arg(short, long, value_name = "K", default_value_t = 10)]
     pub(super) k: usize,
+    /// How queries will come, which --recall chooses the fastest setting for.
+    #[arg(long, value_enum, default_value = "batch")]
+    pub(super) mode: Mode,
     /// Real queries that --recall is measured with; without, vectors of the data.
     #[arg(long, value_name = "FILE")]
     pub(super) queries: Option<PathBuf>,
@@ -201,7 +206,8 @@ impl How {
                     let bytes = limit.saturating_sub(48 << 20) / (20 * data.dim() as u64);
                     usize::try_from(bytes).unwrap_or(usize::MAX)
                 });
-                let wanted = Wanted { recall, k: self.k, config: config.clone(), most: room };
+                let wanted =
+                    Wanted { recall, k: self.k, mode: self.mode, config: config.clone(), most: room };
                 let queries = Queries::new(data, self.queries.as_deref(), &wanted)?;
                 let chosen = choose(data, &queries, &wanted)?;
                 Some(Tuning { wanted, queries, chosen })
@@ -262,7 +268,7 @@ impl Prepared {
             return Ok(Built { index, seconds, recall: None });
         };
         let set = queries.among(data, range, wanted)?;
-        let tuned = index.tune(&set, wanted.k, wanted.recall)?;
+        let tuned = wanted.tune(&index, &set)?;
         index.set_defaults(tuned.params);
         Ok(Built { index, seconds, recall: Some(tuned.recall) })
     }
