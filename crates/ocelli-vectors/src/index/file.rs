@@ -12,6 +12,7 @@
 //! | `<i>.rows`, `<i>.rows.scales` | `[N, dim]`, `[N]` | vectors for exact scores |
 //! | `<i>.ids` | `[N]` u32 or u64 | ids |
 //! | `<i>.deleted` | u32 | rows that are deleted, rising |
+//! | `metadata.…` | | [what else is known](super::Metadata) |
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use thiserror::Error;
 
 use super::books::Books;
 use super::data::Ids;
+use super::metadata::{self, ColumnText};
 use super::partition::Centers;
 use super::rows::{Storage, Stored};
 use super::segment::{Scoring, Segment, Shared};
@@ -63,8 +65,12 @@ struct Metadata {
     eta: EtaText,
     spill: Option<Spill>,
     storage: Storage,
+    #[serde(default)]
+    rough: bool,
     segments: Vec<SegmentText>,
     defaults: Option<SearchParams>,
+    #[serde(default)]
+    columns: Vec<ColumnText>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -121,7 +127,7 @@ pub(super) fn column<T: Element>(
     Ok(column)
 }
 
-fn wrong(container: &Container, section: &str, reason: impl Into<String>) -> OpenError {
+pub(super) fn wrong(container: &Container, section: &str, reason: impl Into<String>) -> OpenError {
     OpenError::Section { path: container.path().to_owned(), section: section.into(), reason: reason.into() }
 }
 
@@ -150,8 +156,10 @@ impl Index {
             eta: shared.eta.into(),
             spill: shared.spill,
             storage: shared.storage,
+            rough: shared.rough,
             segments: self.segments.iter().map(text).collect(),
             defaults: self.defaults,
+            columns: self.metadata.as_ref().map(metadata::Metadata::texts).unwrap_or_default(),
         })?;
         writer.section("centers", &[self.partitions(), dim], &shared.centers.data)?;
         writer.section("words", &[dim, WORDS], shared.books.words.as_flattened())?;
@@ -159,6 +167,9 @@ impl Index {
         writer.section("ends", &[ends.len()], &ends)?;
         for (number, segment) in self.segments.iter().enumerate() {
             segment.save(&mut writer, number, dim)?;
+        }
+        if let Some(metadata) = &self.metadata {
+            metadata.save(&mut writer)?;
         }
         writer.finish()
     }
@@ -209,6 +220,7 @@ impl Index {
             eta: metadata.eta.into(),
             spill: metadata.spill,
             storage: metadata.storage,
+            rough: metadata.rough,
         };
         let mut segments = Vec::with_capacity(metadata.segments.len());
         let mut base = 0u32;
@@ -218,7 +230,8 @@ impl Index {
             base = end.ok_or_else(|| wrong(container, "metadata", "more positions than 32 bits count"))?;
             segments.push(segment);
         }
-        Ok(Self { shared, segments, defaults: metadata.defaults })
+        let columns = metadata::Metadata::open(container, &metadata.columns)?;
+        Ok(Self { shared, segments, defaults: metadata.defaults, metadata: columns })
     }
 }
 

@@ -52,6 +52,7 @@ impl Index {
             eta: settings.codes.and_then(|codes| codes.threshold).map_or(Eta::Nearest, Eta::Limit),
             spill: second.map(|_| Spill::default()),
             storage: if rows.is_some() { Storage::F32 } else { Storage::None },
+            rough: false,
         };
         let first = tree.map_or_else(|| vec![0; scann.count], |tree| tree.tokens.clone());
         let placed = Placed::new(&first, second.map(|second| second.tokens.as_slice()));
@@ -72,7 +73,7 @@ impl Index {
             leaves: settings.tree.map_or(1, |tree| tree.leaves),
             reorder: settings.reorder.unwrap_or(neighbors),
         };
-        Ok(Self { shared, segments: vec![segment], defaults: Some(defaults) })
+        Ok(Self { shared, segments: vec![segment], defaults: Some(defaults), metadata: None })
     }
 }
 

@@ -4,6 +4,7 @@ use ocelli_simd::vectorized;
 use rayon::prelude::*;
 
 use super::rows::Rows;
+use crate::kernels::bytes::ByteColumns;
 use crate::kernels::product::{Columns, rows_by_rows};
 use crate::kernels::rows::row_f32;
 
@@ -19,18 +20,29 @@ pub(super) struct Centers {
     pub(super) offsets: Vec<f32>,
     /// The same centres for products with a single vector.
     columns: Columns,
+    /// The same once more, for a look at which are good.
+    bytes: ByteColumns,
 }
 
 impl Centers {
     pub(super) fn new(data: Vec<f32>, dim: usize) -> Self {
-        let columns = Columns::new(&data, dim);
-        Self { offsets: offsets(&data, dim), data, dim, columns }
+        let (columns, bytes) = (Columns::new(&data, dim), ByteColumns::new(&data, dim));
+        Self { offsets: offsets(&data, dim), data, dim, columns, bytes }
     }
 
     /// Inner products of all centres with queries: `[Q, K]`.
     pub(super) fn products(&self, queries: &[f32], products: &mut Vec<f32>) {
+        if queries.len() == self.dim {
+            return self.columns.times(queries, products);
+        }
         products.resize(queries.len() / self.dim * self.count(), 0.0);
-        self.columns.times(queries, self.dim, products);
+        rows_by_rows(queries, &self.data, self.dim, products);
+    }
+
+    /// About the same, from centres in eight bits.
+    pub(super) fn rough_products(&self, queries: &[f32], products: &mut Vec<f32>) {
+        products.resize(queries.len() / self.dim * self.count(), 0.0);
+        self.bytes.times(queries, self.dim, products);
     }
 
     pub(super) fn count(&self) -> usize {

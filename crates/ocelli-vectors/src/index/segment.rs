@@ -42,6 +42,8 @@ pub(super) struct Shared {
     pub(super) eta: Eta,
     pub(super) spill: Option<Spill>,
     pub(super) storage: Storage,
+    /// Whether partitions may be chosen by rough scores first; never where results are to be another program's.
+    pub(super) rough: bool,
 }
 
 /// Vectors that were added together.

@@ -7,8 +7,6 @@ use ocelli_simd::vectorized;
 const SIDE: usize = 16;
 /// Groups of rows whose sums are independent chains.
 const GROUPS: usize = 4;
-/// Vectors whose products are formed together, so that rows are read once for all of them.
-const TOGETHER: usize = 4;
 
 /// Rows `[n, k]` in groups of 16, element by element: products with one vector need no sums across registers.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,57 +28,31 @@ impl Columns {
         Self { groups, count }
     }
 
-    /// `[m, n]`: inner products of the rows with those of `a [m, k]`, each summed in the same order, whatever `m`.
-    pub(crate) fn times(&self, a: &[f32], k: usize, out: &mut [f32]) {
-        assert_eq!((a.len() % k, out.len()), (0, a.len() / k * self.count));
-        for (a, out) in a.chunks(TOGETHER * k).zip(out.chunks_mut(TOGETHER * self.count)) {
-            match a.len() / k {
-                TOGETHER => columns_times_many(&self.groups, a, self.count, out),
-                _ => a.chunks_exact(k).zip(out.chunks_exact_mut(self.count)).for_each(|(a, out)| {
-                    columns_times(&self.groups, a, self.count, out);
-                }),
-            }
-        }
+    /// `[n]`: inner products of the rows with `a [k]`.
+    pub(crate) fn times(&self, a: &[f32], out: &mut Vec<f32>) {
+        out.resize(self.groups.len() / a.len().max(1) * SIDE, 0.0);
+        columns_times(&self.groups, a, out);
+        out.truncate(self.count);
     }
 }
 
 vectorized! {
-    fn columns_times(groups: &[[f32; SIDE]], a: &[f32], count: usize, out: &mut [f32]) {
-        tiles::<1, GROUPS>(groups, a, count, out);
-    }
-}
-
-vectorized! {
-    fn columns_times_many(groups: &[[f32; SIDE]], a: &[f32], count: usize, out: &mut [f32]) {
-        tiles::<TOGETHER, GROUPS>(groups, a, count, out);
-    }
-}
-
-/// Products of `M` vectors with all rows, `G` groups of rows at a time: `M * G` registers of sums.
-#[inline(always)]
-#[allow(clippy::needless_range_loop)] // counted loops over small arrays stay in registers
-fn tiles<const M: usize, const G: usize>(groups: &[[f32; SIDE]], a: &[f32], count: usize, out: &mut [f32]) {
-    let k = a.len() / M;
-    for (tile, groups) in groups.chunks_exact(G * k).enumerate() {
-        let mut sums = [[[0.0f32; SIDE]; G]; M];
-        let columns: [&[[f32; SIDE]]; G] = std::array::from_fn(|g| &groups[g * k..(g + 1) * k]);
-        let vectors: [&[f32]; M] = std::array::from_fn(|m| &a[m * k..(m + 1) * k]);
-        for d in 0..k {
-            let columns: [[f32; SIDE]; G] = std::array::from_fn(|g| columns[g][d]);
-            for m in 0..M {
-                let value = vectors[m][d];
-                for g in 0..G {
-                    for lane in 0..SIDE {
-                        sums[m][g][lane] = value.mul_add(columns[g][lane], sums[m][g][lane]);
-                    }
+    fn columns_times(groups: &[[f32; SIDE]], a: &[f32], out: &mut [f32]) {
+        let k = a.len();
+        for (groups, out) in groups.chunks_exact(GROUPS * k).zip(out.chunks_exact_mut(GROUPS * SIDE)) {
+            let mut sums = [[0.0f32; SIDE]; GROUPS];
+            let (first, rest) = groups.split_at(k);
+            let (second, rest) = rest.split_at(k);
+            let (third, fourth) = rest.split_at(k);
+            for ((((a, first), second), third), fourth) in a.iter().zip(first).zip(second).zip(third).zip(fourth) {
+                for lane in 0..SIDE {
+                    sums[0][lane] = a.mul_add(first[lane], sums[0][lane]);
+                    sums[1][lane] = a.mul_add(second[lane], sums[1][lane]);
+                    sums[2][lane] = a.mul_add(third[lane], sums[2][lane]);
+                    sums[3][lane] = a.mul_add(fourth[lane], sums[3][lane]);
                 }
             }
-        }
-        let start = tile * G * SIDE;
-        let there = count.saturating_sub(start).min(G * SIDE);
-        for m in 0..M {
-            let out = &mut out[m * count + start..][..there];
-            out.copy_from_slice(&sums[m].as_flattened()[..there]);
+            out.copy_from_slice(sums.as_flattened());
         }
     }
 }
@@ -139,23 +111,11 @@ mod tests {
                     assert_eq!(out[i * n + j], sum);
                 }
             }
-            let mut columns = vec![f32::NAN; m * n];
-            Columns::new(&b, k).times(&a, k, &mut columns);
-            assert_eq!(columns, out);
-        }
-    }
-
-    #[test]
-    fn a_product_is_the_same_alone_and_among_others() {
-        let (m, n, k) = (7, 150, 33);
-        let a: Vec<f32> = (0..m * k).map(|i| (i as f32 * 0.37).sin()).collect();
-        let columns = Columns::new(&(0..n * k).map(|i| (i as f32 * 0.73).cos()).collect::<Vec<f32>>(), k);
-        let mut all = vec![0.0; m * n];
-        columns.times(&a, k, &mut all);
-        for (a, of_all) in a.chunks_exact(k).zip(all.chunks_exact(n)) {
-            let mut alone = vec![0.0; n];
-            columns.times(a, k, &mut alone);
-            assert_eq!(alone, of_all);
+            if m == 1 {
+                let mut columns = Vec::new();
+                Columns::new(&b, k).times(&a, &mut columns);
+                assert_eq!(columns, out);
+            }
         }
     }
 }

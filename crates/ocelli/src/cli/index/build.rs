@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::choose::{Chosen, Queries, Wanted, choose};
 use super::files::{At, Data, Role};
 use super::hamming::{self, Bits};
+use super::known::Known;
 use super::making::make;
 use super::measure::Mode;
 use super::memory::{Plan, Task, Way, measured_peak};
@@ -44,6 +45,10 @@ pub(super) struct Build {
     /// The ids: a column of the data, or a file (.npy, or text with one a line); `none` for row numbers.
     #[arg(long, value_name = "COLUMN|FILE")]
     ids: Option<String>,
+    /// Keep what this file says about the vectors: .csv, .tsv, .jsonl or .parquet, which may be the data itself. Its rows
+    /// go with the ids in its column `id`, or without one with the vectors in order.
+    #[arg(long, value_name = "FILE")]
+    metadata: Option<PathBuf>,
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
@@ -283,6 +288,7 @@ impl Build {
             bail!("--out {}: is the data itself; give another name", self.out.display());
         }
         let mut data = Data::open(&self.data, self.ids.as_deref(), Role::Base)?;
+        let known = self.metadata.as_deref().map(|file| Known::read(file, &data)).transpose()?;
         let mut prepared = self.how.prepare(&mut data, self.shards)?;
         if let Some(limit) = self.how.shape.memory {
             output::note(self.told(&prepared.plan, limit));
@@ -294,7 +300,10 @@ impl Build {
         let mut documents = Vec::new();
         let mut missed = false;
         for number in 0..prepared.ranges.len() {
-            let built = prepared.build(&mut data, number)?;
+            let mut built = prepared.build(&mut data, number)?;
+            if let Some(known) = &known {
+                known.keep_in(&mut built.index)?;
+            }
             let path = match self.shards {
                 1 => self.out.clone(),
                 _ => shards.next(&self.out, number, self.shards)?,
