@@ -78,7 +78,9 @@ impl Index {
     pub fn bytes(&self) -> [usize; 3] {
         let sum = |of: fn(&Segment) -> usize| self.segments.iter().map(of).sum::<usize>();
         // Centres lie in memory three times: for products with many queries, with one, and in eight bits.
-        let shared = 9 * self.shared.centers.data.len() + 64 * self.shared.books.words.len();
+        let shared = 9 * self.shared.centers.data.len()
+            + 64 * self.shared.books.words.len()
+            + 1024 * self.shared.books.byte_words.len();
         [
             sum(|segment| segment.codes.len()),
             sum(|segment| segment.rows.bytes()),

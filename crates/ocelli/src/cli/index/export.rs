@@ -22,7 +22,7 @@ use crate::cli::output;
 /// Write the vectors, ids and codes of an index for other programs.
 ///
 /// Deleted vectors are left out. Formats without room for ids have them beside, in `.ids.npy`. Codes are two blocks a
-/// byte, the first in the lower half, and come with the partition whose centre a code adds to: columns `codes` and
+/// byte, the first in the lower half (a block a byte where an imported index has 256 codewords), and come with the partition whose centre a code adds to: columns `codes` and
 /// `partition` of .parquet, `.codes.npy` and `.partitions.npy` beside all else. The index's metadata is written where there
 /// are columns for it: .parquet, .csv, .tsv.
 #[derive(Debug, Args)]
@@ -115,7 +115,8 @@ fn with_codes(out: &Path, mut set: VectorSet, codes: &VectorCodes) -> anyhow::Re
 }
 
 fn codes_beside(out: &Path, codes: &VectorCodes) -> anyhow::Result<()> {
-    let (count, width, packed) = (codes.partitions.len(), codes.blocks.div_ceil(2), codes.packed());
+    let (count, packed) = (codes.partitions.len(), codes.packed());
+    let width = packed.len().checked_div(count).unwrap_or(0);
     npy::write(beside(out, "codes.npy"), &Array::new([count, width], Data::U8(packed))?)?;
     let partitions = codes.partitions.iter().map(|partition| i64::from(*partition)).collect();
     Ok(npy::write(beside(out, "partitions.npy"), &Array::new([count], Data::I64(partitions))?)?)
