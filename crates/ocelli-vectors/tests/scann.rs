@@ -85,7 +85,8 @@ impl Parts {
                     leaves: settings.tree.map_or(0, |tree| tree.leaves),
                     integer: settings.codes.unwrap().integer,
                 };
-                let partitions = tree.map(|tree| Partitions { centers: &tree.centres, tokens: &self.tokens });
+                let centers = self.index.searched_centres();
+                let partitions = tree.map(|_| Partitions { centers: &centers, tokens: &self.tokens });
                 let found = search(codebook, &self.codes, rows, partitions, query, how).unwrap();
                 found.into_iter().filter_map(|found| found.id).collect()
             }
@@ -163,8 +164,13 @@ impl Parts {
         match self.index.settings.codes.unwrap().integer {
             true => {
                 let whole = table.to_integers();
-                let rows = whole.rows.iter().map(|row| row.iter().map(|v| f64::from(*v)).collect()).collect();
-                (rows, whole.multiplier)
+                let multiplier = whole.multiplier;
+                let cut = |row: &Vec<f64>| row.iter().map(|v| (v * multiplier).trunc()).collect();
+                let rounded = |row: &Vec<i8>| row.iter().map(|v| f64::from(*v)).collect();
+                match self.index.settings.cuts_tables() {
+                    true => (table.rows.iter().map(cut).collect(), multiplier),
+                    false => (whole.rows.iter().map(rounded).collect(), multiplier),
+                }
             }
             false => (table.rows, 1.0),
         }
@@ -208,7 +214,8 @@ fn compare(folder: &Path) -> (usize, usize) {
 
 #[test]
 fn the_package_s_answers_are_found() {
-    for name in ["tree", "plain", "distance", "brute", "spilled"] {
+    for name in ["tree", "plain", "distance", "brute", "spilled", "bytes", "distance_tree", "integer_centres"]
+    {
         let (same, all) = compare(&folder(name));
         assert_eq!(same, all, "{name}");
         let (same, all) = compare_imported(&folder(name));

@@ -215,7 +215,7 @@ fn place(column: &ColumnRef, first: &[Cow<'_, str>], has_header: bool) -> Result
 }
 
 /// Texts as what they all are: whole numbers, numbers, or text. An empty one is none.
-fn values(texts: Vec<String>) -> Values {
+pub(super) fn values(texts: Vec<String>) -> Values {
     fn parsed<T>(texts: &[String], parse: impl Fn(&str) -> Option<T>) -> Option<Vec<Option<T>>> {
         let one = |text: &String| if text.is_empty() { Some(None) } else { parse(text).map(Some) };
         texts.iter().map(one).collect()

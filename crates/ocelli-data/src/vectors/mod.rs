@@ -36,8 +36,10 @@ pub mod npz;
 pub mod parquet;
 mod pieces;
 mod set;
+mod table;
 
 pub use front::{ColumnRef, ReadOptions, read, write};
 pub use ids::{Ids, read_ids};
 pub use pieces::Pieces;
 pub use set::{Column, Values, VectorSet};
+pub use table::{Table, read_table};

@@ -5,7 +5,7 @@
 //! | `codes` | `[N, ceil(bits / 8)]` u8 | packed codes, the lowest bit first |
 //! | `ids` | `[N]` u64 | their ids |
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -128,11 +128,20 @@ impl HammingIndex {
     /// # Errors
     /// [`HammingFileError::UnknownId`].
     pub fn without(self, ids: &[u64]) -> Result<Self> {
-        let numbers: HashMap<u64, usize> = self.ids.iter().enumerate().map(|(n, id)| (*id, n)).collect();
-        let mut kept = vec![true; self.ids.len()];
-        for id in ids {
-            kept[*numbers.get(id).ok_or(HammingFileError::UnknownId(*id))?] = false;
+        let known: HashSet<u64> = self.ids.iter().copied().collect();
+        if let Some(id) = ids.iter().find(|id| !known.contains(id)) {
+            return Err(HammingFileError::UnknownId(*id));
         }
+        let gone: HashSet<u64> = ids.iter().copied().collect();
+        self.retained(&|id| !gone.contains(&id))
+    }
+
+    /// The same with only the codes whose ids are to be kept.
+    ///
+    /// # Errors
+    /// [`HammingFileError::Hamming`] when no code is left.
+    pub fn retained(self, keep: &dyn Fn(u64) -> bool) -> Result<Self> {
+        let kept: Vec<bool> = self.ids.iter().map(|id| keep(*id)).collect();
         let (bits, bytes) = (self.codes().bits(), self.codes().to_bytes());
         let rows = bytes.chunks_exact(bits.div_ceil(8)).zip(&kept).filter(|(_, kept)| **kept);
         let bytes: Vec<u8> = rows.flat_map(|(row, _)| row.iter().copied()).collect();

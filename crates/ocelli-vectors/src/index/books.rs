@@ -1,10 +1,12 @@
-//! Codebooks of 16 codewords a block, laid out for tables and encoding.
+//! Codebooks of 16 codewords a block, or of 256 in indexes taken over, laid out for tables and encoding.
 
 use ocelli_simd::vectorized;
 use rayon::prelude::*;
 
+use super::error::IndexError;
 use crate::kernels::blocks::nearest_words;
-use crate::kernels::lut::{Layout, RUN, WORDS, quantize};
+use crate::kernels::lut::{BYTE_WORDS, HALF, Layout, RUN, WORDS, quantize};
+use crate::score_aware_quantization::Codebook;
 
 /// The codewords of all blocks.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +15,10 @@ pub(super) struct Books {
     pub(super) ends: Vec<usize>,
     /// `[dim, 16]`: the value of each codeword at each element. A block with fewer codewords repeats its first.
     pub(super) words: Vec<[f32; WORDS]>,
+    /// Of codes of eight bits, `[dim, 256]` in the same way; the above are then none.
+    pub(super) byte_words: Vec<[f32; BYTE_WORDS]>,
+    /// Whether what follows the point is cut off when tables become whole numbers, instead of rounding them.
+    pub(super) cut: bool,
 }
 
 /// A query's table in eight bits.
@@ -23,6 +29,7 @@ pub(super) struct Table {
     /// What a sum of entries is multiplied by to give a score.
     pub(super) scale: f32,
     scores: Vec<[f32; WORDS]>,
+    byte_scores: Vec<[f32; BYTE_WORDS]>,
 }
 
 impl Books {
@@ -36,7 +43,10 @@ impl Books {
     }
 
     pub(super) fn layout(&self) -> Layout {
-        Layout::new(self.blocks())
+        match self.byte_words.is_empty() {
+            true => Layout::new(self.blocks()),
+            false => Layout::of_bytes(self.blocks()),
+        }
     }
 
     /// k-means of each block by itself, from codewords of points spread evenly over the sample. `points [dim, N]` are in
@@ -48,49 +58,89 @@ impl Books {
             lloyd(&points[start * count..end * count], end - start, iterations)
         };
         let words = blocks.par_iter().flat_map_iter(train).collect();
-        Self { ends, words }
+        Self { ends, words, byte_words: Vec::new(), cut: false }
+    }
+
+    /// The same codewords for encoding by the definition, which takes any number of them.
+    pub(super) fn of_bytes(&self) -> Result<Option<Codebook>, IndexError> {
+        if self.byte_words.is_empty() {
+            return Ok(None);
+        }
+        let starts = std::iter::once(&0).chain(&self.ends);
+        let block = |(&start, &end): (&usize, &usize)| {
+            let word = |k: usize| self.byte_words[start..end].iter().map(move |words| f64::from(words[k]));
+            (end - start, (0..BYTE_WORDS).flat_map(word).collect())
+        };
+        Ok(Some(Codebook::new(starts.zip(&self.ends).map(block).collect())?))
     }
 
     /// Inner products of a query's blocks with all codewords, or negated squared distances, in eight bits (section 3.6).
     pub(super) fn table(&self, query: &[f32], distances: bool, table: &mut Table) {
-        table.scores.resize(self.blocks(), [0.0; WORDS]);
         table.entries.resize(self.layout().table_rows() * RUN, 0);
-        let largest = match distances {
-            true => negated_distances(query, &self.words, &self.ends, &mut table.scores),
-            false => products(query, &self.words, &self.ends, &mut table.scores),
+        let largest = match (self.byte_words.is_empty(), distances) {
+            (true, distances) => {
+                table.scores.resize(self.blocks(), [0.0; WORDS]);
+                match distances {
+                    true => negated_distances(query, &self.words, &self.ends, &mut table.scores),
+                    false => products(query, &self.words, &self.ends, &mut table.scores),
+                }
+            }
+            (false, distances) => {
+                table.byte_scores.resize(self.blocks(), [0.0; BYTE_WORDS]);
+                let scores = &mut table.byte_scores;
+                match distances {
+                    true => scored(query, &self.byte_words, &self.ends, scores, negated_square),
+                    false => scored(query, &self.byte_words, &self.ends, scores, product),
+                }
+            }
         };
         // The published package's guard against a table of zeros: the root of single precision's epsilon.
         let multiplier = 127.0 / largest.max(f32::EPSILON.sqrt());
-        quantize(&table.scores, multiplier, &mut table.entries);
+        let scores = match self.byte_words.is_empty() {
+            true => &table.scores,
+            false => table.byte_scores.as_flattened().as_chunks().0,
+        };
+        let carry = if self.cut { 0.0 } else { HALF };
+        quantize(scores, multiplier, carry, &mut table.entries);
         table.scale = 1.0 / multiplier;
     }
 }
 
 vectorized! {
     fn products(query: &[f32], words: &[[f32; WORDS]], ends: &[usize], scores: &mut [[f32; WORDS]]) -> f32 {
-        scored(query, words, ends, scores, |sum, query, word| query.mul_add(word, sum))
+        scored(query, words, ends, scores, product)
     }
 }
 
 vectorized! {
     fn negated_distances(query: &[f32], words: &[[f32; WORDS]], ends: &[usize], scores: &mut [[f32; WORDS]]) -> f32 {
-        scored(query, words, ends, scores, |sum, query, word| (query - word).mul_add(word - query, sum))
+        scored(query, words, ends, scores, negated_square)
     }
+}
+
+#[inline(always)]
+fn product(sum: f32, query: f32, word: f32) -> f32 {
+    query.mul_add(word, sum)
+}
+
+#[inline(always)]
+fn negated_square(sum: f32, query: f32, word: f32) -> f32 {
+    (query - word).mul_add(word - query, sum)
 }
 
 /// Sums of `term` over each block's elements; gives the largest magnitude.
 #[inline(always)]
-fn scored(
+fn scored<const K: usize>(
     query: &[f32],
-    words: &[[f32; WORDS]],
+    words: &[[f32; K]],
     ends: &[usize],
-    scores: &mut [[f32; WORDS]],
+    scores: &mut [[f32; K]],
     term: impl Fn(f32, f32, f32) -> f32,
 ) -> f32 {
-    let mut largest = [0.0f32; WORDS];
+    let mut largest = [0.0f32; K];
     let mut start = 0;
     for (&end, scores) in ends.iter().zip(scores) {
-        let mut sums = [0.0f32; WORDS];
+        let mut sums = [0.0f32; K];
         for (&query, words) in query[start..end].iter().zip(&words[start..end]) {
             for (sum, &word) in sums.iter_mut().zip(words) {
                 *sum = term(*sum, query, word);

@@ -167,7 +167,7 @@ impl Index {
         };
         let shared = train(rows, config)?;
         let segment = shared.segment(rows, ids, 0)?;
-        Ok(Self { shared, segments: vec![segment], defaults: None })
+        Ok(Self { shared, segments: vec![segment], defaults: None, metadata: None })
     }
 }
 
@@ -222,6 +222,7 @@ fn train(rows: Rows<'_>, config: &BuildConfig) -> Result<Shared, IndexError> {
         eta: config.eta_of(rows),
         spill: config.spill,
         storage: config.storage,
+        rough: true,
     };
     if config.training == Training::Joint {
         let count = sample.count().min(JOINTLY_TRAINED_ON);

@@ -91,6 +91,15 @@ pub(super) fn best_ranks(ranks: &[f32], most: usize, keys: &mut Vec<u64>) {
         return;
     }
     let mut threshold = f32::NEG_INFINITY;
+    // As many groups as ranks are wanted have one at least as high as their lowest maximum.
+    if ranks.len() / SIDE > 2 * most {
+        let maximum = |ranks: &[f32; SIDE]| {
+            key(ranks.iter().fold(f32::NEG_INFINITY, |a, b| if *b > a { *b } else { a }), 0)
+        };
+        keys.extend(ranks.as_chunks::<SIDE>().0.iter().map(maximum));
+        threshold = keep_best(keys, most);
+        keys.clear();
+    }
     for (group, ranks) in ranks.chunks(SIDE).enumerate() {
         if !ranks.iter().fold(false, |any, rank| any | (*rank >= threshold)) {
             continue;
@@ -110,6 +119,20 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #[test]
+        fn the_best_ranks_are_those_of_a_sort(
+            ranks in prop::collection::vec(-9i8..10, 1..900), most in 1usize..40,
+        ) {
+            let ranks: Vec<f32> = ranks.into_iter().map(f32::from).collect();
+            let mut all: Vec<u64> = ranks.iter().enumerate().map(|(i, rank)| key(*rank, i as u32)).collect();
+            all.sort_unstable();
+            all.truncate(most);
+            let mut keys = Vec::new();
+            best_ranks(&ranks, most, &mut keys);
+            keys.sort_unstable();
+            prop_assert_eq!(keys, all);
+        }
+
         #[test]
         fn keys_order_as_scores_and_positions(a in -1e30f32..1e30, b in -1e30f32..1e30, p: u32, q: u32) {
             prop_assert_eq!(unkey(key(a, p)), (a, p));

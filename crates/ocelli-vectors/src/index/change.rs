@@ -56,7 +56,7 @@ impl Index {
         for (segment, row) in found.collect::<Result<Vec<_>, _>>()? {
             self.segments[segment].deleted.insert(row);
         }
-        Ok(())
+        self.forget(ids)
     }
 
     /// Segment and row of each vector that is not deleted, by id.

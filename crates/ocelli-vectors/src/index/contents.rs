@@ -9,13 +9,18 @@ pub struct VectorCodes {
     pub partitions: Vec<u32>,
     /// Blocks in a code.
     pub blocks: usize,
-    /// `[N, blocks]`, a codeword's number below 16 a byte.
+    /// Bits of a codeword's number: 4, or 8 in indexes taken over that have as many.
+    pub bits: u32,
+    /// `[N, blocks]`, a codeword's number a byte.
     pub words: Vec<u8>,
 }
 
 impl VectorCodes {
-    /// Two blocks a byte, the first in the lower half: `[N, ceil(blocks / 2)]`.
+    /// Two blocks a byte, the first in the lower half: `[N, ceil(blocks / 2)]`; of 8 bits, a block a byte.
     pub fn packed(&self) -> Vec<u8> {
+        if self.bits == 8 {
+            return self.words.clone();
+        }
         let pack = |pair: &[u8]| pair[0] | pair.get(1).copied().unwrap_or(0) << 4;
         self.words.chunks_exact(self.blocks).flat_map(|words| words.chunks(2).map(pack)).collect()
     }
@@ -35,7 +40,8 @@ impl Index {
     pub fn codes(&self) -> VectorCodes {
         let layout = self.shared.books.layout();
         let blocks = self.shared.books.blocks();
-        let mut all = VectorCodes { partitions: Vec::new(), blocks, words: Vec::new() };
+        let bits = if self.shared.books.byte_words.is_empty() { 4 } else { 8 };
+        let mut all = VectorCodes { partitions: Vec::new(), blocks, bits, words: Vec::new() };
         for segment in &self.segments {
             let rows = segment.ids.count();
             let mut partitions = vec![u32::MAX; rows];

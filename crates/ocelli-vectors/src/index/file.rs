@@ -3,7 +3,7 @@
 //! | section | shape | what |
 //! |---|---|---|
 //! | `centers` | `[K, dim]` f32 | centres of partitions |
-//! | `words` | `[dim, 16]` f32 | codewords |
+//! | `words` | `[dim, 16]` or `[dim, 256]` f32 | codewords |
 //! | `ends` | `[B]` u32 | where blocks end |
 //! | `<i>.codes` | bytes | packed codes of segment i |
 //! | `<i>.firsts`, `<i>.units` | `[K + 1]` u32 | first position and unit of each partition |
@@ -12,6 +12,7 @@
 //! | `<i>.rows`, `<i>.rows.scales` | `[N, dim]`, `[N]` | vectors for exact scores |
 //! | `<i>.ids` | `[N]` u32 or u64 | ids |
 //! | `<i>.deleted` | u32 | rows that are deleted, rising |
+//! | `metadata.…` | | [what else is known](super::Metadata) |
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,12 +22,13 @@ use thiserror::Error;
 
 use super::books::Books;
 use super::data::Ids;
+use super::metadata::{self, ColumnText};
 use super::partition::Centers;
 use super::rows::{Storage, Stored};
 use super::segment::{Scoring, Segment, Shared};
 use super::{Index, SearchParams, Similarity, Spill};
 use crate::container::{Column, Container, ContainerError, ContainerWriter, Element};
-use crate::kernels::lut::{UNIT, WORDS};
+use crate::kernels::lut::{BYTE_WORDS, UNIT, WORDS};
 use crate::score_aware_quantization::Eta;
 
 /// The kind of container that holds an index.
@@ -63,8 +65,14 @@ struct Metadata {
     eta: EtaText,
     spill: Option<Spill>,
     storage: Storage,
+    #[serde(default)]
+    rough: bool,
+    #[serde(default)]
+    cut: bool,
     segments: Vec<SegmentText>,
     defaults: Option<SearchParams>,
+    #[serde(default)]
+    columns: Vec<ColumnText>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -121,7 +129,7 @@ pub(super) fn column<T: Element>(
     Ok(column)
 }
 
-fn wrong(container: &Container, section: &str, reason: impl Into<String>) -> OpenError {
+pub(super) fn wrong(container: &Container, section: &str, reason: impl Into<String>) -> OpenError {
     OpenError::Section { path: container.path().to_owned(), section: section.into(), reason: reason.into() }
 }
 
@@ -150,15 +158,24 @@ impl Index {
             eta: shared.eta.into(),
             spill: shared.spill,
             storage: shared.storage,
+            rough: shared.rough,
+            cut: shared.books.cut,
             segments: self.segments.iter().map(text).collect(),
             defaults: self.defaults,
+            columns: self.metadata.as_ref().map(metadata::Metadata::texts).unwrap_or_default(),
         })?;
         writer.section("centers", &[self.partitions(), dim], &shared.centers.data)?;
-        writer.section("words", &[dim, WORDS], shared.books.words.as_flattened())?;
+        match shared.books.byte_words.as_flattened() {
+            [] => writer.section("words", &[dim, WORDS], shared.books.words.as_flattened())?,
+            words => writer.section("words", &[dim, BYTE_WORDS], words)?,
+        }
         let ends: Vec<u32> = shared.books.ends.iter().map(|&end| end as u32).collect();
         writer.section("ends", &[ends.len()], &ends)?;
         for (number, segment) in self.segments.iter().enumerate() {
             segment.save(&mut writer, number, dim)?;
+        }
+        if let Some(metadata) = &self.metadata {
+            metadata.save(&mut writer)?;
         }
         writer.finish()
     }
@@ -191,7 +208,9 @@ impl Index {
         let metadata: Metadata = container.metadata()?;
         let (dim, partitions) = (metadata.dim, metadata.partitions);
         let centers: Column<f32> = column(container, "centers", &[partitions, dim])?;
-        let words: Column<f32> = column(container, "words", &[dim, WORDS])?;
+        let of_bytes = container.section("words")?.shape.last() == Some(&BYTE_WORDS);
+        let number = if of_bytes { BYTE_WORDS } else { WORDS };
+        let words: Column<f32> = column(container, "words", &[dim, number])?;
         let ends: Column<u32> = Column::open(container, "ends")?;
         let rising = ends.iter().zip(ends.iter().skip(1)).all(|(a, b)| a < b);
         if dim == 0 || partitions == 0 || !rising || ends[0] == 0 || ends.last() != Some(&(dim as u32)) {
@@ -204,11 +223,14 @@ impl Index {
             centers: Centers::new(centers.to_vec(), dim),
             books: Books {
                 ends: ends.iter().map(|&end| end as usize).collect(),
-                words: words.as_chunks::<WORDS>().0.to_vec(),
+                words: if of_bytes { Vec::new() } else { words.as_chunks::<WORDS>().0.to_vec() },
+                cut: metadata.cut,
+                byte_words: if of_bytes { words.as_chunks::<BYTE_WORDS>().0.to_vec() } else { Vec::new() },
             },
             eta: metadata.eta.into(),
             spill: metadata.spill,
             storage: metadata.storage,
+            rough: metadata.rough,
         };
         let mut segments = Vec::with_capacity(metadata.segments.len());
         let mut base = 0u32;
@@ -218,7 +240,8 @@ impl Index {
             base = end.ok_or_else(|| wrong(container, "metadata", "more positions than 32 bits count"))?;
             segments.push(segment);
         }
-        Ok(Self { shared, segments, defaults: metadata.defaults })
+        let columns = metadata::Metadata::open(container, &metadata.columns)?;
+        Ok(Self { shared, segments, defaults: metadata.defaults, metadata: columns })
     }
 }
 

@@ -18,7 +18,7 @@ impl Index {
     /// row numbers. The setting of its searcher becomes the default one.
     ///
     /// # Errors
-    /// [`IndexError::Setting`] for more than 16 codewords a block, or neither codes nor vectors.
+    /// [`IndexError::Setting`] for neither codes nor vectors.
     pub fn from_scann(scann: &ScannIndex) -> Result<Self, IndexError> {
         let settings = &scann.settings;
         let neighbors = settings.neighbors.min(scann.count.max(1));
@@ -43,15 +43,17 @@ impl Index {
             },
             length: None,
             centers: match tree {
-                Some(tree) => {
-                    Centers::new(tree.centres.iter().map(|value| *value as f32).collect(), scann.dim)
-                }
+                Some(_) => Centers::new(
+                    scann.searched_centres().into_iter().map(|value| value as f32).collect(),
+                    scann.dim,
+                ),
                 None => Centers::new(vec![0.0; scann.dim], scann.dim),
             },
-            books: books(product)?,
+            books: books(product, settings.cuts_tables()),
             eta: settings.codes.and_then(|codes| codes.threshold).map_or(Eta::Nearest, Eta::Limit),
             spill: second.map(|_| Spill::default()),
             storage: if rows.is_some() { Storage::F32 } else { Storage::None },
+            rough: false,
         };
         let first = tree.map_or_else(|| vec![0; scann.count], |tree| tree.tokens.clone());
         let placed = Placed::new(&first, second.map(|second| second.tokens.as_slice()));
@@ -72,7 +74,7 @@ impl Index {
             leaves: settings.tree.map_or(1, |tree| tree.leaves),
             reorder: settings.reorder.unwrap_or(neighbors),
         };
-        Ok(Self { shared, segments: vec![segment], defaults: Some(defaults) })
+        Ok(Self { shared, segments: vec![segment], defaults: Some(defaults), metadata: None })
     }
 }
 
@@ -116,18 +118,21 @@ fn compared_exactly(scann: &ScannIndex, similarity: Similarity, k: usize) -> Res
     Ok(index)
 }
 
-fn books(product: &Product) -> Result<Books, IndexError> {
-    let mut books = Books { ends: Vec::new(), words: Vec::new() };
-    for (length, values) in &product.books {
-        let count = values.len() / length;
-        if count > WORDS {
-            let wanted =
-                format!("at most {WORDS}, four bits a code; build the index from its vectors instead");
-            return Err(IndexError::setting("codewords a block", count, wanted));
-        }
+/// Codewords element by element. Above 16 in any block, all have codes of eight bits.
+fn books(product: &Product, cut: bool) -> Books {
+    let number = |(length, values): &(usize, Vec<f32>)| values.len() / length;
+    let mut books = Books { ends: Vec::new(), words: Vec::new(), byte_words: Vec::new(), cut };
+    let bytes = product.books.iter().any(|block| number(block) > WORDS);
+    let mut end = 0;
+    for block @ (length, values) in &product.books {
+        let count = number(block);
         let value = |d: usize, k: usize| values[if k < count { k } else { 0 } * length + d];
-        books.words.extend((0..*length).map(|d| std::array::from_fn(|k| value(d, k))));
-        books.ends.push(books.words.len());
+        match bytes {
+            true => books.byte_words.extend((0..*length).map(|d| std::array::from_fn(|k| value(d, k)))),
+            false => books.words.extend((0..*length).map(|d| std::array::from_fn(|k| value(d, k)))),
+        }
+        end += length;
+        books.ends.push(end);
     }
-    Ok(books)
+    books
 }

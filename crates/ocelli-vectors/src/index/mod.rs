@@ -17,6 +17,7 @@ mod file;
 mod filter;
 mod import;
 mod joint;
+mod metadata;
 mod partition;
 mod rows;
 mod search;
@@ -31,9 +32,10 @@ pub use error::IndexError;
 pub use exact::exact;
 pub use file::{KIND, OpenError};
 pub use filter::Filter;
+pub use metadata::{Metadata, MetadataColumn, MetadataValue, MetadataValues};
 pub use rows::{Rows, Storage};
 pub use search::{Hits, SearchParams};
-pub use tune::{Tuned, TuningSet};
+pub use tune::{Goal, Tuned, TuningSet};
 
 /// What is large for vectors that belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -53,6 +55,7 @@ pub struct Index {
     shared: Shared,
     segments: Vec<Segment>,
     defaults: Option<SearchParams>,
+    metadata: Option<Metadata>,
 }
 
 impl Index {
@@ -74,8 +77,10 @@ impl Index {
     /// Bytes of codes, of the vectors kept for exact scores, and of all else.
     pub fn bytes(&self) -> [usize; 3] {
         let sum = |of: fn(&Segment) -> usize| self.segments.iter().map(of).sum::<usize>();
-        // Centres lie in memory twice, for products with many queries and with one.
-        let shared = 2 * 4 * self.shared.centers.data.len() + 64 * self.shared.books.words.len();
+        // Centres lie in memory three times: for products with many queries, with one, and in eight bits.
+        let shared = 9 * self.shared.centers.data.len()
+            + 64 * self.shared.books.words.len()
+            + 1024 * self.shared.books.byte_words.len();
         [
             sum(|segment| segment.codes.len()),
             sum(|segment| segment.rows.bytes()),

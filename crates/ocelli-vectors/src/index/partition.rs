@@ -4,6 +4,7 @@ use ocelli_simd::vectorized;
 use rayon::prelude::*;
 
 use super::rows::Rows;
+use crate::kernels::bytes::ByteColumns;
 use crate::kernels::product::{Columns, rows_by_rows};
 use crate::kernels::rows::row_f32;
 
@@ -19,13 +20,14 @@ pub(super) struct Centers {
     pub(super) offsets: Vec<f32>,
     /// The same centres for products with a single vector.
     columns: Columns,
+    /// The same once more, for a look at which are good.
+    bytes: ByteColumns,
 }
 
 impl Centers {
     pub(super) fn new(data: Vec<f32>, dim: usize) -> Self {
-        let offsets = data.chunks_exact(dim).map(|center| -0.5 * row_f32(center, center)).collect();
-        let columns = Columns::new(&data, dim);
-        Self { data, dim, offsets, columns }
+        let (columns, bytes) = (Columns::new(&data, dim), ByteColumns::new(&data, dim));
+        Self { offsets: offsets(&data, dim), data, dim, columns, bytes }
     }
 
     /// Inner products of all centres with queries: `[Q, K]`.
@@ -35,6 +37,12 @@ impl Centers {
         }
         products.resize(queries.len() / self.dim * self.count(), 0.0);
         rows_by_rows(queries, &self.data, self.dim, products);
+    }
+
+    /// About the same, from centres in eight bits.
+    pub(super) fn rough_products(&self, queries: &[f32], products: &mut Vec<f32>) {
+        products.resize(queries.len() / self.dim * self.count(), 0.0);
+        self.bytes.times(queries, self.dim, products);
     }
 
     pub(super) fn count(&self) -> usize {
@@ -47,12 +55,16 @@ impl Centers {
 
     /// Centres by Lloyd iterations over `rows`, which are in random order, from the first of them.
     pub(super) fn train(rows: Rows<'_>, count: usize, iterations: usize) -> Self {
-        let first = Self::new(rows.first(count).data().to_vec(), rows.dim());
-        (0..iterations).fold(first, |centers, _| centers.moved(rows))
+        let mut centers = Self::new(rows.first(count).data().to_vec(), rows.dim());
+        for _ in 0..iterations {
+            centers.data = centers.moved(rows);
+            centers.offsets = offsets(&centers.data, centers.dim);
+        }
+        Self::new(centers.data, centers.dim)
     }
 
     /// Each centre at the mean of the vectors nearest to it; one without vectors at one of the largest partition.
-    fn moved(self, rows: Rows<'_>) -> Self {
+    fn moved(&self, rows: Rows<'_>) -> Vec<f32> {
         let (dim, count) = (self.dim, self.count());
         let nearest = self.nearest(rows);
         let mut sums = vec![0.0f64; count * dim];
@@ -63,7 +75,7 @@ impl Centers {
             let sums = &mut sums[center * dim..(center + 1) * dim];
             sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value));
         }
-        let mut data = self.data;
+        let mut data = self.data.clone();
         let largest = (0..count).max_by_key(|&i| (counts[i], std::cmp::Reverse(i))).unwrap_or(0);
         let mut spare = nearest.iter().enumerate().filter(|(_, center)| **center as usize == largest);
         for (i, center) in data.chunks_exact_mut(dim).enumerate() {
@@ -76,7 +88,7 @@ impl Centers {
                 center.copy_from_slice(rows.row(row));
             }
         }
-        Self::new(data, dim)
+        data
     }
 
     /// The nearest centre of each vector.
@@ -124,6 +136,10 @@ impl Centers {
         };
         rows.data().par_chunks(TILE * dim).zip(first.par_chunks(TILE)).flat_map_iter(assign).collect()
     }
+}
+
+fn offsets(centers: &[f32], dim: usize) -> Vec<f32> {
+    centers.chunks_exact(dim).map(|center| -0.5 * row_f32(center, center)).collect()
 }
 
 vectorized! {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::books::Table;
-use super::candidates::{Candidates, best_ranks, unkey};
+use super::candidates::{Candidates, best_ranks, keep_best, key, unkey};
 use super::data::RowSet;
 use super::error::IndexError;
 use super::filter::Filter;
@@ -20,6 +20,9 @@ const TOGETHER: usize = 64;
 
 /// Up to so many vectors that a filter allows are all scored: that costs less than looking for them.
 const FEW: usize = 1000;
+
+/// From so many partitions on, the good ones are first looked for by rough scores.
+const ROUGH: usize = 64;
 
 /// How thoroughly is searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -255,12 +258,19 @@ impl<'a> Searcher<'a> {
     fn choose_leaves(&mut self, count: usize) {
         let centers = &self.index.shared.centers;
         let number = centers.count();
-        centers.products(&self.queries, &mut self.leaf_scores);
+        let rough = self.index.shared.rough && number >= ROUGH;
+        match rough {
+            true => centers.rough_products(&self.queries, &mut self.leaf_scores),
+            false => centers.products(&self.queries, &mut self.leaf_scores),
+        }
+        let leaves = self.params.leaves;
+        let looked_at = if rough { leaves + leaves / 8 + 3 } else { leaves };
         let centered = self.index.shared.scoring == Scoring::Residual;
         let dim = centers.dim;
         self.visits.clear();
-        for (query, scores) in self.leaf_scores.chunks_exact(number).take(count).enumerate() {
-            let factor = self.index.shared.nearness(&self.queries[query * dim..(query + 1) * dim]);
+        for (query, scores) in self.leaf_scores.chunks_exact_mut(number).take(count).enumerate() {
+            let vector = &self.queries[query * dim..(query + 1) * dim];
+            let factor = self.index.shared.nearness(vector);
             self.ranks.clear();
             match factor {
                 Some(factor) => self.ranks.extend(
@@ -268,7 +278,17 @@ impl<'a> Searcher<'a> {
                 ),
                 None => self.ranks.extend_from_slice(scores),
             }
-            best_ranks(&self.ranks, self.params.leaves, &mut self.keys);
+            best_ranks(&self.ranks, looked_at, &mut self.keys);
+            if rough {
+                for known in &mut self.keys {
+                    let leaf = unkey(*known).1;
+                    let at = leaf as usize;
+                    scores[at] = row_f32(vector, centers.center(at));
+                    let rank = factor.map_or(scores[at], |factor| scores[at] + factor * centers.offsets[at]);
+                    *known = key(rank, leaf);
+                }
+                keep_best(&mut self.keys, leaves);
+            }
             let chosen = &self.keys;
             let first = chosen.iter().copied().min();
             for &key in chosen.iter() {

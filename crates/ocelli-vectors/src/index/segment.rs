@@ -12,7 +12,7 @@ use crate::container::Column;
 use crate::kernels::blocks::Descent;
 use crate::kernels::lut::{Points, UNIT};
 use crate::kernels::rows::row_f32;
-use crate::score_aware_quantization::Eta;
+use crate::score_aware_quantization::{Codebook, Encoder as ByDefinition, Eta};
 
 /// Rounds of coordinate descent at most (section 3.4).
 const ROUNDS: usize = 10;
@@ -42,6 +42,8 @@ pub(super) struct Shared {
     pub(super) eta: Eta,
     pub(super) spill: Option<Spill>,
     pub(super) storage: Storage,
+    /// Whether partitions may be chosen by rough scores first; never where results are to be another program's.
+    pub(super) rough: bool,
 }
 
 /// Vectors that were added together.
@@ -125,8 +127,9 @@ impl Shared {
             _ => None,
         };
         let placed = Placed::new(&first, second.as_deref());
+        let wide = self.books.of_bytes()?;
         let codes = self.packed(&placed, || {
-            let mut encoder = Encoder::new(self, rows.dim());
+            let mut encoder = Encoder::new(self, rows.dim(), wide.as_ref());
             move |original: usize, partition: u32, codes: &mut [u8]| {
                 encoder.encode(rows.row(original), self.centers.center(partition as usize), codes)
             }
@@ -213,6 +216,8 @@ pub(super) fn halves(rows: Rows<'_>, order: &[u32], stored: &Stored) -> Vec<f32>
 struct Encoder<'a> {
     shared: &'a Shared,
     descent: Descent,
+    /// The codewords of codes of eight bits.
+    wide: Option<&'a Codebook>,
     residual: Vec<f32>,
     unit: Vec<f32>,
     /// The length that `eta` belongs to: normalised data have one.
@@ -221,9 +226,10 @@ struct Encoder<'a> {
 }
 
 impl<'a> Encoder<'a> {
-    fn new(shared: &'a Shared, dim: usize) -> Self {
+    fn new(shared: &'a Shared, dim: usize, wide: Option<&'a Codebook>) -> Self {
         Self {
             shared,
+            wide,
             descent: Descent::new(shared.books.blocks()),
             residual: vec![0.0; dim],
             unit: vec![0.0; dim],
@@ -238,6 +244,13 @@ impl<'a> Encoder<'a> {
                 self.residual.iter_mut().zip(x.iter().zip(center)).for_each(|(r, (x, c))| *r = x - c);
             }
             Scoring::Whole | Scoring::Distances => self.residual.copy_from_slice(x),
+        }
+        if let Some(codebook) = self.wide {
+            let doubles = |x: &[f32]| x.iter().map(|value| f64::from(*value)).collect::<Vec<f64>>();
+            let encoder = ByDefinition { codebook, max_rounds: ROUNDS };
+            let found = encoder.encode(&doubles(x), Some(&doubles(&self.residual)), self.shared.eta)?;
+            codes.iter_mut().zip(found).for_each(|(code, found)| *code = found as u8);
+            return Ok(());
         }
         let length = row_f32(x, x).sqrt();
         // Lengths of normalised vectors differ by rounding only.

@@ -12,6 +12,13 @@ use super::{Index, Similarity};
 
 /// Queries that recall is estimated on.
 const QUERIES: usize = 1000;
+/// Candidates a result that are scored exactly at most.
+const MOST_REORDERED: usize = 48;
+/// By what factor the estimate of a cost may be wrong against another.
+const BELIEVED: f64 = 1.7;
+/// Settings whose costs are measured, and those of them that are sought to the last candidate.
+const TIMED: usize = 10;
+const REFINED: usize = 3;
 
 /// What was chosen, and what it promises.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -24,7 +31,7 @@ pub struct Tuned {
     pub error: f64,
     /// Queries of the sample.
     pub queries: usize,
-    /// Estimated work a query, in microseconds of one core of the machine the estimate was made on.
+    /// Work a query in microseconds: as estimated by [`Index::cost`], or as measured.
     pub cost: f64,
 }
 
@@ -93,6 +100,37 @@ impl TuningSet {
         Ok(Self { queries: queries.data().to_vec(), truth, own })
     }
 
+    /// The queries, `[Q, dim]` for an index of vectors of `dim` numbers.
+    ///
+    /// # Errors
+    /// [`IndexError::Ragged`] for another `dim` than that of the queries.
+    pub fn queries(&self, dim: usize) -> Result<Rows<'_>, IndexError> {
+        Rows::new("the queries to tune with", &self.queries, dim)
+    }
+
+    fn count(&self, dim: usize) -> usize {
+        self.queries.len() / dim
+    }
+
+    /// At most `most` of the queries, spread evenly.
+    fn some(&self, most: usize, dim: usize) -> Self {
+        let count = self.count(dim);
+        let rows = || (0..count).step_by(count.div_ceil(most).max(1));
+        let k = self.truth.k;
+        let truth = Hits {
+            k,
+            ids: rows().flat_map(|row| self.truth.ids[row * k..(row + 1) * k].iter().copied()).collect(),
+            scores: Vec::new(),
+        };
+        Self {
+            queries: rows()
+                .flat_map(|row| self.queries[row * dim..(row + 1) * dim].iter().copied())
+                .collect(),
+            truth,
+            own: self.own.as_ref().map(|own| rows().map(|row| own[row]).collect()),
+        }
+    }
+
     /// The share of the true neighbours among the first k found, and its standard error over the queries.
     fn recall(&self, index: &Index, params: &SearchParams) -> Result<(f64, f64), IndexError> {
         let queries = Rows::new("the queries", &self.queries, index.dim())?;
@@ -140,59 +178,183 @@ fn truth(index: &Index, vectors: &[f32], ids: &[u64], queries: &[f32], k: usize)
     Ok(truth)
 }
 
-/// 1, 2, 3, 4, 6, 8, 11, ...: each about 1.41 times the one before.
-fn ladder(most: usize) -> Vec<usize> {
-    let steps = (0..).map(|i| 2f64.powf(f64::from(i) / 2.0).round() as usize);
-    let mut ladder: Vec<usize> = steps.take_while(|step| *step < most).collect();
-    ladder.push(most);
-    ladder.dedup();
+/// 1, 2, 3, …, then each about 1.19 times the one before, up to `most`.
+fn ladder(first: usize, most: usize) -> Vec<usize> {
+    let mut ladder = vec![first.min(most)];
+    while let Some(&last) = ladder.last().filter(|last| **last < most) {
+        ladder.push(((last as f64 * 2f64.powf(0.25)).round() as usize).max(last + 1).min(most));
+    }
     ladder
 }
 
+/// What a setting is to reach.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Goal {
+    /// Neighbours that count.
+    pub k: usize,
+    /// The share of them that is to be found.
+    pub recall: f64,
+    /// By how many standard errors the recall on the set must lie above: 0 where the set is all the queries that count,
+    /// 1 where it stands for others, half of whose samples would miss a recall that is just reached on one.
+    pub margin: f64,
+}
+
+impl Goal {
+    fn reached(&self, tuned: &Tuned, margin: f64) -> bool {
+        tuned.recall - margin * tuned.error >= self.recall || tuned.recall >= 1.0
+    }
+}
+
+/// A search among settings.
+struct Tuning<'a> {
+    index: &'a Index,
+    /// All queries, and some that suffice to see about where to look.
+    set: &'a TuningSet,
+    some: TuningSet,
+    goal: Goal,
+    leaves: Vec<usize>,
+    reorders: Vec<usize>,
+}
+
+impl Tuning<'_> {
+    fn tried(&self, set: &TuningSet, leaves: usize, reorder: usize) -> Result<Tuned, IndexError> {
+        let params = SearchParams { k: self.goal.k, leaves, reorder };
+        let (recall, error) = set.recall(self.index, &params)?;
+        Ok(Tuned {
+            params,
+            recall,
+            error,
+            queries: set.count(self.index.dim()),
+            cost: self.index.cost(&params),
+        })
+    }
+
+    /// Of numbers of partitions the least reordering that about reaches the recall. Both rise along a stair: with more
+    /// partitions, less reordering may do. Partitions that cost much more than the best so far are not looked into.
+    fn stair(&self) -> Result<Vec<Tuned>, IndexError> {
+        let mut found: Vec<Tuned> = Vec::new();
+        let mut height = self.reorders.len();
+        let mut least = f64::INFINITY;
+        for &leaves in &self.leaves {
+            if self.index.cost(&SearchParams { k: self.goal.k, leaves, reorder: self.goal.k })
+                > BELIEVED * least
+            {
+                break;
+            }
+            let mut best = None;
+            while height > 0 {
+                let here = self.tried(&self.some, leaves, self.reorders[height - 1])?;
+                if !self.goal.reached(&here, if self.narrowed() { -1.0 } else { self.goal.margin }) {
+                    break;
+                }
+                best = Some(here);
+                height -= 1;
+            }
+            if let Some(best) = best {
+                least = least.min(best.cost);
+                found.push(best);
+                // The next number is tried with this reordering first, which it reaches as well.
+                height += 1;
+            }
+            if found.last().is_some_and(|last| last.params.reorder == self.reorders[0]) {
+                break;
+            }
+        }
+        found.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+        found.retain(|tuned| tuned.cost <= BELIEVED * least);
+        found.truncate(TIMED);
+        Ok(found)
+    }
+
+    fn narrowed(&self) -> bool {
+        self.some.queries.len() < self.set.queries.len()
+    }
+
+    /// The least reordering, to a single candidate, with which these partitions reach the recall on all queries; none
+    /// where a little more than on some does not suffice.
+    fn refined(&self, rough: &Tuned) -> Result<Option<Tuned>, IndexError> {
+        let leaves = rough.params.leaves;
+        let at = self.reorders.partition_point(|reorder| *reorder < rough.params.reorder);
+        for (rung, &reorder) in self.reorders.iter().enumerate().skip(at).take(4) {
+            let mut best = self.tried(self.set, leaves, reorder)?;
+            if !self.goal.reached(&best, self.goal.margin) {
+                continue;
+            }
+            // On some queries by themselves the recall may have been lower than on all.
+            let below = if rung == at { 2 } else { 1 };
+            let mut low = rung.checked_sub(below).map_or(self.goal.k - 1, |rung| self.reorders[rung]);
+            while low + 1 < best.params.reorder {
+                let middle = self.tried(self.set, leaves, (low + best.params.reorder) / 2)?;
+                match self.goal.reached(&middle, self.goal.margin) {
+                    true => best = middle,
+                    false => low = middle.params.reorder,
+                }
+            }
+            return Ok(Some(best));
+        }
+        Ok(None)
+    }
+}
+
 impl Index {
-    /// The cheapest setting whose recall on `set` is a standard error above `recall`; the most thorough one where none does.
+    /// The setting with which this index reaches `recall` on `set` with a standard error to spare at the least cost by
+    /// [`Index::cost`], the same on every machine; the most thorough one where none does.
     ///
     /// # Errors
     /// [`IndexError`] for a recall that is none.
     pub fn tune(&self, set: &TuningSet, k: usize, recall: f64) -> Result<Tuned, IndexError> {
-        if !(recall > 0.0 && recall <= 1.0) {
-            return Err(IndexError::setting("recall", recall, "above 0, at most 1"));
+        self.tune_by(set, &Goal { k, recall, margin: 1.0 }, &mut |settings| {
+            Ok(settings.iter().map(|params| self.cost(params)).collect())
+        })
+    }
+
+    /// The setting that reaches the goal at the least cost. Of the few best by [`Index::cost`], `costs` says what each
+    /// costs: the time of a query measured on the machine at hand, say, in microseconds. What is chosen is then no longer
+    /// the same each time.
+    ///
+    /// # Errors
+    /// [`IndexError`] for a recall that is none, or from `costs`.
+    pub fn tune_by(
+        &self,
+        set: &TuningSet,
+        goal: &Goal,
+        costs: &mut dyn FnMut(&[SearchParams]) -> Result<Vec<f64>, IndexError>,
+    ) -> Result<Tuned, IndexError> {
+        if !(goal.recall > 0.0 && goal.recall <= 1.0) {
+            return Err(IndexError::setting("recall", goal.recall, "above 0, at most 1"));
         }
-        let leaves = ladder(self.partitions());
-        let most = self.count().max(k);
-        let mut best: Option<Tuned> = None;
-        let queries = set.queries.len() / self.dim();
-        let tuned = |leaves: usize, reorder: usize| -> Result<Tuned, IndexError> {
-            let params = SearchParams { k, leaves, reorder };
-            let (recall, error) = set.recall(self, &params)?;
-            Ok(Tuned { params, recall, error, queries, cost: self.cost(&params) })
+        let most = self.count().max(goal.k);
+        let tuning = Tuning {
+            index: self,
+            set,
+            some: set.some(QUERIES, self.dim()),
+            goal: *goal,
+            leaves: ladder(1, self.partitions()),
+            reorders: ladder(goal.k, most.min(goal.k.saturating_mul(MOST_REORDERED))),
         };
-        for factor in [1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0] {
-            let reorder = ((k as f64 * factor) as usize).min(most);
-            // Recall rises with the partitions: the fewest that suffice are found by halving.
-            let (mut low, mut high) = (0, leaves.len());
-            while low < high {
-                let middle = (low + high) / 2;
-                let here = tuned(leaves[middle], reorder)?;
-                // A sample that just reaches it would miss it on half of all other queries.
-                if here.recall - here.error >= recall || here.recall >= 1.0 {
-                    high = middle;
-                    if best.is_none_or(|best| here.cost < best.cost) {
-                        best = Some(here);
-                    }
-                } else {
-                    low = middle + 1;
-                    // What costs more than the best already cannot become the best.
-                    if best.is_some_and(|best| here.cost >= best.cost) {
-                        break;
-                    }
-                }
+        let mut priced = |mut settings: Vec<Tuned>| -> Result<Vec<Tuned>, IndexError> {
+            let params: Vec<SearchParams> = settings.iter().map(|tuned| tuned.params).collect();
+            for (tuned, cost) in settings.iter_mut().zip(costs(&params)?) {
+                tuned.cost = cost;
             }
-            if reorder == most {
+            settings.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+            Ok(settings)
+        };
+        let mut refined = Vec::new();
+        for rough in priced(tuning.stair()?)? {
+            refined.extend(tuning.refined(&rough)?);
+            if refined.len() == REFINED {
                 break;
             }
         }
-        best.map_or_else(|| tuned(self.partitions(), (48 * k).min(most)), Ok)
+        match priced(refined)?.first() {
+            Some(best) => Ok(*best),
+            None => {
+                let thorough = tuning.reorders.last().copied().unwrap_or(goal.k);
+                let thorough = tuning.tried(set, self.partitions(), thorough)?;
+                Ok(priced(vec![thorough])?[0])
+            }
+        }
     }
 
     /// Estimated work of a query in microseconds. The constants are those of one core of a server of 2023 with AVX-512;

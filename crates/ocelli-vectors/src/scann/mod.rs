@@ -126,6 +126,34 @@ impl ScannIndex {
         let named = folder.0.join("scann_docids.pkl").exists();
         Ok(Self { settings, count, dim, product, partitions, rows, named })
     }
+
+    /// The centres `[K, dim]` as a search compares them with queries: where that is done in eight bits, what these stand
+    /// for, each element a multiple of a 127th of the largest of its dimension. Empty without partitions.
+    pub fn searched_centres(&self) -> Vec<f64> {
+        let Some(tree) = &self.partitions else { return Vec::new() };
+        let mut centres = tree.centres.clone();
+        let bytes = self.settings.tree.is_some_and(|tree| tree.integer_centres);
+        if !bytes || self.settings.distance != Distance::DotProduct {
+            return centres;
+        }
+        for d in 0..self.dim {
+            let largest = tree
+                .centres
+                .iter()
+                .skip(d)
+                .step_by(self.dim)
+                .fold(0.0f64, |most, value| most.max(value.abs()));
+            if largest > 0.0 {
+                let step = largest / 127.0;
+                centres
+                    .iter_mut()
+                    .skip(d)
+                    .step_by(self.dim)
+                    .for_each(|value| *value = (*value / step).round() * step);
+            }
+        }
+        centres
+    }
 }
 
 /// What the files must agree on, set by the first that says it.

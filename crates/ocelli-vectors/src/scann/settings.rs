@@ -33,7 +33,8 @@ pub struct TreeSettings {
     pub avq: Option<f64>,
     /// Whether partitions were found by direction.
     pub spherical: bool,
-    /// Whether the package compares queries with centres in eight bits; centres are stored in full.
+    /// Whether the package compares queries with centres in eight bits; centres are stored in full. See
+    /// [`ScannIndex::searched_centres`](super::ScannIndex::searched_centres).
     pub integer_centres: bool,
     /// Whether the package finds partitions by a coarser tree above them, which misses some.
     pub upper: bool,
@@ -73,6 +74,12 @@ pub struct Settings {
 const UNLIMITED: usize = i32::MAX as usize;
 
 impl Settings {
+    /// Whether tables of scores become whole numbers by cutting off what follows the point. The package rounds them, but
+    /// where partitions hold codes of vectors as they are, each has a searcher of its own, made without the setting.
+    pub fn cuts_tables(&self) -> bool {
+        self.tree.is_some() && self.codes.is_some_and(|codes| !codes.residual)
+    }
+
     /// Reads the message `ScannConfig`.
     pub(super) fn parse(message: &[u8]) -> Result<Self> {
         let mut distance = None;

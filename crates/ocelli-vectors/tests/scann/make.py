@@ -41,8 +41,8 @@ def make(name, count, dim, seed, distance, unit, tree=None, codes=None, reorder=
     np.save(folder / "ids.npy", np.asarray(searcher.search_batched(q.astype(np.float32))[0]).astype(np.int32))
 
 
-def ah(dims, threshold=float("nan")):
-    return dict(dimensions_per_block=dims, anisotropic_quantization_threshold=threshold)
+def ah(dims, threshold=float("nan"), hash_type="lut16"):
+    return dict(dimensions_per_block=dims, anisotropic_quantization_threshold=threshold, hash_type=hash_type)
 
 
 make("tree", 200, 10, 1, "dot_product", True, TREE, ah(3, 0.2), dict(reordering_num_neighbors=15))
@@ -52,3 +52,7 @@ make("plain", 160, 9, 3, "dot_product", False, None, ah(2, 0.2), dict(reordering
 make("distance", 160, 9, 4, "squared_l2", False, None, ah(2),
      dict(reordering_num_neighbors=12, quantize=ReorderType.BFLOAT16))
 make("brute", 100, 8, 5, "squared_l2", False)
+make("bytes", 300, 6, 6, "dot_product", True, TREE, ah(2, 0.2, "lut256"), dict(reordering_num_neighbors=15))
+make("distance_tree", 300, 10, 7, "squared_l2", False, TREE, ah(2), dict(reordering_num_neighbors=8))
+make("integer_centres", 300, 10, 8, "dot_product", True, dict(TREE, num_leaves=20, quantize_centroids=True), ah(2, 0.2),
+     dict(reordering_num_neighbors=8))

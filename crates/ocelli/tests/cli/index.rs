@@ -315,6 +315,17 @@ fn binary_codes_have_an_index_of_their_own() {
         (0..5).flat_map(|q| (0..200).map(move |c| (q, c))).filter(|(q, c)| near(*q, *c) <= 9).count();
     assert_eq!(bench.text("near.csv").lines().count(), 1 + within);
     bench.write("ids.txt", "0\n1\n");
+    let ids_of = |bench: &Bench| -> Vec<u64> {
+        let found: serde_json::Value = serde_json::from_slice(&bench.read("hits.json")).unwrap();
+        found["queries"][0].as_array().unwrap().iter().map(|hit| hit["id"].as_u64().unwrap()).collect()
+    };
+    let search = "index search codes.index queries.bvecs --out hits.json";
+    bench.ocelli(&format!("{search} -k 2 --only ids.txt")).succeeded();
+    assert_eq!(ids_of(&bench), [0, 1]);
+    bench.ocelli(&format!("{search} -k 198 --without ids.txt")).succeeded();
+    let left = ids_of(&bench);
+    assert!(left.len() == 198 && !left.contains(&0) && !left.contains(&1));
+    bench.ocelli(&format!("{search} -k 3 --only ids.txt")).refused(&["-k 3", "2 codes that may be found"]);
     bench.ocelli("index delete codes.index ids.txt").succeeded();
     assert!(bench.ocelli("index add codes.index queries.bvecs").succeeded().out.contains("203 in all"));
     assert!(bench.ocelli("index info codes.index").succeeded().out.contains("bits"));

@@ -10,6 +10,7 @@ mod emotions;
 mod fan;
 mod index;
 mod losses;
+mod metadata;
 mod proposals;
 mod refusals;
 mod resume;

@@ -30,5 +30,5 @@ mod values;
 mod write;
 
 pub use read::ParquetReader;
-pub(super) use read::read_set;
+pub(super) use read::{read_set, read_table};
 pub use write::{ParquetWriter, write};

@@ -7,6 +7,7 @@ use super::super::front::{ColumnRef, ReadOptions};
 use super::super::ids::{ID_NAMES, Ids};
 use super::super::npz::listed;
 use super::super::set::{Column, Values, VectorSet};
+use super::super::table::Table;
 use super::footer::{Footer, Logical, RowGroup};
 use super::pages::{self, Budget};
 use super::schema::{self, Field, Kind, Leaf};
@@ -71,7 +72,10 @@ impl ParquetReader {
     /// # Errors
     /// [`DataError::Read`]; [`DataError::Content`] when it is no Parquet file, is encrypted, or has no such columns.
     pub fn open(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Self, DataError> {
-        let path = path.as_ref();
+        Self::planned(path.as_ref(), |fields| plan(fields, options))
+    }
+
+    fn planned(path: &Path, plan: impl FnOnce(&[Field]) -> Result<Plan, String>) -> Result<Self, DataError> {
         let fail = |reason| fail(path, reason);
         let mut file = File::open(path).map_err(|source| DataError::read(path, source))?;
         let bytes = file.metadata().map_err(|source| DataError::read(path, source))?.len();
@@ -82,7 +86,7 @@ impl ParquetReader {
             let found = group.chunks.len();
             return Err(fail(format!("row group {at} has {found} columns, the schema {leaves}")));
         }
-        let plan = plan(&fields, options).map_err(fail)?;
+        let plan = plan(&fields).map_err(fail)?;
         let budget = Budget::of(bytes);
         Ok(Self { path: path.to_owned(), file, footer, fields, plan, budget, group: 0, row: 0, dim: None })
     }
@@ -129,6 +133,12 @@ impl ParquetReader {
             );
             return Err(DataError::content(&self.path, reason));
         }
+        self.read_beside(&mut set)?;
+        Ok(set)
+    }
+
+    /// Ids and metadata of the current group.
+    fn read_beside(&mut self, set: &mut VectorSet) -> Result<(), DataError> {
         if let Some(at) = self.plan.ids {
             set.ids = Some(self.column(at, |column| column.ids())?);
         }
@@ -137,7 +147,7 @@ impl ParquetReader {
             let values = self.column(at, |column| column.values())?;
             set.metadata.push(Column { name: self.fields[at].name.clone(), values });
         }
-        Ok(set)
+        Ok(())
     }
 
     /// Columns of floats side by side.
@@ -201,14 +211,23 @@ fn place(fields: &[Field], column: &ColumnRef) -> Result<usize, String> {
     found.ok_or_else(|| format!("no column {wanted}; {}", listed(names(fields, |_| true))))
 }
 
+fn is_plain(field: &Field) -> bool {
+    matches!(field.kind, Kind::Float | Kind::Integer | Kind::Text)
+}
+
+/// The column of ids by its name.
+fn find_ids(fields: &[Field]) -> Option<usize> {
+    fields
+        .iter()
+        .position(|f| ID_NAMES.contains(&f.name.as_str()) && matches!(f.kind, Kind::Integer | Kind::Text))
+}
+
 fn plan(fields: &[Field], options: &ReadOptions) -> Result<Plan, String> {
-    let plain = |at: usize| matches!(fields[at].kind, Kind::Float | Kind::Integer | Kind::Text);
+    let plain = |at: usize| is_plain(&fields[at]);
     let refuse = |at: usize, why: &str| Err(format!("column `{}`: {why}", fields[at].name));
     let ids = match &options.ids {
         Some(column) => Some(place(fields, column)?),
-        None => fields.iter().position(|f| {
-            ID_NAMES.contains(&f.name.as_str()) && matches!(f.kind, Kind::Integer | Kind::Text)
-        }),
+        None => find_ids(fields),
     };
     if let Some(at) = ids.filter(|at| !matches!(fields[*at].kind, Kind::Integer | Kind::Text | Kind::Bytes)) {
         return refuse(at, "ids are whole numbers or text");
@@ -401,4 +420,26 @@ pub(in crate::vectors) fn read_set(path: &Path, options: &ReadOptions) -> Result
         all.append(group?);
     }
     Ok(all)
+}
+
+/// Reads ids and all other columns of plain values; vectors are left where they are.
+pub(in crate::vectors) fn read_table(path: &Path) -> Result<Table, DataError> {
+    let mut reader = ParquetReader::planned(path, |fields| {
+        let ids = find_ids(fields);
+        let plain = |at: &usize| ids != Some(*at) && is_plain(&fields[*at]);
+        Ok(Plan { vectors: Vec::new(), ids, metadata: (0..fields.len()).filter(plain).collect() })
+    })?;
+    let mut all: Option<VectorSet> = None;
+    for group in 0..reader.footer.groups.len() {
+        reader.group = group;
+        let mut set = VectorSet::default();
+        reader.read_beside(&mut set)?;
+        reader.row += usize::try_from(reader.footer.groups[group].rows).unwrap_or(usize::MAX);
+        match &mut all {
+            Some(all) => all.append(set),
+            None => all = Some(set),
+        }
+    }
+    let VectorSet { ids, metadata, .. } = all.unwrap_or_default();
+    Ok(Table { ids, columns: metadata })
 }

@@ -1,4 +1,5 @@
-//! Scores of 4-bit codes by table lookup, thresholds applied as they come out.
+//! Scores of 4-bit codes by table lookup, thresholds applied as they come out. Codes of eight bits, which other programs'
+//! indexes may have, are looked up one by one.
 //!
 //! Codes lie in units of 32 points. In a unit, a chunk of eight blocks takes two runs of 64 bytes, the first for points
 //! 0 to 15, the second for points 16 to 31: byte `4 p + j` holds the code of block `8 c + j` in its low half and of
@@ -21,12 +22,14 @@ mod tests;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-pub(crate) use table::quantize;
+pub(crate) use table::{HALF, quantize};
 
 /// Points of a unit.
 pub(crate) const UNIT: usize = 32;
 /// Entries of a block's table.
 pub(crate) const WORDS: usize = 16;
+/// The same of codes of eight bits.
+pub(crate) const BYTE_WORDS: usize = 256;
 /// Bytes of a run, and of a row of tables: four blocks.
 pub(crate) const RUN: usize = 64;
 
@@ -37,22 +40,34 @@ pub(crate) struct Layout {
     chunks: usize,
     /// Whether a run of up to four blocks follows.
     half: bool,
+    /// Blocks with a code of eight bits each: in a unit, 32 bytes a block. The others are then none.
+    bytes: usize,
 }
 
 impl Layout {
     pub(crate) fn new(blocks: usize) -> Self {
         let left = blocks % 8;
-        Self { chunks: blocks / 8 + usize::from(left > 4), half: (1..=4).contains(&left) }
+        Self { chunks: blocks / 8 + usize::from(left > 4), half: (1..=4).contains(&left), bytes: 0 }
+    }
+
+    /// Of codes of eight bits.
+    pub(crate) fn of_bytes(blocks: usize) -> Self {
+        Self { chunks: 0, half: false, bytes: blocks }
     }
 
     /// Rows of a query's table, each of [`RUN`] bytes for four blocks.
     pub(crate) fn table_rows(self) -> usize {
-        2 * self.chunks + usize::from(self.half)
+        2 * self.chunks + usize::from(self.half) + self.bytes * BYTE_WORDS / RUN
     }
 
     /// Bytes of a unit.
     pub(crate) fn unit_bytes(self) -> usize {
-        (2 * self.chunks + usize::from(self.half)) * RUN
+        (2 * self.chunks + usize::from(self.half)) * RUN + self.bytes * UNIT
+    }
+
+    /// The byte that holds a block's code of eight bits.
+    fn byte_place(self, point: usize, block: usize) -> usize {
+        point / UNIT * self.unit_bytes() + block * UNIT + point % UNIT
     }
 
     /// The byte, and whether its high half, that holds the code of a block of a point.
@@ -77,6 +92,10 @@ impl Layout {
     /// Writes a point's codes over zeros.
     pub(crate) fn put(self, packed: &mut [u8], point: usize, codes: &[u8]) {
         for (block, &code) in codes.iter().enumerate() {
+            if self.bytes > 0 {
+                packed[self.byte_place(point, block)] = code;
+                continue;
+            }
             let (byte, high) = self.place(point, block);
             packed[byte] |= code << (4 * u32::from(high));
         }
@@ -85,6 +104,10 @@ impl Layout {
     /// A point's codes.
     pub(crate) fn get(self, packed: &[u8], point: usize, codes: &mut [u8]) {
         for (block, code) in codes.iter_mut().enumerate() {
+            if self.bytes > 0 {
+                *code = packed[self.byte_place(point, block)];
+                continue;
+            }
             let (byte, high) = self.place(point, block);
             *code = packed[byte] >> (4 * u32::from(high)) & 15;
         }
@@ -94,7 +117,8 @@ impl Layout {
 /// A query's tables and what its scores must reach.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lookup<'a> {
-    /// `[table_rows, 64]`: entry `16 j + code` of row `r` belongs to block `4 r + j`.
+    /// `[table_rows, 64]`: entry `16 j + code` of row `r` belongs to block `4 r + j`; of codes of eight bits the 256 entries
+    /// of each block, one after another.
     pub table: &'a [i8],
     /// A score is `scale * sum of entries + base`.
     pub scale: f32,
@@ -193,6 +217,9 @@ impl Kernel {
     ) -> usize {
         points.check(&units);
         assert_eq!(lookup.table.len(), points.layout.table_rows() * RUN);
+        if points.layout.bytes > 0 {
+            return scan_units(points, units, lookup, hits, |unit| portable::byte_sums(points, unit, lookup));
+        }
         match self {
             // SAFETY: the features were detected when the kernel was chosen; lengths were checked above.
             #[cfg(target_arch = "x86_64")]
@@ -227,7 +254,7 @@ impl Kernel {
             assert_eq!(lookup.table.len(), points.layout.table_rows() * RUN);
         }
         #[cfg(target_arch = "x86_64")]
-        if self == Self::Avx512 {
+        if self == Self::Avx512 && points.layout.bytes == 0 {
             // SAFETY: the features were detected when the kernel was chosen; lengths were checked above.
             return unsafe { avx512::scan_four(points, units, lookups, hits) };
         }

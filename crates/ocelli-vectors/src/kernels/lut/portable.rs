@@ -1,6 +1,6 @@
 //! The definition, which every other kernel equals.
 
-use super::{Lookup, Points, RUN, UNIT, WORDS};
+use super::{BYTE_WORDS, Lookup, Points, RUN, UNIT, WORDS};
 
 /// Integer sums of the 32 points of a unit.
 pub(super) fn sums(points: Points<'_>, unit: usize, lookup: Lookup<'_>) -> [i32; UNIT] {
@@ -29,4 +29,17 @@ pub(super) fn sums(points: Points<'_>, unit: usize, lookup: Lookup<'_>) -> [i32;
 
 fn entry(row: &[i8], block: usize, code: u8) -> i32 {
     i32::from(row[block * WORDS + usize::from(code)])
+}
+
+/// Integer sums of a unit of codes of eight bits.
+pub(super) fn byte_sums(points: Points<'_>, unit: usize, lookup: Lookup<'_>) -> [i32; UNIT] {
+    let bytes = points.layout.unit_bytes();
+    let mut sums = [0; UNIT];
+    let blocks = points.codes[unit * bytes..(unit + 1) * bytes].as_chunks::<UNIT>().0;
+    for (codes, table) in blocks.iter().zip(lookup.table.as_chunks::<BYTE_WORDS>().0) {
+        for (sum, &code) in sums.iter_mut().zip(codes) {
+            *sum += i32::from(table[usize::from(code)]);
+        }
+    }
+    sums
 }

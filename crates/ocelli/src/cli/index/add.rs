@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Args;
 use ocelli_vectors::index::Rows;
 
 use super::files::{At, Data, Role, check_directions};
 use super::hamming;
+use super::known::Known;
 use super::open::{Opened, open};
 use crate::cli::Ended;
 use crate::cli::output;
@@ -23,12 +24,16 @@ pub(super) struct Add {
     /// Their ids: a column of the data, or a file; without, the numbers after the largest id of the index.
     #[arg(long, value_name = "COLUMN|FILE")]
     ids: Option<String>,
+    /// Keep what this file says about the vectors, as `ocelli index build` does.
+    #[arg(long, value_name = "FILE")]
+    metadata: Option<PathBuf>,
 }
 
 impl Add {
     pub(super) fn run(self) -> Ended {
         let (added, count) = match open(&self.file, false)? {
             Opened::Codes(index) => {
+                ensure!(self.metadata.is_none(), "--metadata: an index of binary codes keeps none");
                 let codes = hamming::read(&self.data, Some(index.codes().bits()))?;
                 let next = next(index.ids())?;
                 let ids = hamming::ids(self.ids.as_deref(), next, codes.len())?;
@@ -37,18 +42,20 @@ impl Add {
                 (codes.len(), index.codes().len())
             }
             Opened::Vectors(mut index) => {
-                let data = Data::open(&self.data, self.ids.as_deref(), Role::Base)?;
+                let mut data = Data::open(&self.data, self.ids.as_deref(), Role::Base)?;
                 let (count, dim) = (data.count(), data.dim());
-                let ids = match data.has_ids() {
-                    true => data.ids(0..count),
-                    false => {
-                        let next = next(&index.ids())?;
-                        (next..next + count as u64).collect()
-                    }
-                };
+                if !data.has_ids() {
+                    let next = next(&index.ids())?;
+                    data.number(next);
+                }
+                let ids = data.ids(0..count);
+                let known = self.metadata.as_deref().map(|file| Known::read(file, &data)).transpose()?;
                 let rows = data.into_rows()?;
                 check_directions(&self.data, &rows, dim, 0, index.similarity())?;
                 index.add(Rows::new("the vectors to add", &rows, dim).at(&self.data)?, &ids).at(&self.data)?;
+                if let Some(known) = known {
+                    known.keep_in(&mut index)?;
+                }
                 index.save(&self.file)?;
                 (count, index.count())
             }

@@ -14,8 +14,11 @@ use serde_json::{Value, json};
 use super::choose::{Chosen, Queries, Wanted, choose};
 use super::files::{At, Data, Role};
 use super::hamming::{self, Bits};
+use super::known::Known;
 use super::making::make;
 use super::memory::{Plan, Task, Way};
+use super::measure::Mode;
+use super::memory::{Plan, Task, Way, measured_peak};
 use super::open::Shards;
 use super::options::{Measure, Store, Train, bytes, check_recall, name_of, size, store_of};
 use crate::cli::Ended;
@@ -25,7 +28,8 @@ use crate::cli::process::peak_memory;
 /// Build an index of a file of vectors.
 ///
 /// With --recall, partitions, second assignment, leaves and reordering are chosen: candidates are built and tuned on up to
-/// 100,000 of the vectors, the cheapest that reaches the recall is built on all, and its setting is kept in the index.
+/// 100,000 of the vectors, the one that reaches the recall in the least measured time a query is built on all, and its
+/// setting is kept in the index.
 #[derive(Debug, Args)]
 pub(super) struct Build {
     /// The vectors.
@@ -43,6 +47,10 @@ pub(super) struct Build {
     /// The ids: a column of the data, or a file (.npy, or text with one a line); `none` for row numbers.
     #[arg(long, value_name = "COLUMN|FILE")]
     ids: Option<String>,
+    /// Keep what this file says about the vectors: .csv, .tsv, .jsonl or .parquet, which may be the data itself. Its rows
+    /// go with the ids in its column `id`, or without one with the vectors in order.
+    #[arg(long, value_name = "FILE")]
+    metadata: Option<PathBuf>,
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
@@ -100,6 +108,9 @@ pub(super) struct How {
     /// Neighbours that --recall counts.
     #[arg(short, long, value_name = "K", default_value_t = 10)]
     pub(super) k: usize,
+    /// How queries will come, which --recall chooses the fastest setting for.
+    #[arg(long, value_enum, default_value = "batch")]
+    pub(super) mode: Mode,
     /// Real queries that --recall is measured with; without, vectors of the data.
     #[arg(long, value_name = "FILE")]
     pub(super) queries: Option<PathBuf>,
@@ -202,7 +213,8 @@ impl How {
                     let bytes = limit.saturating_sub(48 << 20) / (20 * data.dim() as u64);
                     usize::try_from(bytes).unwrap_or(usize::MAX)
                 });
-                let wanted = Wanted { recall, k: self.k, config: config.clone(), most: room };
+                let wanted =
+                    Wanted { recall, k: self.k, mode: self.mode, config: config.clone(), most: room };
                 let queries = Queries::new(data, self.queries.as_deref(), &wanted)?;
                 let chosen = choose(data, &queries, &wanted)?;
                 Some(Tuning { wanted, queries, chosen })
@@ -263,7 +275,7 @@ impl Prepared {
             return Ok(Built { index, seconds, recall: None });
         };
         let set = queries.among(data, range, wanted)?;
-        let tuned = index.tune(&set, wanted.k, wanted.recall)?;
+        let tuned = wanted.tune(&index, &set)?;
         index.set_defaults(tuned.params);
         Ok(Built { index, seconds, recall: Some(tuned.recall) })
     }
@@ -278,6 +290,7 @@ impl Build {
             bail!("--out {}: is the data itself; give another name", self.out.display());
         }
         let mut data = Data::open(&self.data, self.ids.as_deref(), Role::Base)?;
+        let known = self.metadata.as_deref().map(|file| Known::read(file, &data)).transpose()?;
         let mut prepared = self.how.prepare(&mut data, self.shards)?;
         if let Some(limit) = self.how.shape.memory {
             output::note(self.told(&prepared.plan, limit));
@@ -289,7 +302,10 @@ impl Build {
         let mut documents = Vec::new();
         let mut missed = false;
         for number in 0..prepared.ranges.len() {
-            let built = prepared.build(&mut data, number)?;
+            let mut built = prepared.build(&mut data, number)?;
+            if let Some(known) = &known {
+                known.keep_in(&mut built.index)?;
+            }
             let path = match self.shards {
                 1 => self.out.clone(),
                 _ => shards.next(&self.out, number, self.shards)?,

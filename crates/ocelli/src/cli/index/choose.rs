@@ -5,11 +5,12 @@ use std::path::Path;
 use std::time::Instant;
 
 use ocelli_method::random::stream;
-use ocelli_vectors::index::{BuildConfig, Hits, Index, Rows, Spill, Tuned, TuningSet, exact};
+use ocelli_vectors::index::{BuildConfig, Goal, Hits, Index, Rows, Spill, Tuned, TuningSet, exact};
 use rand::seq::index::sample;
 use serde_json::json;
 
 use super::files::{At, Data, check_directions, read_queries};
+use super::measure::{Mode, tune_measured};
 use super::options::size;
 use super::truth::truth;
 use crate::cli::output;
@@ -17,7 +18,7 @@ use crate::cli::output;
 /// Vectors that candidates are built on, at most.
 const VECTORS: usize = 100_000;
 /// Queries that recall is estimated with.
-const QUERIES: usize = 400;
+const QUERIES: usize = 1000;
 /// Up to so many vectors one partition is worth a try.
 const FEW: usize = 20_000;
 
@@ -26,9 +27,19 @@ const FEW: usize = 20_000;
 pub(super) struct Wanted {
     pub(super) recall: f64,
     pub(super) k: usize,
+    /// How queries will come.
+    pub(super) mode: Mode,
     pub(super) config: BuildConfig,
     /// Vectors that candidates may be built on for want of memory.
     pub(super) most: usize,
+}
+
+impl Wanted {
+    /// The fastest setting here that reaches the recall on queries like those of the set.
+    pub(super) fn tune(&self, index: &Index, set: &TuningSet) -> anyhow::Result<Tuned> {
+        let goal = Goal { k: self.k, recall: self.recall, margin: 1.0 };
+        tune_measured(index, set, &goal, self.mode)
+    }
 }
 
 /// Queries to tune with.
@@ -167,7 +178,7 @@ impl Chosen {
             ]
         };
         let header =
-            ["partitions", "second", "leaves", "reorder", "recall", "cost, us", "build, s", "memory", ""];
+            ["partitions", "second", "leaves", "reorder", "recall", "us a query", "build, s", "memory", ""];
         let rows: Vec<Vec<String>> = self.tried.iter().enumerate().map(row).collect();
         output::line(output::table(&header, &rows, &[0, 2, 3, 4, 5, 6, 7]))?;
         let reach = self.tried.iter().filter(|tried| tried.tuned.recall >= self.recall).count();
@@ -175,7 +186,7 @@ impl Chosen {
         let why = match reach {
             0 => format!("none reaches recall {}; the nearest is taken", self.recall),
             1 => format!("the only one that reaches recall {}", self.recall),
-            _ => format!("the cheapest of the {reach} that reach recall {}", self.recall),
+            _ => format!("the fastest of the {reach} that reach recall {}", self.recall),
         };
         let second = if best.spill.is_some() { "with" } else { "without" };
         output::line(format!(
@@ -199,10 +210,10 @@ fn factors(config: &BuildConfig, count: usize) -> Vec<Option<f64>> {
     single.into_iter().chain([1.0, 2.0, 3.2]).map(Some).collect()
 }
 
-/// Builds candidates on a sample and finds for each the cheapest setting that reaches the recall.
+/// Builds candidates on a sample and finds for each the fastest setting that reaches the recall.
 pub(super) fn choose(data: &mut Data, queries: &Queries, wanted: &Wanted) -> anyhow::Result<Chosen> {
     let (path, dim, count) = (data.path.clone(), data.dim(), data.count());
-    let Wanted { recall, k, ref config, most } = *wanted;
+    let Wanted { recall, k, ref config, most, .. } = *wanted;
     let number = count.min(VECTORS).min(most.max(1));
     let all = number == count;
     let mut rows: Vec<usize> = match all {
@@ -235,7 +246,7 @@ pub(super) fn choose(data: &mut Data, queries: &Queries, wanted: &Wanted) -> any
             let started = Instant::now();
             let index = Index::build(vectors, Some(&ids), &config).at(&path)?;
             let seconds = started.elapsed().as_secs_f64();
-            let tuned = index.tune(&set, k, recall)?;
+            let tuned = wanted.tune(&index, &set)?;
             let (partitions, bytes) = (index.partitions(), index.bytes().iter().sum());
             let factor = factor.unwrap_or_default();
             tried.push(Tried { factor, partitions, spill, tuned, seconds, bytes });

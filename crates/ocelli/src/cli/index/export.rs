@@ -7,11 +7,13 @@ use std::process::ExitCode;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use ocelli_data::annotations::npy;
+use ocelli_data::vectors::parquet::ParquetWriter;
 use ocelli_data::vectors::{self, Column, Ids, ReadOptions, Values, VectorSet};
 use ocelli_method::{Array, Data};
-use ocelli_vectors::index::Index;
+use ocelli_vectors::index::{Index, VectorCodes};
 
 use super::files::{ending, exists};
+use super::known;
 use super::open::{files, open_vectors};
 use super::options::store_of;
 use crate::cli::Ended;
@@ -19,8 +21,10 @@ use crate::cli::output;
 
 /// Write the vectors, ids and codes of an index for other programs.
 ///
-/// Deleted vectors are left out. Formats without room for ids have them beside, in `.ids.npy`; codes are `.codes.npy` and
-/// `.partitions.npy`: two blocks a byte, the first in the lower half, and the partition whose centre a code adds to.
+/// Deleted vectors are left out. Formats without room for ids have them beside, in `.ids.npy`. Codes are two blocks a
+/// byte, the first in the lower half (a block a byte where an imported index has 256 codewords), and come with the partition whose centre a code adds to: columns `codes` and
+/// `partition` of .parquet, `.codes.npy` and `.partitions.npy` beside all else. The index's metadata is written where there
+/// are columns for it: .parquet, .csv, .tsv.
 #[derive(Debug, Args)]
 pub(super) struct Export {
     /// An index, or the folder of shards, which become files with numbered names.
@@ -31,7 +35,7 @@ pub(super) struct Export {
     /// Write the codes as well.
     #[arg(long)]
     codes: bool,
-    /// The file that the index was built of: its ids find the columns that go with the vectors.
+    /// A file of vectors whose ids find the columns to write instead of the metadata that the index keeps.
     #[arg(long, value_name = "FILE")]
     metadata: Option<PathBuf>,
 }
@@ -70,17 +74,15 @@ impl Export {
                 path.display()
             ));
         }
-        if self.codes {
-            let codes = index.codes();
-            let (width, packed) = (codes.blocks.div_ceil(2), codes.packed());
-            npy::write(beside(out, "codes.npy"), &Array::new([ids.len(), width], Data::U8(packed))?)?;
-            let partitions = codes.partitions.iter().map(|partition| i64::from(*partition)).collect();
-            npy::write(beside(out, "partitions.npy"), &Array::new([ids.len()], Data::I64(partitions))?)?;
-        }
+        let codes = self.codes.then(|| index.codes());
         let count = ids.len();
         let mut set = VectorSet::new(index.dim(), rows);
-        if let Some(file) = &self.metadata {
-            set.metadata = columns(file, &ids)?;
+        if ["parquet", "csv", "tsv"].contains(&ending(out).as_str()) {
+            set.metadata = match (&self.metadata, index.metadata()) {
+                (Some(file), _) => columns(file, &ids)?,
+                (None, Some(metadata)) => known::columns(metadata.of(&ids)),
+                (None, None) => Vec::new(),
+            };
         }
         match ending(out).as_str() {
             "npy" | "fvecs" => {
@@ -92,9 +94,32 @@ impl Export {
             }
             _ => set.ids = Some(Ids::Numbers(ids)),
         }
-        vectors::write(out, &set)?;
+        match codes {
+            Some(codes) if ending(out) == "parquet" => with_codes(out, set, &codes)?,
+            codes => {
+                vectors::write(out, &set)?;
+                codes.map(|codes| codes_beside(out, &codes)).transpose()?;
+            }
+        }
         Ok(count)
     }
+}
+
+/// Vectors and codes as columns of one file.
+fn with_codes(out: &Path, mut set: VectorSet, codes: &VectorCodes) -> anyhow::Result<()> {
+    let partitions = codes.partitions.iter().map(|partition| Some(i64::from(*partition))).collect();
+    set.metadata.push(Column { name: "partition".to_owned(), values: Values::Integers(partitions) });
+    let mut writer = ParquetWriter::create(out)?;
+    writer.push(&set, Some(&codes.packed()))?;
+    Ok(writer.finish()?)
+}
+
+fn codes_beside(out: &Path, codes: &VectorCodes) -> anyhow::Result<()> {
+    let (count, packed) = (codes.partitions.len(), codes.packed());
+    let width = packed.len().checked_div(count).unwrap_or(0);
+    npy::write(beside(out, "codes.npy"), &Array::new([count, width], Data::U8(packed))?)?;
+    let partitions = codes.partitions.iter().map(|partition| i64::from(*partition)).collect();
+    Ok(npy::write(beside(out, "partitions.npy"), &Array::new([count], Data::I64(partitions))?)?)
 }
 
 /// `vectors.npy` as `vectors.codes.npy`.

@@ -105,6 +105,11 @@ impl Data {
         self.ids.is_some()
     }
 
+    /// Gives rows the numbers from `first` on as ids.
+    pub(super) fn number(&mut self, first: u64) {
+        self.ids = Some((first..first + self.count() as u64).collect());
+    }
+
     /// The id of a row: its number where the file has none.
     pub(super) fn id(&self, row: usize) -> u64 {
         self.ids.as_ref().map_or(row as u64, |ids| ids[row])

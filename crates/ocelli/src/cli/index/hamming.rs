@@ -22,10 +22,10 @@ use crate::cli::output;
 pub(super) struct Bits {
     /// Index binary codes: bytes (.bvecs, .npy of uint8) are packed codes, integers are bits (0 and 1, or -1 and 1), of
     /// other numbers the signs are taken.
-    #[arg(long, conflicts_with_all = ["similarity", "partitions", "threshold", "eta", "plain", "limit_eta", "spill", "store", "recall", "memory", "shards"])]
+    #[arg(long, conflicts_with_all = ["similarity", "partitions", "threshold", "eta", "plain", "limit_eta", "spill", "store", "recall", "memory", "shards", "metadata"])]
     hamming: bool,
     /// The same, for codes of N bits, where packed codes do not fill their last byte.
-    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "0", conflicts_with_all = ["similarity", "partitions", "threshold", "eta", "plain", "limit_eta", "spill", "store", "recall", "memory", "shards"])]
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "0", conflicts_with_all = ["similarity", "partitions", "threshold", "eta", "plain", "limit_eta", "spill", "store", "recall", "memory", "shards", "metadata"])]
     bits: Option<usize>,
 }
 
@@ -135,20 +135,31 @@ pub(super) fn search(
     indexes: &[(PathBuf, HammingIndex)],
     queries: &Path,
     near: Near,
+    may: &dyn Fn(u64) -> bool,
 ) -> anyhow::Result<Vec<Vec<Found>>> {
     let mut all: Vec<Vec<Found>> = Vec::new();
-    let count: usize = indexes.iter().map(|(_, index)| index.codes().len()).sum();
+    let count: usize =
+        indexes.iter().map(|(_, index)| index.ids().iter().filter(|id| may(**id)).count()).sum();
     if let Near::Nearest(k) = near {
-        ensure!((1..=count).contains(&k), "-k {k}: from 1 to the {count} codes of the index");
+        ensure!((1..=count).contains(&k), "-k {k}: from 1 to the {count} codes that may be found");
     }
     for (path, index) in indexes {
         let codes = read(queries, Some(index.codes().bits()))?;
+        all.resize_with(codes.len(), Vec::new);
+        let allowed;
+        let index = match index.ids().iter().all(|id| may(*id)) {
+            true => index,
+            false if !index.ids().iter().any(|id| may(*id)) => continue,
+            false => {
+                allowed = index.clone().retained(may).at(path)?;
+                &allowed
+            }
+        };
         let neighbours = match near {
             Near::Nearest(k) => index.nearest(&codes, k),
             Near::Within(radius) => index.within(&codes, radius),
         };
         let neighbours = neighbours.at(path)?;
-        all.resize_with(codes.len(), Vec::new);
         for (found, neighbours) in all.iter_mut().zip(neighbours.iter()) {
             let ids = index.ids();
             let hit = |n: &ocelli_vectors::hamming::Neighbour| Found {

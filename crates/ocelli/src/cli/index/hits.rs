@@ -32,9 +32,12 @@ pub(super) fn found(hits: &Hits) -> Vec<Vec<Found>> {
 }
 
 /// Fails unless results can be written there: before the work is done.
-pub(super) fn check(out: Option<&Path>) -> anyhow::Result<()> {
+pub(super) fn check(out: Option<&Path>, metadata: bool) -> anyhow::Result<()> {
     let Some(out) = out else { return Ok(()) };
     match ending(out).as_str() {
+        "ivecs" | "npy" if metadata => {
+            bail!("--out {}: metadata is written as .csv, .json or .parquet", out.display())
+        }
         "ivecs" | "npy" | "csv" | "json" | "parquet" => Ok(()),
         other => bail!(
             "--out {}: results are written as .ivecs, .npy, .csv, .json or .parquet, not as `.{other}`",
@@ -43,31 +46,63 @@ pub(super) fn check(out: Option<&Path>) -> anyhow::Result<()> {
     }
 }
 
-/// Writes results to a file, wholly or not at all; without one prints a table.
-pub(super) fn write(found: &[Vec<Found>], out: Option<&Path>) -> anyhow::Result<()> {
+/// Writes results to a file, wholly or not at all; without one prints a table. `beside` are columns of what else is known
+/// of all results, one after another.
+pub(super) fn write(found: &[Vec<Found>], beside: &[Column], out: Option<&Path>) -> anyhow::Result<()> {
+    let names = || ["query", "rank", "id", "score"].into_iter().chain(beside.iter().map(|c| c.name.as_str()));
+    let row = |(place, (query, rank, hit)): (usize, (usize, usize, &Found))| -> Vec<String> {
+        let own = [query.to_string(), (rank + 1).to_string(), hit.id.to_string(), hit.score.to_string()]
+            .into_iter();
+        own.chain(beside.iter().map(|column| column.values.text(place))).collect()
+    };
     let Some(out) = out else {
-        let row = |(query, rank, hit): (usize, usize, &Found)| {
-            vec![query.to_string(), (rank + 1).to_string(), hit.id.to_string(), hit.score.to_string()]
-        };
-        let rows: Vec<Vec<String>> = flat(found).map(row).collect();
-        return Ok(output::line(output::table(&["query", "rank", "id", "score"], &rows, &[0, 1, 2, 3]))?);
+        let rows: Vec<Vec<String>> = flat(found).enumerate().map(row).collect();
+        let header: Vec<&str> = names().collect();
+        return Ok(output::line(output::table(&header, &rows, &[0, 1, 2, 3]))?);
     };
     match ending(out).as_str() {
         "ivecs" | "npy" => arrays(found, out),
         "csv" => write_atomically(out, |file| {
-            writeln!(file, "query,rank,id,score")?;
-            flat(found).try_for_each(|(query, rank, hit)| {
-                writeln!(file, "{query},{},{},{}", rank + 1, hit.id, hit.score)
-            })
+            let mut writer = |fields: &mut dyn Iterator<Item = &str>| {
+                let line = fields.map(quoted).collect::<Vec<String>>().join(",");
+                writeln!(file, "{line}")
+            };
+            writer(&mut names())?;
+            flat(found).enumerate().try_for_each(|at| writer(&mut row(at).iter().map(String::as_str)))
         })
         .at(out),
         "json" => write_atomically(out, |file| {
-            serde_json::to_writer(&mut *file, &json!({ "queries": found }))?;
+            serde_json::to_writer(&mut *file, &json!({ "queries": document(found, beside) }))?;
             file.write_all(b"\n")
         })
         .at(out),
-        _ => table(found, out),
+        _ => table(found, beside, out),
     }
+}
+
+/// A field of a table in text, in quotes where it needs them.
+fn quoted(field: &str) -> String {
+    match field.contains([',', '"', '\n', '\r']) {
+        true => format!("\"{}\"", field.replace('"', "\"\"")),
+        false => field.to_owned(),
+    }
+}
+
+fn document(found: &[Vec<Found>], beside: &[Column]) -> Vec<Vec<serde_json::Value>> {
+    let mut place = 0;
+    let mut hit = |hit: &Found| {
+        let mut object = json!(hit);
+        for Column { name, values } in beside {
+            object[name] = match values {
+                Values::Integers(values) => json!(values[place]),
+                Values::Numbers(values) => json!(values[place]),
+                Values::Texts(values) => json!(values[place]),
+            };
+        }
+        place += 1;
+        object
+    };
+    found.iter().map(|hits| hits.iter().map(&mut hit).collect()).collect()
 }
 
 fn flat(found: &[Vec<Found>]) -> impl Iterator<Item = (usize, usize, &Found)> {
@@ -106,7 +141,7 @@ fn arrays(found: &[Vec<Found>], out: &Path) -> anyhow::Result<()> {
 }
 
 /// A row a result, with the score as a vector of one element.
-fn table(found: &[Vec<Found>], out: &Path) -> anyhow::Result<()> {
+fn table(found: &[Vec<Found>], beside: &[Column], out: &Path) -> anyhow::Result<()> {
     let mut columns = [Vec::new(), Vec::new(), Vec::new()];
     let mut scores = Vec::new();
     for (query, rank, hit) in flat(found) {
@@ -119,5 +154,6 @@ fn table(found: &[Vec<Found>], out: &Path) -> anyhow::Result<()> {
     let named = ["query", "rank", "found"].into_iter().zip(columns);
     let metadata =
         named.map(|(name, values)| Column { name: name.to_owned(), values: Values::Integers(values) });
-    Ok(vectors::write(out, &VectorSet { metadata: metadata.collect(), ..VectorSet::new(1, scores) })?)
+    let metadata = metadata.chain(beside.iter().cloned()).collect();
+    Ok(vectors::write(out, &VectorSet { metadata, ..VectorSet::new(1, scores) })?)
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use ocelli_vectors::container::Container;
+use ocelli_vectors::index::Metadata;
 use serde_json::{Value, json};
 
 use super::files::At;
@@ -40,7 +41,12 @@ impl Info {
                         "similarity": name_of(index.similarity()), "partitions": index.partitions(),
                         "store": store_of(index.storage()), "segments": segments, "deleted": deleted,
                         "defaults": index.defaults(),
-                        "bytes": {"codes": codes, "vectors": vectors, "other": other},
+                        "metadata": index.metadata().map(|metadata| metadata.names().collect::<Vec<_>>()),
+                        "bytes": {
+                            "codes": codes, "vectors": vectors, "other": other,
+                            "metadata": index.metadata().map_or(0, Metadata::bytes),
+                        },
+                        "beside_codes_and_vectors": other as f64 / (codes + vectors).max(1) as f64,
                     })
                 }
                 Opened::Codes(index) => {
@@ -83,10 +89,18 @@ fn text(document: &Value) -> String {
             };
             parts.iter().map(part).collect::<Vec<_>>().join(", ")
         }
+        Value::Array(names) if name == "metadata" => {
+            names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+        }
         Value::Array(sections) => format!("{} sections", sections.len()),
+        Value::Number(share) if name == "beside_codes_and_vectors" => {
+            format!("{:.1} % of the bytes of codes and vectors", 100.0 * share.as_f64().unwrap_or(0.0))
+        }
         Value::Null => "none".to_owned(),
         other => other.to_string(),
     };
-    let line = |(name, content): (&String, &Value)| format!("{name:<12}{}", value(name, content));
+    let line = |(name, content): (&String, &Value)| {
+        format!("{:<12} {}", name.replace('_', " "), value(name, content))
+    };
     fields.iter().map(line).collect::<Vec<_>>().join("\n")
 }

@@ -8,7 +8,9 @@ use clap::ValueEnum;
 use ocelli_data::annotations::{npy, vecs};
 use ocelli_data::vectors::ann_benchmark::AnnBenchmark;
 use ocelli_method::Data;
-use ocelli_vectors::index::{Hits, Rows, SearchParams, Similarity, exact};
+use ocelli_vectors::index::{
+    Goal, Hits, Index, IndexError, Rows, SearchParams, Similarity, Tuned, TuningSet, exact,
+};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::files::{At, ending, exists};
@@ -43,6 +45,51 @@ pub(super) fn pool(threads: Option<usize>) -> anyhow::Result<ThreadPool> {
     Ok(ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build()?)
 }
 
+/// How long a search took.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Took {
+    pub(super) seconds: f64,
+    /// Of all threads, where the system tells.
+    pub(super) processor: Option<f64>,
+}
+
+/// Rounds in which settings are timed in turns, and how much slower than the fastest one may be to stay in.
+const ROUNDS: [(usize, f64); 2] = [(2, 1.15), (4, 1.0)];
+/// Queries that one timing takes at most.
+const TIMED: usize = 4000;
+
+/// The setting that reaches a goal with the least processor time a query, measured here: of the index's own estimates
+/// the best few are timed in turns on the queries of the set, on one thread.
+pub(super) fn tune_measured(
+    index: &Index,
+    set: &TuningSet,
+    goal: &Goal,
+    mode: Mode,
+) -> anyhow::Result<Tuned> {
+    let pool = pool(Some(1))?;
+    let queries = set.queries(index.dim())?.first(TIMED);
+    let mut costs = |settings: &[SearchParams]| {
+        let mut least = vec![f64::INFINITY; settings.len()];
+        let mut limit = f64::INFINITY;
+        for (rounds, factor) in ROUNDS {
+            for _ in 0..rounds {
+                for (least, params) in least
+                    .iter_mut()
+                    .zip(settings)
+                    .filter(|(least, _)| **least <= limit || **least == f64::INFINITY)
+                {
+                    let (_, took) =
+                        timed_by(queries, params.k, mode, &pool, |queries| index.search(queries, params))?;
+                    *least = least.min(took.processor.unwrap_or(took.seconds) * 1e6 / queries.count() as f64);
+                }
+            }
+            limit = factor * least.iter().copied().fold(f64::INFINITY, f64::min);
+        }
+        Ok(least)
+    };
+    Ok(index.tune_by(set, goal, &mut costs)?)
+}
+
 /// Searches and takes the time.
 pub(super) fn timed(
     indexes: &Together,
@@ -51,14 +98,23 @@ pub(super) fn timed(
     mode: Mode,
     pool: &ThreadPool,
 ) -> anyhow::Result<(Hits, Took)> {
-    let search = || match mode {
-        Mode::Batch => indexes.search(queries, params, None),
+    let k = params.iter().map(|params| params.k).max().unwrap_or(0);
+    timed_by(queries, k, mode, pool, |queries| indexes.search(queries, params, None))
+}
+
+fn timed_by<E: From<IndexError> + Send>(
+    queries: Rows<'_>,
+    k: usize,
+    mode: Mode,
+    pool: &ThreadPool,
+    search: impl Fn(Rows<'_>) -> Result<Hits, E> + Sync,
+) -> Result<(Hits, Took), E> {
+    let all = || match mode {
+        Mode::Batch => search(queries),
         Mode::Single => {
-            let k = params.iter().map(|params| params.k).max().unwrap_or(0);
             let mut all = Hits { k, ids: Vec::new(), scores: Vec::new() };
             for row in 0..queries.count() {
-                let query = Rows::new("the queries", queries.row(row), queries.dim())?;
-                let hits = indexes.search(query, params, None)?;
+                let hits = search(Rows::new("the queries", queries.row(row), queries.dim())?)?;
                 all.ids.extend(hits.ids);
                 all.scores.extend(hits.scores);
             }
@@ -68,6 +124,11 @@ pub(super) fn timed(
     pool.install(|| {
         let (hits, took) = process::timed(search);
         Ok((hits?, took))
+        let (started, before) = (Instant::now(), processor());
+        let hits = all()?;
+        let seconds = started.elapsed().as_secs_f64();
+        let processor = processor().zip(before).map(|(after, before)| spent(&before, &after));
+        Ok((hits, Took { seconds, processor }))
     })
 }
 

@@ -71,7 +71,11 @@ fn add(index: &mut Index, of: &Path, path: &Path) -> anyhow::Result<()> {
         ));
     }
     let rows = Rows::new("the vectors to add", &vectors, other.dim()).at(path)?;
-    index.add(rows, &ids).at(path)
+    index.add(rows, &ids).at(path)?;
+    match other.metadata() {
+        Some(metadata) => index.add_metadata(&ids, metadata.of(&ids)).at(path),
+        None => Ok(()),
+    }
 }
 
 fn append(index: HammingIndex, path: &Path) -> anyhow::Result<HammingIndex> {

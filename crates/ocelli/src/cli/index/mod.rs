@@ -12,6 +12,7 @@ mod hamming;
 mod hits;
 mod import;
 mod info;
+mod known;
 mod making;
 mod measure;
 mod memory;
@@ -28,7 +29,7 @@ use super::Ended;
 
 /// Search in vectors: build, tune, search, measure, change, export.
 ///
-/// Vectors are read from .fvecs, .bvecs, .ivecs, .npy, .npz, .csv, .tsv, .txt and .hdf5. An index is one file; several
+/// Vectors are read from .fvecs, .bvecs, .ivecs, .npy, .npz, .csv, .tsv, .txt, .parquet and .hdf5. An index is one file; several
 /// that share a folder are searched together.
 #[derive(Debug, Args)]
 pub(super) struct Index {

@@ -1,15 +1,18 @@
 //! Opening indexes: files, folders of shards, and several at once.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
+use ocelli_data::vectors::Column;
 use ocelli_vectors::container::Container;
 use ocelli_vectors::hamming::{self, HammingIndex};
-use ocelli_vectors::index::{Filter, Hits, Index, KIND, Rows, SearchParams, Similarity};
+use ocelli_vectors::index::{Filter, Hits, Index, KIND, Metadata, Rows, SearchParams, Similarity};
 use serde::{Deserialize, Serialize};
 
 use super::files::{At, exists};
+use super::known::{Condition, columns, ids_where};
 use super::options::name_of;
 use super::truth::merged;
 
@@ -206,6 +209,37 @@ impl Together {
             bail!("id {id} is in none of the {} indexes", self.parts.len());
         }
         Ok(Some(filters))
+    }
+
+    /// Only what meets all conditions, of some ids or all but some.
+    pub(super) fn filters_where(
+        &self,
+        conditions: &[Condition],
+        only: Option<&[u64]>,
+        without: Option<&[u64]>,
+    ) -> anyhow::Result<Vec<Filter>> {
+        let set = |ids: Option<&[u64]>| ids.map(|ids| ids.iter().copied().collect::<HashSet<u64>>());
+        let (only, without) = (set(only), set(without));
+        let filter = |(part, path): (&Index, &PathBuf)| {
+            let mut ids = ids_where(part, path, conditions)?;
+            ids.retain(|id| {
+                only.as_ref().is_none_or(|only| only.contains(id))
+                    && without.as_ref().is_none_or(|without| !without.contains(id))
+            });
+            part.only(&ids).at(path)
+        };
+        self.parts.iter().zip(&self.paths).map(filter).collect()
+    }
+
+    /// What the parts know of some ids.
+    pub(super) fn metadata(&self, ids: &[u64]) -> anyhow::Result<Vec<Column>> {
+        let parts: Vec<&Metadata> = self.parts.iter().filter_map(Index::metadata).collect();
+        ensure!(
+            !parts.is_empty(),
+            "{}: keeps no metadata; build it with --metadata",
+            self.paths[0].display()
+        );
+        Ok(columns(Metadata::gathered(parts, ids)?))
     }
 
     /// The best of all parts.
