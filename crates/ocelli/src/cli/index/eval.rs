@@ -12,9 +12,7 @@ use serde_json::{Value, json};
 
 use super::build::{How, Shape, build_missing};
 use super::files::{At, check_directions, ending, read_queries};
-use super::measure::{Mode, Recall, Truth, pool, recall, timed};
-use super::measure::{Mode, Recall, Took, Truth, pool, recall, timed, tune_measured};
-use super::memory::resident;
+use super::measure::{Mode, Recall, Truth, pool, recall, timed, tune_measured};
 use super::open::{Together, files};
 use super::options::{check_recall, size, store_of};
 use crate::cli::Ended;

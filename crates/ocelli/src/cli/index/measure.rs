@@ -45,14 +45,6 @@ pub(super) fn pool(threads: Option<usize>) -> anyhow::Result<ThreadPool> {
     Ok(ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build()?)
 }
 
-/// How long a search took.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Took {
-    pub(super) seconds: f64,
-    /// Of all threads, where the system tells.
-    pub(super) processor: Option<f64>,
-}
-
 /// Rounds in which settings are timed in turns, and how much slower than the fastest one may be to stay in.
 const ROUNDS: [(usize, f64); 2] = [(2, 1.15), (4, 1.0)];
 /// Queries that one timing takes at most.
@@ -122,13 +114,8 @@ fn timed_by<E: From<IndexError> + Send>(
         }
     };
     pool.install(|| {
-        let (hits, took) = process::timed(search);
+        let (hits, took) = process::timed(all);
         Ok((hits?, took))
-        let (started, before) = (Instant::now(), processor());
-        let hits = all()?;
-        let seconds = started.elapsed().as_secs_f64();
-        let processor = processor().zip(before).map(|(after, before)| spent(&before, &after));
-        Ok((hits, Took { seconds, processor }))
     })
 }
 
