@@ -3,7 +3,8 @@
 
 use burn::tensor::{DType, Device, Tensor, TensorData, Tolerance};
 use ocelli_kernels::{
-    ConvOptions, TransposeOptions, conv_transpose1d, conv_transpose2d, conv_transpose3d, conv1d, conv2d, conv3d,
+    ConvOptions, TransposeOptions, conv_transpose1d, conv_transpose2d, conv_transpose3d, conv1d, conv2d,
+    conv3d,
 };
 use proptest::prelude::*;
 
@@ -50,11 +51,13 @@ impl Case {
         let other = std::array::from_fn(|axis| match self.transposed {
             false => (self.size[axis] + 2 * padding[axis] - reach(axis)) / stride[axis] + 1,
             true => {
-                (self.size[axis] - 1) * stride[axis] + reach(axis) + self.output_padding[axis] - 2 * padding[axis]
+                (self.size[axis] - 1) * stride[axis] + reach(axis) + self.output_padding[axis]
+                    - 2 * padding[axis]
             }
         });
         let [many, few] = if self.transposed { [other, self.size] } else { [self.size, other] };
-        let shape = |channels: usize, size: [usize; 3]| [&[self.batch, channels * groups], &size[..]].concat();
+        let shape =
+            |channels: usize, size: [usize; 3]| [&[self.batch, channels * groups], &size[..]].concat();
         [shape(self.group_in, many), shape(self.group_out, few)]
     }
 
@@ -115,7 +118,8 @@ impl Case {
         let coordinates = |index: usize, size: &[usize]| {
             [index / size[2] / size[1], index / size[2] % size[1], index % size[2]]
         };
-        let (many_plane, few_plane) = (many[2..].iter().product::<usize>(), few[2..].iter().product::<usize>());
+        let (many_plane, few_plane) =
+            (many[2..].iter().product::<usize>(), few[2..].iter().product::<usize>());
         for position in 0..few_plane {
             for tap in 0..area {
                 let (at, k) = (coordinates(position, &few[2..]), coordinates(tap, &self.kernel));
@@ -357,7 +361,8 @@ fn cases(
 
 /// Every option and ragged shape, small enough for many cases.
 fn small_cases() -> impl Strategy<Value = Case> {
-    cases((0..=5_usize, [5, 9]), 17, 4, [3, 3, 3], 4).prop_filter("the kernel fits the padded input", Case::fits)
+    cases((0..=5_usize, [5, 9]), 17, 4, [3, 3, 3], 4)
+        .prop_filter("the kernel fits the padded input", Case::fits)
 }
 
 /// Shapes that need several tiles, panels, channel blocks and batch slices.
@@ -373,6 +378,22 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(800))]
     #[test]
     fn small_shapes_match_the_definition(case in small_cases()) {
+        check(case);
+    }
+}
+
+/// Every filter sees one channel.
+fn depthwise_cases() -> impl Strategy<Value = Case> {
+    let filters = prop_oneof![3 => Just(1_usize), 1 => 2..=3_usize];
+    (cases((1..=3_usize, [1, 1]), 40, 7, [3, 3, 2], 9), filters)
+        .prop_map(|(case, group_out)| Case { group_out, ..case })
+        .prop_filter("the kernel fits the padded input", Case::fits)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+    #[test]
+    fn depthwise_shapes_match_the_definition(case in depthwise_cases()) {
         check(case);
     }
 }
@@ -438,7 +459,7 @@ const fn transposed(mut case: Case, output_padding: usize) -> Case {
 }
 
 /// Shapes of the networks, in small batches.
-const NETWORK_CASES: [Case; 18] = [
+const NETWORK_CASES: [Case; 20] = [
     case(2, [16, 32], [56, 56], 3, 1),
     case(2, [64, 64], [28, 28], 3, 1),
     case(5, [40, 50], [7, 7], 3, 1),
@@ -449,6 +470,8 @@ const NETWORK_CASES: [Case; 18] = [
     case(1, [3, 64], [112, 112], 7, 2),
     depthwise(3, 20, [28, 28], 3, 1),
     depthwise(3, 20, [29, 27], 5, 2),
+    depthwise(2, 40, [7, 7], 3, 1),
+    depthwise(2, 9, [56, 50], 7, 1),
     sequence(3, [70, 60], 100, 3),
     sequence(2, [9, 20], 1900, 7),
     sequence(3, [64, 40], 1001, 1),

@@ -161,7 +161,8 @@ impl ConvKernels for Flex {
             Direction::Spread(_) => (output_gradient, x),
         };
         let (input, output) = (Numbers::of(input), Numbers::of(output));
-        let walk = if geometry.is_depthwise() { depthwise::weight_gradient } else { filters::weight_gradient };
+        let walk =
+            if geometry.is_depthwise() { depthwise::weight_gradient } else { filters::weight_gradient };
         tensor(walk(&geometry, &input, &output), weight.shape())
     }
 

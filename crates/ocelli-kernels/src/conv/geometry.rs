@@ -68,11 +68,7 @@ impl Geometry {
     }
 
     /// What the weight says, the input and output sizes being open.
-    fn unsized_output(
-        x: &[usize],
-        weight: &[usize],
-        options: ConvOptions<AXES>,
-    ) -> Result<Self, ConvError> {
+    fn unsized_output(x: &[usize], weight: &[usize], options: ConvOptions<AXES>) -> Result<Self, ConvError> {
         let groups = options.groups;
         if groups == 0 || options.stride.contains(&0) || options.dilation.contains(&0) {
             return Err(ConvError::ZeroOption { options });
