@@ -57,7 +57,7 @@ pub(crate) fn tiles(plan: &Plan, target: usize) -> Vec<Tile> {
             .collect();
     }
     // A tile has many of one axis, of which each lies in all of the axes after it and in one of those before it.
-    let whole = |len: usize| vec![0..len];
+    let whole = |len: usize| std::iter::once(0..len).collect::<Vec<_>>();
     let single = |len: usize| (0..len).map(|at| at..at + 1).collect::<Vec<_>>();
     let many = |len: usize, size: usize| pieces(len, size, target).collect::<Vec<_>>();
     let cuts = if rows * cols <= target {

@@ -19,11 +19,11 @@ mod squeeze;
 pub use activation::Prelu;
 pub use attention::MultiHeadAttention;
 pub use conv::{Conv2d, Conv2dConfig};
-pub use conv1d::{Conv1d, Conv1dConfig};
-pub use conv3d::{Conv3d, Conv3dConfig};
 pub use conv_transpose::{
     ConvTranspose, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, ConvTransposeConfig,
 };
+pub use conv1d::{Conv1d, Conv1dConfig};
+pub use conv3d::{Conv3d, Conv3dConfig};
 pub use dropout::Dropout;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
