@@ -6,7 +6,8 @@
 //!
 //! | here | in Burn |
 //! |---|---|
-//! | [`conv2d`] | `module::conv2d` |
+//! | [`conv1d`], [`conv2d`], [`conv3d`] | `module::conv2d` and its kin |
+//! | [`conv_transpose1d`], [`conv_transpose2d`], [`conv_transpose3d`] | `module::conv_transpose2d` and its kin |
 //! | [`batch_norm`] | `module::batch_norm_train` |
 //! | [`prelu`] | `activation::prelu` |
 //! | [`subsample`] | `module::max_pool2d` with a kernel of one |
@@ -48,18 +49,23 @@
 //!
 //! # How a convolution runs
 //!
-//! `conv::plan` reduces it to unit strides: padding becomes zeros and every residue modulo the stride a plane of its own
-//! in a *slab* of pixels (`conv::slab`); the input gradient becomes such correlations of the output gradient.
-//! `conv::correlate` cuts the results into tiles for the threads, takes the pixels that the filters meet from the slab,
-//! either where they lie or gathered side by side (`conv::gather`), and multiplies them with the filters in register
-//! tiles (`tile`), the only code written for a processor. `conv::filters` sums the gradient of the filters over the same
-//! slabs, `conv::depthwise` convolves channel by channel.
+//! Sequences and pictures are volumes of one row or plane; a transposed convolution is the gradient of another's input.
+//! `conv::plan` reduces all to correlations with unit strides: every residue modulo the stride becomes a plane of its own.
+//! There are two ways to correlate, of which `conv::direct::pays` picks one by counting cycles. Both cut the results into
+//! tiles for the threads and multiply in register tiles (`tile`), the code written for a processor.
+//!
+//! * `conv::direct` has filters in the lanes, packed by `conv::pack`. Pixels are read where they lie, and the taps that
+//!   meet padding (`conv::border`) are left out: best where there are many positions for a filter, or small pictures.
+//! * `conv::correlate` has pixels in the lanes: of a pointwise convolution where they lie, of others from a *slab* with
+//!   padding as zeros (`conv::slab`), gathered side by side if that pays (`conv::gather`).
+//!
+//! `conv::filters` sums the gradient of the filters. `conv::depthwise` convolves channel by channel: in `conv::stencil`
+//! row by row under masks, elsewhere a whole slab at once.
 //!
 //! # Considered but skipped
 //!
 //! *Winograd's algorithm* saves multiplications in 3x3 convolutions but rounds worse, and PyTorch does not use it on the
-//! CPU either. *Packing the filters* in tile order would read them a little faster, but costs more than it saves where
-//! few positions share them. *Half precision* has no fast path on most CPUs.
+//! CPU either. *Half precision* has no fast path on most CPUs.
 
 pub mod activation;
 mod add_relu;

@@ -382,6 +382,22 @@ proptest! {
     }
 }
 
+/// Every filter sees one channel.
+fn depthwise_cases() -> impl Strategy<Value = Case> {
+    let filters = prop_oneof![3 => Just(1_usize), 1 => 2..=3_usize];
+    (cases((1..=3_usize, [1, 1]), 40, 7, [3, 3, 2], 9), filters)
+        .prop_map(|(case, group_out)| Case { group_out, ..case })
+        .prop_filter("the kernel fits the padded input", Case::fits)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+    #[test]
+    fn depthwise_shapes_match_the_definition(case in depthwise_cases()) {
+        check(case);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { max_global_rejects: 100_000, ..ProptestConfig::with_cases(120) })]
     #[test]
@@ -443,7 +459,7 @@ const fn transposed(mut case: Case, output_padding: usize) -> Case {
 }
 
 /// Shapes of the networks, in small batches.
-const NETWORK_CASES: [Case; 18] = [
+const NETWORK_CASES: [Case; 20] = [
     case(2, [16, 32], [56, 56], 3, 1),
     case(2, [64, 64], [28, 28], 3, 1),
     case(5, [40, 50], [7, 7], 3, 1),
@@ -454,6 +470,8 @@ const NETWORK_CASES: [Case; 18] = [
     case(1, [3, 64], [112, 112], 7, 2),
     depthwise(3, 20, [28, 28], 3, 1),
     depthwise(3, 20, [29, 27], 5, 2),
+    depthwise(2, 40, [7, 7], 3, 1),
+    depthwise(2, 9, [56, 50], 7, 1),
     sequence(3, [70, 60], 100, 3),
     sequence(2, [9, 20], 1900, 7),
     sequence(3, [64, 40], 1001, 1),

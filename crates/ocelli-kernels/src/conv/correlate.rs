@@ -1,6 +1,5 @@
 //! The forward pass of a plan as products of filters and columns, over register tiles.
 
-use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -196,33 +195,45 @@ impl Job<'_> {
     }
 
     /// Moves the sums of up to eight filters to the output.
-    #[allow(unsafe_code)] // the jobs' targets interleave
     fn store(&self, panel: &Panel, filters: Range<usize>, sums: &Sums, output: SharedOutput<'_>) {
-        let (plan, step) = (self.plan, self.plan.axes[2].target_step);
-        for (filter, sums) in filters.zip(sums) {
-            let channel = self.group * plan.target_channels + filter;
-            let bias = self.operands.bias.map_or(0.0, |bias| bias[channel]);
-            for run in &panel.runs[..panel.count] {
-                let image = self.tile.images.start + run.image;
-                let plane = (image * plan.groups * plan.target_channels + channel) * plan.target_plane();
-                // SAFETY: every result of a plan belongs to one position, filter and picture, and plans that share an
-                // output have targets of different residues; this job alone has these.
-                let target = unsafe { output.strided(plane + run.target, run.len, step) };
-                let sums = &sums[run.lane..run.lane + run.len];
-                match sums.first_chunk::<WIDTH>() {
-                    Some(sums) if step == 1 => write_panel(target.memory(), sums, bias),
-                    _ => target.write(sums, bias),
-                }
-            }
+        let plan = self.plan;
+        let first = self.group * plan.target_channels;
+        let channels = first + filters.start..first + filters.end;
+        let mut biases = [0.0; HEIGHT];
+        if let Some(bias) = self.operands.bias {
+            biases.iter_mut().zip(&bias[channels.clone()]).for_each(|(to, from)| *to = *from);
         }
+        store_runs(
+            plan,
+            &panel.runs[..panel.count],
+            (self.tile.images.start, channels),
+            sums,
+            biases,
+            output,
+        );
     }
 }
 
 vectorized! {
-    /// Writes a whole panel's sums, each plus `bias`.
-    fn write_panel(target: &mut [MaybeUninit<f32>], sums: &[f32; WIDTH], bias: f32) {
-        for (target, sum) in target.iter_mut().zip(sums) {
-            target.write(sum + bias);
+    /// Writes runs of the sums of some channels, each plus its bias; the runs' pictures are counted from the first given.
+    fn store_runs(
+        plan: &Plan,
+        runs: &[Run],
+        place: (usize, Range<usize>),
+        sums: &Sums,
+        biases: [f32; HEIGHT],
+        output: SharedOutput<'_>,
+    ) {
+        let (step, plane) = (plan.axes[2].target_step, plan.target_plane());
+        let (first, channels) = place;
+        for ((channel, sums), bias) in channels.zip(sums).zip(biases) {
+            for run in runs {
+                let image = (first + run.image) * plan.groups * plan.target_channels;
+                // SAFETY: every result of a plan belongs to one position, filter and picture, and plans that share an
+                // output have targets of different residues; this job alone has these.
+                let target = unsafe { output.strided((image + channel) * plane + run.target, run.len, step) };
+                target.write(&sums[run.lane..run.lane + run.len], bias);
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use super::dense::transposed_filters;
 use super::geometry::{AXES, Geometry};
 use super::plan::Plan;
 use super::slab::{Filling, SlabShape, Tile};
+use super::stencil::Stencil;
 use crate::memory::{SharedOutput, filled, with_scratch};
 use ocelli_simd::lanes::{add_scaled, dot};
 
@@ -16,11 +17,17 @@ use ocelli_simd::lanes::{add_scaled, dot};
 #[allow(unsafe_code)] // the output is not zeroed first
 pub(crate) fn forward(geometry: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
     let line = Line::new(Plan::forward(geometry));
+    let area = geometry.kernel_area();
     let plane = |image: usize, filter: usize, output: SharedOutput<'_>| {
+        let bias = bias.map_or(0.0, |bias| bias[filter]);
+        let kernel = &weight[filter * area..][..area];
+        if line.convolve([x, kernel], [image, filter / geometry.group_out(), filter], bias, output) {
+            return;
+        }
         line.with_buffers(|slab, sums| {
             line.fill(x, image, filter / geometry.group_out(), slab);
-            sums.fill(bias.map_or(0.0, |bias| bias[filter]));
-            add_scaled(sums, slab, &line.taps, &weight[filter * line.taps.len()..][..line.taps.len()]);
+            sums.fill(bias);
+            add_scaled(sums, slab, &line.taps, kernel);
             line.store(sums, image * geometry.out_channels + filter, output);
         });
     };
@@ -45,8 +52,14 @@ pub(crate) fn input_gradient(
 ) -> Vec<f32> {
     let filters = geometry.group_out();
     let plane = |line: &Line, kernels: &[f32], image: usize, channel: usize, output: SharedOutput<'_>| {
+        let bias = bias.map_or(0.0, |bias| bias[channel]);
+        let taps = line.taps.len();
+        let kernel = &kernels[channel * filters * taps..][..taps];
+        if filters == 1 && line.convolve([output_gradient, kernel], [image, channel, channel], bias, output) {
+            return;
+        }
         line.with_buffers(|slab, sums| {
-            sums.fill(bias.map_or(0.0, |bias| bias[channel]));
+            sums.fill(bias);
             for filter in channel * filters..(channel + 1) * filters {
                 line.fill(output_gradient, image, filter, slab);
                 add_scaled(sums, slab, &line.taps, &kernels[filter * line.taps.len()..][..line.taps.len()]);
@@ -80,6 +93,15 @@ pub(crate) fn weight_gradient(geometry: &Geometry, x: &[f32], output_gradient: &
     let plane = geometry.out_plane();
     let mut gradient = vec![0.0; geometry.out_channels * geometry.kernel_area()];
     gradient.par_chunks_exact_mut(geometry.kernel_area()).enumerate().for_each(|(filter, sums)| {
+        if let Some(stencil) = &line.stencil {
+            let (pixels, channel) = (geometry.in_plane(), filter / geometry.group_out());
+            for image in 0..geometry.batch {
+                let x = &x[(image * geometry.in_channels + channel) * pixels..][..pixels];
+                let gradient = &output_gradient[(image * geometry.out_channels + filter) * plane..][..plane];
+                stencil.add_gradient(x, gradient, sums);
+            }
+            return;
+        }
         line.with_buffers(|slab, gradients| {
             // Zero between the rows, so that whole lines can be multiplied.
             gradients.fill(0.0);
@@ -104,6 +126,8 @@ struct Line {
     plan: Plan,
     /// Results along every axis.
     size: [usize; AXES],
+    /// The faster way, where it serves.
+    stencil: Option<Stencil>,
     shape: SlabShape,
     filling: Filling,
     /// Where each tap reads.
@@ -120,7 +144,28 @@ impl Line {
         let filling = shape.filling(&plan, &tile);
         let taps = shape.offsets(&plan, 1).values().iter().map(|&tap| tap as usize).collect();
         let len = if plan.count() == 0 { 0 } else { shape.position(0, size.map(|len| len - 1)) + 1 };
-        Self { plan, size, shape, filling, taps, len }
+        Self { stencil: Stencil::new(&plan), plan, size, shape, filling, taps, len }
+    }
+
+    /// Convolves a channel of a picture straight from `source`, if that way serves; `operands` are `source` and the kernel,
+    /// `[image, channel, filter]` say which planes of source and output are meant.
+    #[allow(unsafe_code)] // the output is not zeroed first
+    fn convolve(
+        &self,
+        [source, kernel]: [&[f32]; 2],
+        [image, channel, filter]: [usize; 3],
+        bias: f32,
+        output: SharedOutput<'_>,
+    ) -> bool {
+        let Some(stencil) = &self.stencil else { return false };
+        let (pixels, results) = (self.plan.source_plane(), self.plan.target_plane());
+        let channels = self.plan.groups;
+        let source = &source[(image * channels + channel) * pixels..][..pixels];
+        let filters = channels * self.plan.target_channels;
+        // SAFETY: every plane is made by one job.
+        let target = unsafe { output.strided((image * filters + filter) * results, results, 1) };
+        stencil.convolve(source, kernel, bias, target.memory());
+        true
     }
 
     /// Lends a slab, its padding zero, and a line of results or gradients.

@@ -13,6 +13,11 @@ mod options;
 mod pack;
 mod plan;
 mod slab;
+#[cfg(target_arch = "x86_64")]
+mod stencil;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "no_stencil.rs"]
+mod stencil;
 
 use burn::tensor::{Tensor, module};
 

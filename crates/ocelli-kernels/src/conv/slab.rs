@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::geometry::AXES;
 use super::plan::{Axis, Plan};
 use crate::tile::{Offsets, UNIT, WIDTH};
+use ocelli_simd::vectorized;
 
 /// A box of results in one picture, or several whole pictures side by side.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +57,7 @@ pub(crate) fn tiles(plan: &Plan, target: usize) -> Vec<Tile> {
             .collect();
     }
     // A tile has many of one axis, of which each lies in all of the axes after it and in one of those before it.
-    let whole = |len: usize| vec![0..len];
+    let whole = |len: usize| std::iter::once(0..len).collect::<Vec<_>>();
     let single = |len: usize| (0..len).map(|at| at..at + 1).collect::<Vec<_>>();
     let many = |len: usize, size: usize| pieces(len, size, target).collect::<Vec<_>>();
     let cuts = if rows * cols <= target {
@@ -193,7 +194,8 @@ impl SlabShape {
                         let (slab, first) = (&mut phase[plane * self.plane..], source_plane * height);
                         for (row, source_row) in rows.places() {
                             let line = &pixels[(first + source_row) * width..][..width];
-                            cols.copy(line, &mut slab[row * self.pitch..][..self.pitch]);
+                            let target = &mut slab[row * self.pitch..][cols.pixels.clone()];
+                            copy(&line[cols.first..], cols.step, target);
                         }
                     }
                 }
@@ -229,16 +231,26 @@ impl Inside {
     fn places(&self) -> impl Iterator<Item = (usize, usize)> {
         self.pixels.clone().zip((self.first..).step_by(self.step))
     }
+}
 
-    /// Copies a line of the source to a line of the slab.
-    fn copy(&self, source: &[f32], target: &mut [f32]) {
-        let (target, source) = (&mut target[self.pixels.clone()], &source[self.first..]);
-        if self.step == 1 {
-            target.copy_from_slice(&source[..target.len()]);
-        } else {
-            for (value, from) in target.iter_mut().zip(source.iter().step_by(self.step)) {
-                *value = *from;
-            }
+/// Copies every `step`-th number of `source`, as many as `target` has.
+fn copy(source: &[f32], step: usize, target: &mut [f32]) {
+    match step {
+        1 => target.copy_from_slice(&source[..target.len()]),
+        2 => copy_even(source, target),
+        _ => target.iter_mut().zip(source.iter().step_by(step)).for_each(|(value, from)| *value = *from),
+    }
+}
+
+vectorized! {
+    /// Copies the numbers at even places.
+    fn copy_even(source: &[f32], target: &mut [f32]) {
+        let (pairs, rest) = source.as_chunks::<2>();
+        for (value, pair) in target.iter_mut().zip(pairs) {
+            *value = pair[0];
+        }
+        if let (Some(value), Some(from)) = (target.get_mut(pairs.len()), rest.first()) {
+            *value = *from;
         }
     }
 }

@@ -125,6 +125,7 @@ impl<'a> Product<'a> {
     ///
     /// # Panics
     /// If a vector or a scalar lies outside its slice; the tiles rely on it.
+    #[inline]
     pub(crate) fn new(
         vectors: &'a [f32],
         units: usize,
