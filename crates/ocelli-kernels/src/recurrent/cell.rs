@@ -68,7 +68,7 @@ vectorized! {
         let n = output.len();
         let [input, forget, new, out] = quarters(gates, n);
         let [from_input, from_forget, from_new, from_out] =
-            std::array::from_fn(|gate| &hidden[gate * n..(gate + 1) * n]);
+            std::array::from_fn(|gate| &hidden[gate * n..][..n]);
         let (previous, cell) = (&previous[..n], &mut cell[..n]);
         for k in 0..n {
             input[k] = sigmoid(input[k] + from_input[k]);
@@ -113,7 +113,7 @@ vectorized! {
     pub(super) fn gru(gates: &mut [f32], hidden: &[f32], previous: &[f32], kept: &mut [f32], output: &mut [f32]) {
         let n = output.len();
         let [reset, update, new] = thirds(gates, n);
-        let [from_reset, from_update, from_new] = std::array::from_fn(|gate| &hidden[gate * n..(gate + 1) * n]);
+        let [from_reset, from_update, from_new] = std::array::from_fn(|gate| &hidden[gate * n..][..n]);
         let (previous, kept) = (&previous[..n], &mut kept[..n]);
         for k in 0..n {
             reset[k] = sigmoid(reset[k] + from_reset[k]);
