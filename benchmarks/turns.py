@@ -1,11 +1,21 @@
-"""What the comparisons share: tools in processes of their own, on one core, in turns."""
+"""What the comparisons share: tools in processes of their own that take turns."""
 
 import os
+import platform
 import subprocess
 import sys
 
-ONE_CORE = {key: "1" for key in ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+from served import THREADS
+
+ONE_CORE = {key: "1" for key in THREADS}
 TASKSET = "/usr/bin/taskset"
+
+
+def machine():
+    """The machine in words, and how busy it is."""
+    with open("/proc/cpuinfo") as file:
+        model = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), platform.machine())
+    return f"{os.cpu_count()} cores of {model}, load {os.getloadavg()[0]:.1f} at the end"
 
 
 def make_apart(script, folder):

@@ -29,7 +29,6 @@ import itertools
 import json
 import os
 import pathlib
-import platform
 import shlex
 import statistics
 import subprocess
@@ -40,7 +39,7 @@ from data import DataSet
 from rivals import K
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
-from turns import ONE_CORE, turns
+from turns import ONE_CORE, machine, turns
 
 RIVALS = {"faiss": "FAISS", "scann": "ScaNN"}
 OURS = "ocelli"
@@ -270,12 +269,6 @@ def build_table(results):
             f"| {data} | {label}: {values} | {'; '.join(filter(None, params))} | {times} | {tool['memory_bytes'] / 2**20:.0f} |"
         )
     return lines
-
-
-def machine():
-    with open("/proc/cpuinfo") as file:
-        model = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), platform.machine())
-    return f"{os.cpu_count()} cores of {model}, load {os.getloadavg()[0]:.1f} at the end"
 
 
 def main():

@@ -197,7 +197,8 @@ def peer(what, batch):
         return soft_nms(left, right, score, 101, (0.5, 0.4), 0.4)
 
     network.train(what == "step")
-    serve(step if what == "step" else infer)
+    run = step if what == "step" else infer
+    serve(lambda line: run)
 
 
 if __name__ == "__main__":

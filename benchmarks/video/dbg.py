@@ -18,8 +18,8 @@ CELLS, FEATURES = 100, 400
 SAMPLES = (8, 16, 8)
 
 
-def peer(what, batch):
-    """Answers every line of standard input with the seconds of a run."""
+def peer(what, batch, length=CELLS):
+    """The released network's training step or inference of a batch, as a function."""
     import numpy as np
     import torch
     from torch import nn
@@ -29,9 +29,9 @@ def peer(what, batch):
 
     def sampling():
         """The matrix [cells, samples * cells * cells]: weights of cells in the samples of all proposals."""
-        weights = np.zeros((CELLS, sum(SAMPLES), CELLS, CELLS), dtype=np.float32)
-        for i in range(CELLS):
-            for j in range(i, CELLS):
+        weights = np.zeros((length, sum(SAMPLES), length, length), dtype=np.float32)
+        for i in range(length):
+            for j in range(i, length):
                 reach = (j - i + 1) / 5
                 points = np.concatenate([
                     np.linspace(i - reach, i + reach, SAMPLES[0]),
@@ -41,14 +41,14 @@ def peer(what, batch):
                 for n, point in enumerate(points):
                     left = int(np.floor(point))
                     for cell, weight in ((left, left + 1 - point), (left + 1, point - left)):
-                        weights[min(max(cell, 0), CELLS - 1), n, i, j] += weight
-        return torch.from_numpy(weights.reshape(CELLS, -1))
+                        weights[min(max(cell, 0), length - 1), n, i, j] += weight
+        return torch.from_numpy(weights.reshape(length, -1))
 
     matrix = sampling()
 
     def sample(x):
         b, c, _ = x.shape
-        return (x.reshape(b * c, CELLS) @ matrix).reshape(b, c, sum(SAMPLES), CELLS, CELLS)
+        return (x.reshape(b * c, length) @ matrix).reshape(b, c, sum(SAMPLES), length, length)
 
     def head(inputs, outputs):
         return nn.Sequential(
@@ -84,7 +84,7 @@ def peer(what, batch):
         weights = 0.5 * ratio * positive, 0.5 * ratio / (ratio - 1) * (1 - positive)
         return -(weights[0] * (found + 1e-6).log() + weights[1] * (1 - found + 1e-6).log()).mean()
 
-    valid = torch.ones(CELLS, CELLS).triu().bool()
+    valid = torch.ones(length, length).triu().bool()
 
     def iou_loss(truth, found):
         high, low = truth > 0.6, (truth <= 0.2) & valid
@@ -96,17 +96,17 @@ def peer(what, batch):
 
     def targets():
         """Three actions, the same for every video of the batch."""
-        cells = np.arange(CELLS) / CELLS
+        cells = np.arange(length) / length
         actions = ((0.1, 0.3), (0.42, 0.47), (0.6, 0.95))
 
         def cover(regions):
-            ends = [(np.minimum(cells + 1 / CELLS, e) - np.maximum(cells, s)).clip(0) * CELLS for s, e in regions]
+            ends = [(np.minimum(cells + 1 / length, e) - np.maximum(cells, s)).clip(0) * length for s, e in regions]
             return np.max(ends, axis=0)
 
         def near(k):
-            return [(a[k] - 1 / CELLS, a[k] + 1 / CELLS) for a in actions]
+            return [(a[k] - 1 / length, a[k] + 1 / length) for a in actions]
 
-        start, end = cells[:, None], cells[None] + 1 / CELLS
+        start, end = cells[:, None], cells[None] + 1 / length
         overlaps = []
         for s, e in actions:
             inner = (np.minimum(end, e) - np.maximum(start, s)).clip(0)
@@ -123,15 +123,15 @@ def peer(what, batch):
         split.append({"params": [p for n, p in part.named_parameters() if not n.endswith("bias")], "weight_decay": decay})
         split.append({"params": [p for n, p in part.named_parameters() if n.endswith("bias")], "weight_decay": 0})
     adam = torch.optim.Adam(split, lr=1e-3)
-    x = torch.rand(batch, FEATURES, CELLS) * 2 - 1
+    x = torch.rand(batch, FEATURES, length) * 2 - 1
     action, start, end, iou = targets()
 
     def step():
         found, completeness, starts, ends = network(x)
         loss = 2 * sum(log_loss(action, a[:, 0]) for a in found) / 3
         loss = loss + 10 * sum(iou_loss(iou[b], completeness[b]) for b in range(batch)) / batch
-        rows = start[:, :, None].expand(batch, CELLS, CELLS)
-        columns = end[:, None].expand(batch, CELLS, CELLS)
+        rows = start[:, :, None].expand(batch, length, length)
+        columns = end[:, None].expand(batch, length, length)
         loss = loss + log_loss(rows[:, valid], starts[:, valid]) + log_loss(columns[:, valid], ends[:, valid])
         adam.zero_grad()
         loss.backward()
@@ -145,20 +145,21 @@ def peer(what, batch):
 
     def propose(completeness, starts, ends):
         """Candidates and Soft-NMS."""
-        upper = np.triu(np.ones((CELLS, CELLS)))
-        first = (starts * upper).sum(1) / np.arange(CELLS, 0, -1)
-        last = (ends * upper).sum(0) / np.arange(1, CELLS + 1)
+        upper = np.triu(np.ones((length, length)))
+        first = (starts * upper).sum(1) / np.arange(length, 0, -1)
+        last = (ends * upper).sum(0) / np.arange(1, length + 1)
         i, j = np.nonzero(upper)
-        left, right, score = i / CELLS, (j + 1) / CELLS, completeness[i, j] * first[i] * last[j]
+        left, right, score = i / length, (j + 1) / length, completeness[i, j] * first[i] * last[j]
         return soft_nms(left, right, score, 100, (0.65, 0.25), 0.75)
 
     network.train(what == "step")
-    serve(step if what == "step" else infer)
+    return step if what == "step" else infer
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "peer":
-        peer(sys.argv[2], int(sys.argv[3]))
+        run = peer(sys.argv[2], int(sys.argv[3]))
+        serve(lambda line: run)
     else:
         program = str(pathlib.Path(sys.argv[1]).resolve())
         batches = [int(sys.argv[2])] if len(sys.argv) > 2 else [1, 16]

@@ -1,6 +1,6 @@
 //! What the backend extensions have in common.
 
-use burn::backend::{DispatchTensor, DispatchTensorKind};
+use burn::backend::{BackendTensor, DispatchAutodiffContext, DispatchTensor, DispatchTensorKind};
 use burn::tensor::{DType, Tensor};
 use burn_flex::FlexTensor;
 
@@ -13,6 +13,24 @@ pub(crate) fn is_served<const D: usize>(tensor: &Tensor<D>) -> bool {
         _ => false,
     };
     tensor.dtype() == DType::F32 && on_cpu(&tensor.clone().into_dispatch())
+}
+
+/// The tensor on the CPU backend, if it is one of 32-bit floats that records no gradients; else the tensor again.
+pub(crate) fn into_flex<const D: usize>(tensor: Tensor<D>) -> Result<FlexTensor, Tensor<D>> {
+    if tensor.dtype() != DType::F32 {
+        return Err(tensor);
+    }
+    let DispatchTensor { kind, autodiff } = tensor.into_dispatch();
+    match kind {
+        DispatchTensorKind::Flex(BackendTensor::Float(tensor)) => Ok(tensor),
+        kind => Err(Tensor::from_dispatch(DispatchTensor { kind, autodiff })),
+    }
+}
+
+/// A tensor of the CPU backend that records no gradients.
+pub(crate) fn from_flex<const D: usize>(tensor: FlexTensor) -> Tensor<D> {
+    let kind = DispatchTensorKind::Flex(BackendTensor::Float(tensor));
+    Tensor::from_dispatch(DispatchTensor { kind, autodiff: DispatchAutodiffContext::Disabled })
 }
 
 /// The numbers of a tensor that [`is_served`], in row-major order.
@@ -31,4 +49,16 @@ impl std::ops::Deref for Numbers {
     fn deref(&self) -> &[f32] {
         self.0.storage()
     }
+}
+
+/// The tensor in row-major order. A copy, where one is needed, is held by nobody else.
+pub(crate) fn row_major(tensor: FlexTensor) -> FlexTensor {
+    tensor.to_contiguous()
+}
+
+/// The memory of a tensor in row-major order that nobody else holds.
+pub(crate) fn owned_memory(tensor: &mut FlexTensor) -> Option<&mut [f32]> {
+    let len = tensor.layout().num_elements();
+    let is_whole = tensor.is_contiguous() && tensor.layout().start_offset() == 0;
+    tensor.try_storage_mut::<f32>().filter(|memory| is_whole && memory.len() == len)
 }

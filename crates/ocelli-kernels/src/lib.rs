@@ -10,6 +10,17 @@
 //! | [`batch_norm`] | `module::batch_norm_train` |
 //! | [`prelu`] | `activation::prelu` |
 //! | [`subsample`] | `module::max_pool2d` with a kernel of one |
+//! | [`attention`] | `matmul`, `activation::softmax`, `matmul` |
+//! | [`softmax`], [`log_softmax`] | `activation::softmax`, `activation::log_softmax` |
+//! | [`cross_entropy`] | `log_softmax`, `gather`, `mean` |
+//! | [`layer_norm`], [`rms_norm`] | `module::layer_norm` |
+//! | [`group_norm`], [`instance_norm`] | a quotient of differences from the mean |
+//! | [`replace_in_rows`] | `mask_where` with a mask of one number a row |
+//! | [`dropout`] | a product with a mask |
+//! | [`l2_normalize`] | a quotient by a norm |
+//! | [`Chain`] | elementwise operations, one after the other |
+//! | [`activation`] | `activation::*` |
+//! | [`PackedConv`] | `module::conv2d` and what stands around it, for inference |
 //! | [`matmul`] | `Tensor::matmul` |
 //! | [`linear`] | `module::linear`, with PyTorch's layout of weights |
 //! | [`scaled_attention`], [`self_attention`], [`attention`] | `matmul`, `activation::softmax`, `matmul` |
@@ -48,30 +59,66 @@
 //! CPU either. *Packing the filters* in tile order would read them a little faster, but costs more than it saves where
 //! few positions share them. *Half precision* has no fast path on most CPUs.
 
+pub mod activation;
+mod add_relu;
 mod allocator;
 mod attention;
 mod backend;
+mod band;
 mod batch_norm;
+mod columns;
 mod conv;
+mod dropout;
+mod elementwise;
+mod fused;
 mod gemm;
 mod linear;
 mod matmul;
+mod max_pool;
 mod memory;
+mod pieces;
 mod planes;
+mod pool;
 mod prelu;
 mod recurrent;
+mod product;
+mod replace;
+mod rows;
+mod resize;
+mod separable;
 mod softmax;
 mod sparse;
 mod subsample;
 mod tile;
+pub mod update;
 
+pub use add_relu::add_relu;
 pub use allocator::retain_freed_memory;
 pub use attention::{AttentionOptions, attention, scaled_attention, self_attention};
 pub use batch_norm::{Normalized, batch_norm};
+pub use conv::{
+    ConvError, ConvOptions, TransposeOptions, conv_transpose1d, conv_transpose2d, conv_transpose3d, conv1d,
+    conv2d, conv3d,
+};
+pub use dropout::{KeptBits, dropout};
+pub use elementwise::Chain;
+pub use fused::{Activation, Affine, ConvParts, Joint, PackedConv, Precision};
 pub use conv::{ConvError, ConvOptions, conv2d};
 pub use linear::linear;
 pub use matmul::matmul;
 pub use prelu::prelu;
 pub use recurrent::{Recurrence, gru, lstm};
+pub use replace::replace_in_rows;
+pub use rows::{
+    CrossEntropy, Reduction, cross_entropy, group_norm, instance_norm, l2_normalize, layer_norm, log_softmax,
+    rms_norm, softmax,
+};
+pub use attention::attention;
+pub use batch_norm::{NormTail, Normalized, batch_norm, batch_norm_by, batch_norm_with};
+pub use conv::{ConvError, ConvOptions, conv2d};
+pub use max_pool::{adaptive_max_pool, max_pool};
+pub use pool::{PoolOptions, adaptive_avg_pool, avg_pool};
+pub use prelu::prelu;
+pub use resize::{ResizeMode, ResizeTo, resize};
 pub use sparse::{SparseError, SparseMatrix, sparse_product};
 pub use subsample::subsample;

@@ -25,6 +25,22 @@ pub(crate) fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) ->
     result
 }
 
+/// Scratch memory in the place of an output.
+///
+/// # Safety
+/// Nothing but numbers may be written to it.
+pub(crate) unsafe fn uninit(memory: &mut [f32]) -> &mut [MaybeUninit<f32>] {
+    // SAFETY: the layout is the same, and the numbers stay numbers by contract.
+    unsafe { &mut *(std::ptr::from_mut(memory) as *mut [MaybeUninit<f32>]) }
+}
+
+/// An output that starts from zeros.
+pub(crate) fn zeroed(memory: &mut [MaybeUninit<f32>]) -> &mut [f32] {
+    memory.fill(MaybeUninit::new(0.0));
+    // SAFETY: it was filled just now.
+    unsafe { memory.assume_init_mut() }
+}
+
 /// Memory for `len` numbers that `fill` writes, all of them.
 ///
 /// # Safety
@@ -81,6 +97,48 @@ impl<'a> SharedOutput<'a> {
     }
 }
 
+/// Neighbouring numbers of a line, and where they belong.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct OutputRun {
+    pub(crate) from: usize,
+    pub(crate) len: usize,
+    /// Of the first, relative to the line's place.
+    pub(crate) target: usize,
+}
+
+impl SharedOutput<'_> {
+    /// Writes `runs` of every line; the lines' places are `pitch` apart from `first` on.
+    ///
+    /// # Safety
+    /// Nobody else may read or write these numbers at the same time.
+    #[inline]
+    pub(crate) unsafe fn scatter<const N: usize>(
+        self,
+        first: usize,
+        pitch: usize,
+        runs: &[OutputRun],
+        lines: &[[f32; N]],
+    ) {
+        let farthest = runs.iter().map(|run| run.target + run.len).max().unwrap_or(0);
+        let last = first + lines.len().saturating_sub(1) * pitch + farthest;
+        assert!(last <= self.len && runs.iter().all(|run| run.from + run.len <= N), "run past the output");
+        for (index, line) in lines.iter().enumerate() {
+            let start = self.start.wrapping_add(first + index * pitch);
+            if let [OutputRun { from: 0, len, target }] = *runs && len == N {
+                // SAFETY: the farthest number of the last line was checked above, and the caller owns them all.
+                unsafe { start.add(target).cast::<[f32; N]>().write(*line) };
+                continue;
+            }
+            for run in runs {
+                for index in 0..run.len {
+                    // SAFETY: as above.
+                    unsafe { (*start.add(run.target + index)).write(line[run.from + index]) };
+                }
+            }
+        }
+    }
+}
+
 /// A part of an output that belongs to its holder alone.
 pub(crate) struct OutputPart<'a> {
     start: *mut MaybeUninit<f32>,
@@ -112,6 +170,61 @@ impl<'a> OutputPart<'a> {
                 unsafe { (*self.start.add(index * self.step)).write(value + offset) };
             }
         }
+    }
+}
+
+/// Memory that holds numbers, to be written anew.
+#[inline]
+pub(crate) fn as_uninit(memory: &mut [f32]) -> &mut [MaybeUninit<f32>] {
+    // SAFETY: of the same layout. Nobody here takes a number out of memory that is to be written, so all stay numbers.
+    unsafe { &mut *(std::ptr::from_mut(memory) as *mut [MaybeUninit<f32>]) }
+}
+
+/// The numbers that memory holds.
+///
+/// # Safety
+/// All of them must have been written.
+#[inline]
+pub(crate) unsafe fn assume_written(memory: &[MaybeUninit<f32>]) -> &[f32] {
+    // SAFETY: of the same layout, and written by contract.
+    unsafe { &*(std::ptr::from_ref(memory) as *const [f32]) }
+}
+
+/// As many numbers as a cache line holds, in one.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+struct Line([f32; LINE]);
+
+/// Numbers of a cache line.
+const LINE: usize = 16;
+
+/// Numbers that start with a cache line, so that no vector of sixteen lies across two.
+#[derive(Clone, Debug)]
+pub(crate) struct AlignedNumbers {
+    lines: Vec<Line>,
+    len: usize,
+}
+
+impl AlignedNumbers {
+    /// `len` zeros.
+    pub(crate) fn zeros(len: usize) -> Self {
+        Self { lines: vec![Line([0.0; LINE]); len.div_ceil(LINE)], len }
+    }
+}
+
+impl std::ops::Deref for AlignedNumbers {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        // SAFETY: lines are arrays of numbers without gaps, and hold at least `len` of them.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+    }
+}
+
+impl std::ops::DerefMut for AlignedNumbers {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        // SAFETY: as above, and the lines are borrowed exclusively.
+        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
     }
 }
 

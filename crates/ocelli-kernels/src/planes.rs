@@ -40,6 +40,11 @@ impl Planes {
         (0..self.batch).map(move |image| &values[(image * channels + channel) * size..][..size])
     }
 
+    /// Planes that make a job worth a thread's while; `None` if all together do not.
+    pub(crate) fn planes_a_job(&self) -> Option<usize> {
+        (self.channels * self.per_channel() > JOB).then(|| JOB.div_ceil(self.size.max(1)))
+    }
+
     /// A tensor whose planes `fill` writes one by one, in the order of memory, and what it returns for each of them.
     ///
     /// # Safety
@@ -51,12 +56,14 @@ impl Planes {
     ) -> (Vec<f32>, Vec<R>) {
         let mut results = Vec::new();
         let work = |output: SharedOutput<'_>| {
-            results = (0..self.batch * self.channels)
-                .into_par_iter()
-                .with_min_len(JOB.div_ceil(self.size.max(1)))
-                // SAFETY: every plane is visited once.
-                .map(|index| fill(index, unsafe { output.strided(index * self.size, self.size, 1) }.memory()))
-                .collect();
+            // SAFETY: every plane is visited once.
+            let plane = |index: usize| unsafe { output.strided(index * self.size, self.size, 1) }.memory();
+            let run = |index: usize| fill(index, plane(index));
+            let all = 0..self.batch * self.channels;
+            results = match self.planes_a_job() {
+                None => all.map(run).collect(),
+                Some(few) => all.into_par_iter().with_min_len(few).map(run).collect(),
+            };
         };
         // SAFETY: the planes are all of the output, and `fill` writes them by contract.
         let values = unsafe { filled(self.channels * self.per_channel(), work) };
@@ -101,7 +108,12 @@ pub(crate) struct ChannelOutput<'a> {
     channel: usize,
 }
 
-impl ChannelOutput<'_> {
+impl<'a> ChannelOutput<'a> {
+    /// The planes of `channel` in the memory of a tensor. Each channel of an output must be asked for once.
+    pub(crate) fn of(output: SharedOutput<'a>, planes: Planes, channel: usize) -> Self {
+        Self { output, planes, channel }
+    }
+
     /// The memory of the channel's plane in a picture.
     #[allow(unsafe_code)] // channels interleave
     pub(crate) fn plane(&mut self, image: usize) -> &mut [MaybeUninit<f32>] {

@@ -12,7 +12,8 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_e
 use burn::tensor::{Tensor, activation};
 
 use crate::backend::{Numbers, is_served};
-use crate::memory::tensor;
+use crate::columns::{Block, SMALL, Sums};
+use crate::memory::{SharedOutput, filled, tensor};
 use crate::planes::Planes;
 use ocelli_simd::lanes::Lanes;
 use ocelli_simd::vectorized;
@@ -57,6 +58,9 @@ impl PreluBackend for Flex {
         let shape = x.shape();
         let planes = Planes::of(&shape);
         let (x, slope) = (Numbers::of(x), Numbers::of(slope));
+        if planes.size < SMALL {
+            return tensor(rectify_rows(planes, &x, &slope), shape);
+        }
         let fill = |index: usize, output: &mut [MaybeUninit<f32>]| {
             rectify_plane(planes.get(&x, index), slope[index % planes.channels], output);
         };
@@ -76,6 +80,10 @@ impl PreluKernels for Flex {
         let shape = x.shape();
         let planes = Planes::of(&shape);
         let [x, slope, gradient] = [x, slope, output_gradient].map(Numbers::of);
+        if planes.size < SMALL {
+            let (input_gradient, sums) = row_gradients(planes, [&x, &gradient], &slope);
+            return [tensor(input_gradient, shape), tensor(sums, [planes.channels])];
+        }
         let fill = |index: usize, output: &mut [MaybeUninit<f32>]| {
             let [x, gradient] = [&x, &gradient].map(|values| planes.get(values, index));
             plane_gradient(x, gradient, slope[index % planes.channels], output)
@@ -138,5 +146,57 @@ vectorized! {
         let mut slope_gradient = Lanes::new();
         slope_gradient.add([x, gradient], |[x, gradient]| if x > 0.0 { 0.0 } else { x * gradient });
         slope_gradient.sum() as f32
+    }
+}
+
+/// The output where planes are small, row by row.
+#[allow(unsafe_code)] // the output is not zeroed first
+fn rectify_rows(planes: Planes, x: &[f32], slope: &[f32]) -> Vec<f32> {
+    let rows = Planes { batch: planes.batch, channels: 1, size: planes.channels * planes.size };
+    let slopes: Vec<f32> = slope.iter().flat_map(|slope| std::iter::repeat_n(*slope, planes.size)).collect();
+    let fill = |row: usize, output: &mut [MaybeUninit<f32>]| rectify_row(rows.get(x, row), &slopes, output);
+    // SAFETY: `rectify_row` writes every number.
+    unsafe { rows.filled_by_plane(fill) }.0
+}
+
+/// Gradients of the input and of the slope where planes are small; `sources` are the input and the output's gradient.
+#[allow(unsafe_code)] // the output is not zeroed first
+fn row_gradients(planes: Planes, sources: [&[f32]; 2], slope: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let mut sums = Vec::new();
+    let work = |output: SharedOutput<'_>| {
+        let gradient = |block: Block| block_gradient(block, sources, slope, output).by_channel(block);
+        sums = Block::map_all(planes, gradient).concat();
+    };
+    // SAFETY: every block is written in all rows.
+    let input_gradient = unsafe { filled(sources[0].len(), work) };
+    (input_gradient, sums.into_iter().map(|sum| sum as f32).collect())
+}
+
+vectorized! {
+    fn rectify_row(x: &[f32], slopes: &[f32], output: &mut [MaybeUninit<f32>]) {
+        for ((output, &x), &slope) in output.iter_mut().zip(x).zip(slopes) {
+            output.write(if x > 0.0 { x } else { slope * x });
+        }
+    }
+}
+
+vectorized! {
+    /// Writes the input gradient of a block and returns the slope's.
+    #[allow(unsafe_code)] // blocks interleave
+    fn block_gradient(block: Block, sources: [&[f32]; 2], slope: &[f32], output: SharedOutput<'_>) -> Sums {
+        let (slopes, mut sums) = (block.spread(|channel| slope[channel]), Sums::new());
+        for image in 0..block.planes.batch {
+            let part = block.part(image);
+            let [x, gradient] = sources.map(|source| &source[part.clone()]);
+            // SAFETY: nobody else has the block.
+            let output = unsafe { output.strided(part.start, part.len(), 1) }.memory();
+            for (((output, &x), &gradient), &slope) in output.iter_mut().zip(x).zip(gradient).zip(&slopes) {
+                output.write(if x > 0.0 { gradient } else { slope * gradient });
+            }
+            for ((sum, &x), &gradient) in sums.row().iter_mut().zip(x).zip(gradient) {
+                *sum += if x > 0.0 { 0.0 } else { x * gradient };
+            }
+        }
+        sums
     }
 }

@@ -17,6 +17,6 @@ pub mod weights;
 
 pub use device::{DeviceError, device};
 pub use init::{Init, normal};
-pub use ocelli_kernels::retain_freed_memory;
+pub use ocelli_kernels::{retain_freed_memory, update};
 pub use pass::Pass;
 pub use store::{Entry, Gradients, Param, Path, Role, Store, StoreError};

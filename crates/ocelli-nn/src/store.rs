@@ -365,6 +365,14 @@ impl Entry {
         self.value.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Takes the value out, so that it can be changed where it lies. Until [`Entry::set`] puts the next one in, the
+    /// entry holds no numbers.
+    pub fn take(&self) -> Tensor<1> {
+        let mut value = self.value.write().unwrap_or_else(PoisonError::into_inner);
+        let nothing = Tensor::empty([0], &value.device());
+        std::mem::replace(&mut *value, nothing)
+    }
+
     /// Replaces the value by a flat one of the same length.
     ///
     /// # Panics
@@ -479,8 +487,7 @@ impl Gradients {
 
     /// Euclidean norm over all gradients, summed in double precision.
     pub fn norm(&self) -> f64 {
-        let square = |g: &Tensor<1>| f64::from(crate::tensor::scalar(g.clone().square().sum()));
-        self.list.iter().map(|(_, g)| square(g)).sum::<f64>().sqrt()
+        ocelli_kernels::update::norm(self.list.iter().map(|(_, gradient)| gradient))
     }
 
     /// Scales all gradients so that their common norm is at most `limit`, as PyTorch's `clip_grad_norm_`; returns
@@ -489,7 +496,7 @@ impl Gradients {
         let norm = self.norm();
         let factor = limit / (norm + 1e-6);
         if factor < 1.0 {
-            self.list.iter_mut().for_each(|(_, g)| *g = g.clone().mul_scalar(factor));
+            ocelli_kernels::update::scale(self.list.iter_mut().map(|(_, gradient)| gradient), factor);
         }
         norm
     }

@@ -4,9 +4,11 @@
 //! |---|---|
 //! | [`vectorized!`] | a safe function, compiled for AVX-512, AVX2 and the base instruction set; picked at run time |
 //! | [`level`] | what this processor offers, for kernels written by hand |
+//! | [`math`] | elementary functions without branches |
 //! | [`lanes`] | sums, scaled additions and transposition over neighbouring numbers |
 
 pub mod lanes;
+pub mod math;
 mod vector;
 
 pub use vector::{Level, level};

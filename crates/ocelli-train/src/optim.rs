@@ -1,10 +1,12 @@
 //! Optimisers with PyTorch's arithmetic, over the parameters of any number of stores.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use ocelli_method::{Array, ArrayError};
 use ocelli_nn::tensor::{from_values, values};
+use ocelli_nn::update::{Moving, Rule, update};
 use ocelli_nn::{Entry, Gradients, Role};
 use serde::{Deserialize, Serialize};
 
@@ -199,16 +201,21 @@ impl Optimizer {
 
     /// Moves every parameter that has a gradient, at learning rate `lr`, each with a weight decay of its own.
     pub fn step_decayed(&mut self, gradients: &Gradients, lr: f64, decay: impl Fn(&Entry) -> f64) {
+        let mut batch = Batch::default();
         for (entry, gradient) in gradients.iter() {
-            let decay = decay(entry);
-            let memory = self.memory.remove(&entry.key());
-            let value = entry.plain();
-            let (value, memory) = update(&self.config, value, gradient.clone(), memory, decay, lr);
-            entry.set(value);
-            if let Some(memory) = memory {
-                self.memory.insert(entry.key(), memory);
+            let key = entry.key();
+            if batch.keys.contains(&key) {
+                // Moved twice in a step: the second time from where the first one led.
+                std::mem::take(&mut batch).apply(&mut self.memory);
             }
+            let memory = self.memory.remove(&key);
+            let steps = memory.as_ref().map_or(0, |memory| memory.steps) + 1;
+            let rule = rule(&self.config, decay(entry), lr, steps);
+            let moments = moments(memory, rule.moments(), gradient);
+            let moving = Moving { rule, value: entry.take(), gradient: gradient.clone(), moments };
+            batch.add(key, entry.clone(), steps, moving);
         }
+        batch.apply(&mut self.memory);
     }
 
     /// The memory as arrays by name, for a checkpoint.
@@ -252,71 +259,58 @@ impl Optimizer {
     }
 }
 
-/// One parameter's new value and memory.
-fn update(
-    config: &OptimizerConfig,
-    value: Tensor<1>,
-    gradient: Tensor<1>,
-    memory: Option<Memory>,
-    decay: f64,
-    lr: f64,
-) -> (Tensor<1>, Option<Memory>) {
-    let penalised = |gradient: Tensor<1>, value: &Tensor<1>| match decay {
-        0.0 => gradient,
-        decay => gradient.add(value.clone().mul_scalar(decay)),
-    };
-    match *config {
-        OptimizerConfig::Sgd { momentum, nesterov, .. } => {
-            let gradient = penalised(gradient, &value);
-            if momentum == 0.0 {
-                return (value.sub(gradient.mul_scalar(lr)), None);
+/// Parameters that move together.
+#[derive(Default)]
+struct Batch {
+    keys: BTreeSet<String>,
+    /// Key, entry and updates including this one.
+    owners: Vec<(String, Arc<Entry>, u64)>,
+    moving: Vec<Moving>,
+}
+
+impl Batch {
+    fn add(&mut self, key: String, entry: Arc<Entry>, steps: u64, moving: Moving) {
+        self.keys.insert(key.clone());
+        self.owners.push((key, entry, steps));
+        self.moving.push(moving);
+    }
+
+    /// Moves them all, and keeps what is to be remembered.
+    fn apply(mut self, memory: &mut BTreeMap<String, Memory>) {
+        update(&mut self.moving);
+        for ((key, entry, steps), moving) in self.owners.into_iter().zip(self.moving) {
+            entry.set(moving.value);
+            let mut moments = moving.moments.into_iter();
+            if let Some(first) = moments.next() {
+                memory.insert(key, Memory { steps, first, second: moments.next() });
             }
-            let steps = memory.as_ref().map_or(0, |m| m.steps) + 1;
-            // The first direction is the gradient itself, not a blend with zero.
-            let first = match memory {
-                Some(m) => m.first.mul_scalar(momentum).add(gradient.clone()),
-                None => gradient.clone(),
-            };
-            let direction =
-                if nesterov { gradient.add(first.clone().mul_scalar(momentum)) } else { first.clone() };
-            (value.sub(direction.mul_scalar(lr)), Some(Memory { steps, first, second: None }))
-        }
-        OptimizerConfig::Adam { betas, epsilon, .. } => {
-            let gradient = penalised(gradient, &value);
-            adam(value, gradient, memory, betas, epsilon, lr)
-        }
-        OptimizerConfig::AdamW { betas, epsilon, .. } => {
-            let value = value.mul_scalar(1.0 - lr * decay);
-            adam(value, gradient, memory, betas, epsilon, lr)
         }
     }
 }
 
-/// Bias-corrected moments; epsilon outside the root.
-fn adam(
-    value: Tensor<1>,
-    gradient: Tensor<1>,
-    memory: Option<Memory>,
-    betas: [f64; 2],
-    epsilon: f64,
-    lr: f64,
-) -> (Tensor<1>, Option<Memory>) {
-    let (steps, first, second) = match memory {
-        Some(Memory { steps, first, second }) => {
-            let second = second.unwrap_or_else(|| first.zeros_like());
-            (steps + 1, first, second)
-        }
-        None => (1, gradient.zeros_like(), gradient.zeros_like()),
+/// The moments remembered, `count` of them, or else zeros: an average that starts from nothing.
+fn moments(memory: Option<Memory>, count: usize, gradient: &Tensor<1>) -> Vec<Tensor<1>> {
+    let remembered = memory.into_iter().flat_map(|memory| std::iter::once(memory.first).chain(memory.second));
+    let mut moments: Vec<Tensor<1>> = remembered.take(count).collect();
+    moments.resize_with(count, || gradient.zeros_like());
+    moments
+}
+
+/// How a parameter moves in its update number `steps`.
+fn rule(config: &OptimizerConfig, decay: f64, lr: f64, steps: u64) -> Rule {
+    let adam = |betas: [f64; 2], epsilon: f64, decay: f64, keep: f64| {
+        let exponent = i32::try_from(steps).unwrap_or(i32::MAX);
+        let [first, second] = betas.map(|beta| 1.0 - beta.powi(exponent));
+        Rule::Adam { rate: lr / first, decay, keep, betas, correction: second.sqrt(), epsilon }
     };
-    let [b1, b2] = betas;
-    let first = first.mul_scalar(b1).add(gradient.clone().mul_scalar(1.0 - b1));
-    let second = second.mul_scalar(b2).add(gradient.square().mul_scalar(1.0 - b2));
-    let exponent = i32::try_from(steps).unwrap_or(i32::MAX);
-    let rate = lr / (1.0 - b1.powi(exponent));
-    let correction = (1.0 - b2.powi(exponent)).sqrt();
-    let root = second.clone().sqrt().div_scalar(correction).add_scalar(epsilon);
-    let value = value.sub(first.clone().div(root).mul_scalar(rate));
-    (value, Some(Memory { steps, first, second: Some(second) }))
+    match *config {
+        OptimizerConfig::Sgd { momentum: 0.0, .. } => Rule::Descent { rate: lr, decay },
+        OptimizerConfig::Sgd { momentum, nesterov, .. } => {
+            Rule::Momentum { rate: lr, decay, momentum, nesterov }
+        }
+        OptimizerConfig::Adam { betas, epsilon, .. } => adam(betas, epsilon, decay, 1.0),
+        OptimizerConfig::AdamW { betas, epsilon, .. } => adam(betas, epsilon, 0.0, 1.0 - lr * decay),
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Seconds and peak memory of BSN++ at the published size: `cargo run --release -p ocelli-video --example time_bsn -- step 4`.
 //!
-//! Arguments: `step` or `infer`, and the videos of a batch. Takes turns as `timing` says; `infer` makes proposals of the
-//! videos one by one.
+//! Arguments: `step`, `recompute` (a step that computes its maps again) or `infer`, and the videos of a batch. Takes turns
+//! as `timing` says; `infer` makes proposals of the videos one by one.
 #![allow(clippy::print_stdout)]
 
 mod timing;
@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let batch = arguments.next().map_or(Ok(4), |text| text.parse::<usize>())?;
 
     let store = Store::new(&ocelli_nn::device("cpu")?, 0);
-    let recipe = BsnRecipe::default();
+    let recipe = BsnRecipe { recompute: what == "recompute", ..BsnRecipe::default() };
     let size = recipe.network.feat_dim * recipe.network.length;
     let generator = BsnGenerator::new(&store.root(), recipe);
     let actions = vec![Segment::new(0.1, 0.3), Segment::new(0.42, 0.47), Segment::new(0.6, 0.95)];
@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut step = 0;
     let mut fault = None;
     timing::serve(|| {
-        let result = if what == "step" {
+        let result = if what != "infer" {
             step += 1;
             let draws = Draws { seed: 0, step };
             let step = generator.step(&videos, draws, &Pass::without_dropout());

@@ -8,6 +8,7 @@ pub mod bsn_plus_plus;
 pub mod dbg;
 pub mod dcgn;
 mod moments;
+mod passport;
 pub mod ssvd;
 pub mod teinet;
 pub mod tel;

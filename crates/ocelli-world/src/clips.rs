@@ -13,10 +13,11 @@
 //! assert!(!clip.actions.is_empty());
 //! ```
 //!
-//! [`emotion`] has clips that show emotions in what is seen and in what is said; [`render`] plays their scripts as small
+//! [`labelled`] gives each clip's actions a class. [`emotion`] has clips that show emotions in what is seen and in what is said; [`render`] plays their scripts as small
 //! films with subtitles.
 
 pub mod emotion;
+pub mod labelled;
 pub mod render;
 
 pub mod progress;

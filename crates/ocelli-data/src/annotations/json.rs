@@ -1,10 +1,13 @@
 //! Reading large JSON files piece by piece: errors name the line and the record, and text is not copied twice.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::marker::PhantomData;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
 
@@ -76,5 +79,52 @@ impl Names {
             }
         };
         self.last
+    }
+}
+
+/// An object's entries in the order of the file.
+pub(super) struct Entries<T>(pub(super) Vec<(String, T)>);
+
+impl<T> Entries<T> {
+    /// The first name that stands here twice.
+    pub(super) fn repeated(&self) -> Option<&str> {
+        let mut seen = HashSet::new();
+        self.0.iter().map(|(name, _)| name.as_str()).find(|name| !seen.insert(*name))
+    }
+}
+
+/// Writes entries as an object.
+pub(super) fn entries<K: Serialize, T: Serialize, S: serde::Serializer>(
+    list: &[(K, T)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(list.iter().map(|(key, value)| (key, value)))
+}
+
+impl<T: Serialize> Serialize for Entries<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        entries(&self.0, serializer)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Collect<T> {
+            type Value = Entries<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of entries by name")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut list = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    list.push(entry);
+                }
+                Ok(Entries(list))
+            }
+        }
+        deserializer.deserialize_map(Collect(PhantomData))
     }
 }

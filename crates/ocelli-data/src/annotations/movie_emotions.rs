@@ -10,15 +10,13 @@
 //! them is left out and counted.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::marker::PhantomData;
 use std::path::Path;
 
 use ocelli_method::files::write_atomically;
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use super::json::{Place, fault, read_bytes};
+use super::activitynet::{Annotations, LabelledSegment, Predicted, Results, VideoAnnotation, VideoResults};
+use super::json::{Entries, Names, Place, entries, fault, read_bytes};
 use super::subtitles::{SubtitleLine, format_time, of_split};
 use crate::error::DataError;
 
@@ -204,6 +202,76 @@ fn read<R: for<'de> Deserialize<'de>, A, E>(
     }
 }
 
+/// The windows of localized emotions as annotated videos, one a clip by its [`EmotionalClip::name`]; labels are
+/// [`EMOTIONS`]. What evaluators of actions take can thus be emotions.
+pub fn as_annotations(split: &Split<Localized>, convention: Windows) -> Annotations {
+    let segment = |(emotion, segment): (usize, [f64; 2])| LabelledSegment { segment, label: emotion as u32 };
+    let video = |clip: &EmotionalClip<Localized>| VideoAnnotation {
+        name: clip.name(),
+        segments: clip.windows(convention).into_iter().map(segment).collect(),
+        ..VideoAnnotation::default()
+    };
+    let labels = EMOTIONS.map(str::to_owned).to_vec();
+    Annotations { labels, videos: split.clips.iter().map(video).collect() }
+}
+
+/// An emotion in a file of predictions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PredictedEmotion {
+    /// Its name.
+    pub emotion: String,
+    /// When it begins, in seconds.
+    pub start: f64,
+    /// When it ends.
+    pub end: f64,
+    /// Larger is surer.
+    pub score: f64,
+}
+
+/// Reads predictions, `{clip: [{emotion, start, end, score}]}`; emotions may be spelled as in the splits.
+///
+/// # Errors
+/// [`DataError::Read`]; [`DataError::Line`] where it is no such file; [`DataError::Content`] naming the clip that has two
+/// lists.
+pub fn read_predictions(path: impl AsRef<Path>) -> Result<Results, DataError> {
+    let path = path.as_ref();
+    let bytes = read_bytes(path)?;
+    let clips: Entries<Vec<PredictedEmotion>> =
+        serde_json::from_slice(&bytes).map_err(|e| fault(path, &e, &Place::default()))?;
+    if let Some(twice) = clips.repeated() {
+        return Err(DataError::content(path, format!("clip `{twice}` has two lists")));
+    }
+    let mut labels = Names::default();
+    let mut results = Results::default();
+    for (clip, emotions) in clips.0 {
+        let predicted = emotions.into_iter().map(|PredictedEmotion { emotion: name, start, end, score }| {
+            let label = labels.number(emotion(&name).map_or(name.as_str(), |number| EMOTIONS[number]));
+            Predicted { segment: [start, end], score, label: Some(label) }
+        });
+        results.push(clip, predicted);
+    }
+    Ok(Results { labels: labels.list, ..results })
+}
+
+/// Writes predictions in the form of [`read_predictions`]. Those without a label are left out.
+///
+/// # Errors
+/// [`DataError::Write`].
+pub fn write_predictions(path: impl AsRef<Path>, results: &Results) -> Result<(), DataError> {
+    let path = path.as_ref();
+    let told = |p: &Predicted| {
+        let emotion = results.labels.get(p.label? as usize)?.clone();
+        let [start, end] = p.segment;
+        Some(PredictedEmotion { emotion, start, end, score: p.score })
+    };
+    let of_clip = |clip: &VideoResults| {
+        (clip.name.clone(), results.of(clip).iter().filter_map(told).collect::<Vec<_>>())
+    };
+    let clips = Entries(results.videos.iter().map(of_clip).collect());
+    write_atomically(path, |out| Ok(serde_json::to_writer_pretty(out, &clips)?))
+        .map_err(|source| DataError::write(path, source))
+}
+
 /// Writes a split of clips whose emotions are known as a whole, in the form of the official file.
 ///
 /// # Errors
@@ -282,44 +350,6 @@ fn spans(lines: &[SubtitleLine]) -> Vec<String> {
     lines.iter().map(span).collect()
 }
 
-/// An object's entries in the order of the file.
-struct Entries<T>(Vec<(String, T)>);
-
-fn entries<K: Serialize, T: Serialize, S: serde::Serializer>(
-    list: &[(K, T)],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(list.iter().map(|(key, value)| (key, value)))
-}
-
-impl<T: Serialize> Serialize for Entries<T> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        entries(&self.0, serializer)
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Collect<T> {
-            type Value = Entries<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of entries by name")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut list = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    list.push(entry);
-                }
-                Ok(Entries(list))
-            }
-        }
-        deserializer.deserialize_map(Collect(PhantomData))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -388,6 +418,32 @@ mod tests {
         }
         let (_folder, path) = file("{\"tt1\": {}}");
         assert!(read_train(&path).unwrap_err().to_string().contains("there is no clip"));
+    }
+
+    #[test]
+    fn windows_and_predictions_are_those_of_actions() {
+        let (_folder, path) = file(TEST);
+        let split = read_test(&path).unwrap();
+        let all = as_annotations(&split, Windows::Runs);
+        assert_eq!((all.videos[0].name.as_str(), all.videos[0].segments.len()), ("tt1.s", 2));
+        assert_eq!(all.label(all.videos[0].segments[1].label), "confidence");
+        let text = r#"{"tt1.s": [{"emotion": "confident", "start": 1, "end": 2.5, "score": 0.5},
+            {"emotion": "boredom", "start": 0, "end": 1, "score": 1}], "tt1.t": []}"#;
+        std::fs::write(&path, text).unwrap();
+        let found = read_predictions(&path).unwrap();
+        assert_eq!(found.labels, ["confidence", "boredom"]);
+        assert_eq!(found.predictions[0], Predicted { segment: [1.0, 2.5], score: 0.5, label: Some(0) });
+        write_predictions(&path, &found).unwrap();
+        assert_eq!(read_predictions(&path).unwrap(), found);
+        for (text, wanted) in [
+            ("[]", "an object of entries by name"),
+            ("{\"a\": [{\"emotion\": \"joy\", \"start\": 1, \"end\": 2}]}", "missing field `score`"),
+            ("{\"a\": [], \"a\": []}", "clip `a` has two lists"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let message = read_predictions(&path).unwrap_err().to_string();
+            assert!(message.contains(wanted) && !message.contains('\n'), "{message}");
+        }
     }
 
     fn clips<E: std::fmt::Debug>(

@@ -83,6 +83,20 @@ pub fn read_annotations(paths: &[PathBuf]) -> Result<Annotations, DataError> {
     Ok(all)
 }
 
+/// Reads annotations of either benchmark: a single JSON file in ActivityNet's form, or class files and folders of them as
+/// [`read_annotations`] takes them.
+///
+/// # Errors
+/// As [`Annotations::read`] or [`read_annotations`].
+pub fn read_either(paths: &[PathBuf]) -> Result<Annotations, DataError> {
+    match paths {
+        [json] if !json.is_dir() && json.extension().is_none_or(|e| !e.eq_ignore_ascii_case("txt")) => {
+            Annotations::read(json)
+        }
+        _ => read_annotations(paths),
+    }
+}
+
 /// Writes a file a class into a folder that is there. Videos of the subset `validation` go to `<class>_val.txt`, all
 /// others to `<class>_test.txt`.
 ///
@@ -279,7 +293,7 @@ mod tests {
         );
         let message = annotated(&[("Diving_val.txt", "v 1 2\nv 1 2 3\n")]).unwrap_err().to_string();
         assert!(message.contains("Diving_val.txt:2: `video start end` expected"), "{message}");
-        let message = read_annotations(&["/absent/diving.txt".into()]).unwrap_err().to_string();
+        let message = read_either(&["/absent/diving.txt".into()]).unwrap_err().to_string();
         assert!(message.contains("gives no class"), "{message}");
         let labels = vec!["Surfing".to_owned()];
         let mut foreign = Results { labels, ..Results::default() };

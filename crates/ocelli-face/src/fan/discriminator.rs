@@ -1,8 +1,8 @@
 //! The two adversaries: one looks at feature maps, the other at faces.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::leaky_relu;
 use ocelli_nn::layers::{Conv2d, Conv2dConfig, Linear, global_average};
+use ocelli_nn::ops::activation::leaky_relu;
 use ocelli_nn::{Init, Path};
 
 /// Slope of the leaky rectifiers.

@@ -1,7 +1,7 @@
 //! The losses of both stages (paper, sections 3.1 and 3.2), each a scalar `[1]`.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::softmax;
+use ocelli_nn::ops::softmax;
 use ocelli_nn::ops::{normalize_rows, softplus};
 use serde::{Deserialize, Serialize};
 

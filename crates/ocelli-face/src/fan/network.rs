@@ -1,9 +1,9 @@
 //! Four encoders, a shared identity head and a decoder (paper, figure 2; sizes are our reconstruction).
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::tanh;
 use ocelli_nn::backbones::{IrHead, IrTrunk, IrUnit, IrUnitKind};
 use ocelli_nn::layers::{BatchNorm, BatchNormConfig, Conv2d, Conv2dConfig, Prelu, upsample_nearest};
+use ocelli_nn::ops::activation::tanh;
 use ocelli_nn::{Init, Pass, Path};
 use serde::{Deserialize, Serialize};
 

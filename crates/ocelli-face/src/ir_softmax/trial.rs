@@ -1,9 +1,9 @@
 //! Trains a small network on classes of very unequal size, with targets that are learned or centres.
 
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Int, Tensor};
 use ocelli_data::sample::{RandomSampler, Sampler};
 use ocelli_nn::layers::Linear;
+use ocelli_nn::ops::activation::relu;
 use ocelli_nn::ops::cross_entropy;
 use ocelli_nn::tensor::values;
 use ocelli_nn::{Init, Param, Path, Role, Store};

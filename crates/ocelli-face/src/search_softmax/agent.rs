@@ -164,7 +164,7 @@ impl Agent {
             return mu;
         }
         let n = mu.dims()[0];
-        let first = burn::tensor::activation::relu(mu.clone().slice(0..1));
+        let first = ocelli_nn::ops::activation::relu(mu.clone().slice(0..1));
         if n == 1 { first } else { Tensor::cat(vec![first, mu.slice(1..n)], 0) }
     }
 

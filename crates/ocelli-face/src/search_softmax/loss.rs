@@ -3,9 +3,9 @@
 //! Linear space, as in the released code, gives an infinite loss below `p = 1e-38` and loses all digits of
 //! `a p + 1 - a` where `p` is near 1. Here the true class's logit is shifted instead, which is the same loss.
 
-use burn::tensor::activation::log_softmax;
 use burn::tensor::{IndexingUpdateOp, Int, Tensor};
 use ocelli_nn::ops::cross_entropy;
+use ocelli_nn::ops::log_softmax;
 
 use super::modulating::{Factor, FactorError};
 

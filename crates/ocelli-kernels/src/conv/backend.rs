@@ -1,5 +1,8 @@
 //! Convolution as an extension of the tensor framework's backends: our kernels on the CPU, and the gradients
 //! over them.
+//!
+//! A transposed convolution is the input gradient of a convolution, so both are one operation in two directions: what
+//! one computes forward, the other computes for its input's gradient.
 
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -12,38 +15,60 @@ use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::geometry::Geometry;
-use super::{ConvOptions, dense, depthwise, filters};
+use super::geometry::{AXES, Geometry};
+use super::{ConvError, ConvOptions, TransposeOptions, dense, depthwise, filters};
 use crate::backend::Numbers;
 use crate::memory::tensor;
 use crate::planes::Planes;
 use ocelli_simd::lanes::sum;
 
-pub(super) fn dispatch(
-    x: Tensor<4>,
-    weight: Tensor<4>,
+/// One of the two directions of a convolution.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Direction {
+    /// From the input to the output.
+    Gather(ConvOptions<AXES>),
+    /// From the output to the input: a transposed convolution.
+    Spread(TransposeOptions<AXES>),
+}
+
+impl Direction {
+    fn geometry(self, x: &FlexTensor, weight: &FlexTensor) -> Geometry {
+        let (x, weight) = (x.shape(), weight.shape());
+        let geometry: Result<_, ConvError> = match self {
+            Self::Gather(options) => Geometry::new(&x, &weight, options),
+            Self::Spread(options) => Geometry::transposed(&x, &weight, options),
+        };
+        // The shapes were checked when the convolution was asked for.
+        geometry.unwrap_or_else(|error| panic!("convolution: {error}"))
+    }
+}
+
+/// Applies a convolution in one of its directions.
+pub(super) fn convolve<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<D>,
     bias: Option<Tensor<1>>,
-    options: ConvOptions,
-) -> Tensor<4> {
+    direction: Direction,
+) -> Tensor<D> {
     let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
     Tensor::from_dispatch(match bias {
-        Some(bias) => Dispatch::convolve_biased(x, weight, bias.into_dispatch(), options),
-        None => Dispatch::convolve(x, weight, options),
+        Some(bias) => Dispatch::convolve_biased(x, weight, bias.into_dispatch(), direction),
+        None => Dispatch::convolve(x, weight, direction),
     })
 }
 
-/// A backend that convolves 32-bit tensors.
+/// A backend that convolves 32-bit tensors with one to three spatial axes.
 #[backend_extension(Autodiff, Flex)]
 pub(crate) trait ConvBackend: Backend {
-    /// `x` `[B, C, H, W]` and `weight` `[O, C / groups, kh, kw]` to `[B, O, H', W']`.
-    fn convolve(x: FloatTensor<Self>, weight: FloatTensor<Self>, options: ConvOptions) -> FloatTensor<Self>;
+    /// `x` `[B, C, ...]` and `weight` to `[B, O, ...]`.
+    fn convolve(x: FloatTensor<Self>, weight: FloatTensor<Self>, direction: Direction) -> FloatTensor<Self>;
 
     /// [`ConvBackend::convolve`] plus a bias `[O]`.
     fn convolve_biased(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        options: ConvOptions,
+        direction: Direction,
     ) -> FloatTensor<Self>;
 }
 
@@ -54,7 +79,7 @@ pub(crate) trait ConvKernels: ConvBackend {
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         output_gradient: FloatTensor<Self>,
-        options: ConvOptions,
+        direction: Direction,
     ) -> FloatTensor<Self>;
 
     /// Gradient of `weight`, of which only the shape is used.
@@ -62,38 +87,50 @@ pub(crate) trait ConvKernels: ConvBackend {
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         output_gradient: FloatTensor<Self>,
-        options: ConvOptions,
+        direction: Direction,
     ) -> FloatTensor<Self>;
 
     /// Gradient of the bias.
     fn bias_gradient(output_gradient: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
-/// The geometry of a call whose shapes were checked when the convolution was asked for.
-fn geometry(x: &FlexTensor, weight: &FlexTensor, options: ConvOptions) -> Geometry {
-    Geometry::new(x.shape().dims(), weight.shape().dims(), options)
-        .unwrap_or_else(|error| panic!("conv2d: {error}"))
-}
-
-fn forward(x: FlexTensor, weight: FlexTensor, bias: Option<FlexTensor>, options: ConvOptions) -> FlexTensor {
-    let geometry = geometry(&x, &weight, options);
+/// The output of a convolution's forward walk, `[B, O, ...]`.
+fn gather(geometry: &Geometry, x: FlexTensor, weight: FlexTensor, bias: Option<FlexTensor>) -> FlexTensor {
+    let shape = geometry.out_shape(x.rank() - 2);
     let (x, weight, bias) = (Numbers::of(x), Numbers::of(weight), bias.map(Numbers::of));
     let forward = if geometry.is_depthwise() { depthwise::forward } else { dense::forward };
-    tensor(forward(&geometry, &x, &weight, bias.as_deref()), geometry.out_shape())
+    tensor(forward(geometry, &x, &weight, bias.as_deref()), shape)
+}
+
+/// The output of a convolution's backward walk, `[B, C, ...]`.
+fn spread(geometry: &Geometry, x: FlexTensor, weight: FlexTensor, bias: Option<FlexTensor>) -> FlexTensor {
+    let shape = geometry.in_shape(x.rank() - 2);
+    let (x, weight, bias) = (Numbers::of(x), Numbers::of(weight), bias.map(Numbers::of));
+    let backward = if geometry.is_depthwise() { depthwise::input_gradient } else { dense::input_gradient };
+    tensor(backward(geometry, &x, &weight, bias.as_deref()), shape)
+}
+
+fn forward(x: FlexTensor, weight: FlexTensor, bias: Option<FlexTensor>, direction: Direction) -> FlexTensor {
+    let geometry = direction.geometry(&x, &weight);
+    let walk = match direction {
+        Direction::Gather(_) => gather,
+        Direction::Spread(_) => spread,
+    };
+    walk(&geometry, x, weight, bias)
 }
 
 impl ConvBackend for Flex {
-    fn convolve(x: FloatTensor<Self>, weight: FloatTensor<Self>, options: ConvOptions) -> FloatTensor<Self> {
-        forward(x, weight, None, options)
+    fn convolve(x: FloatTensor<Self>, weight: FloatTensor<Self>, direction: Direction) -> FloatTensor<Self> {
+        forward(x, weight, None, direction)
     }
 
     fn convolve_biased(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        options: ConvOptions,
+        direction: Direction,
     ) -> FloatTensor<Self> {
-        forward(x, weight, Some(bias), options)
+        forward(x, weight, Some(bias), direction)
     }
 }
 
@@ -102,26 +139,31 @@ impl ConvKernels for Flex {
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         output_gradient: FloatTensor<Self>,
-        options: ConvOptions,
+        direction: Direction,
     ) -> FloatTensor<Self> {
-        let geometry = geometry(&x, &weight, options);
-        let (weight, output_gradient) = (Numbers::of(weight), Numbers::of(output_gradient));
-        let backward =
-            if geometry.is_depthwise() { depthwise::input_gradient } else { dense::input_gradient };
-        tensor(backward(&geometry, &weight, &output_gradient), geometry.in_shape())
+        let geometry = direction.geometry(&x, &weight);
+        let walk = match direction {
+            Direction::Gather(_) => spread,
+            Direction::Spread(_) => gather,
+        };
+        walk(&geometry, output_gradient, weight, None)
     }
 
     fn weight_gradient(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         output_gradient: FloatTensor<Self>,
-        options: ConvOptions,
+        direction: Direction,
     ) -> FloatTensor<Self> {
-        let geometry = geometry(&x, &weight, options);
-        let (x, output_gradient) = (Numbers::of(x), Numbers::of(output_gradient));
-        let backward =
+        let geometry = direction.geometry(&x, &weight);
+        let (input, output) = match direction {
+            Direction::Gather(_) => (x, output_gradient),
+            Direction::Spread(_) => (output_gradient, x),
+        };
+        let (input, output) = (Numbers::of(input), Numbers::of(output));
+        let walk =
             if geometry.is_depthwise() { depthwise::weight_gradient } else { filters::weight_gradient };
-        tensor(backward(&geometry, &x, &output_gradient), geometry.weight_shape())
+        tensor(walk(&geometry, &input, &output), weight.shape())
     }
 
     fn bias_gradient(output_gradient: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -136,13 +178,13 @@ impl ConvKernels for Flex {
 }
 
 impl<B: ConvKernels, C: CheckpointStrategy> ConvBackend for Autodiff<B, C> {
-    fn convolve(x: FloatTensor<Self>, weight: FloatTensor<Self>, options: ConvOptions) -> FloatTensor<Self> {
+    fn convolve(x: FloatTensor<Self>, weight: FloatTensor<Self>, direction: Direction) -> FloatTensor<Self> {
         let prepared = ConvStep.prepare::<C>([x.node(), weight.node()]);
-        let output = B::convolve(x.primitive().clone(), weight.primitive().clone(), options);
+        let output = B::convolve(x.primitive().clone(), weight.primitive().clone(), direction);
         match prepared.compute_bound().stateful() {
             OpsKind::Tracked(mut prep) => {
                 let (x, weight) = (prep.checkpoint(&x), prep.checkpoint(&weight));
-                prep.finish(SavedConv { x, weight, options }, output)
+                prep.finish(SavedConv { x, weight, direction }, output)
             }
             OpsKind::UnTracked(prep) => prep.finish(output),
         }
@@ -152,15 +194,15 @@ impl<B: ConvKernels, C: CheckpointStrategy> ConvBackend for Autodiff<B, C> {
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        options: ConvOptions,
+        direction: Direction,
     ) -> FloatTensor<Self> {
         let prepared = ConvStep.prepare::<C>([x.node(), weight.node(), bias.node()]);
         let [input, filters, offset] = [&x, &weight, &bias].map(|tensor| tensor.primitive().clone());
-        let output = B::convolve_biased(input, filters, offset, options);
+        let output = B::convolve_biased(input, filters, offset, direction);
         match prepared.compute_bound().stateful() {
             OpsKind::Tracked(mut prep) => {
                 let (x, weight) = (prep.checkpoint(&x), prep.checkpoint(&weight));
-                prep.finish(SavedConv { x, weight, options }, output)
+                prep.finish(SavedConv { x, weight, direction }, output)
             }
             OpsKind::UnTracked(prep) => prep.finish(output),
         }
@@ -176,7 +218,7 @@ struct ConvStep;
 struct SavedConv {
     x: NodeId,
     weight: NodeId,
-    options: ConvOptions,
+    direction: Direction,
 }
 
 impl<B: ConvKernels, const PARENTS: usize> Backward<B, PARENTS> for ConvStep {
@@ -196,10 +238,10 @@ impl<B: ConvKernels, const PARENTS: usize> Backward<B, PARENTS> for ConvStep {
         let parent = |index: usize| ops.parents.get(index).and_then(Option::as_ref).map(|node| node.id);
         if let Some(node) = parent(0) {
             let (x, weight, gradient) = (x.clone(), weight.clone(), output_gradient.clone());
-            grads.register::<B>(node, B::input_gradient(x, weight, gradient, saved.options));
+            grads.register::<B>(node, B::input_gradient(x, weight, gradient, saved.direction));
         }
         if let Some(node) = parent(1) {
-            let gradient = B::weight_gradient(x, weight, output_gradient.clone(), saved.options);
+            let gradient = B::weight_gradient(x, weight, output_gradient.clone(), saved.direction);
             grads.register::<B>(node, gradient);
         }
         if let Some(node) = parent(2) {

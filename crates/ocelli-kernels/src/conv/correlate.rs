@@ -6,8 +6,9 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::gather::{self, Moves};
+use super::geometry::AXES;
 use super::plan::Plan;
-use super::slab::{SlabShape, Tile, even_parts, tiles};
+use super::slab::{Filling, SlabShape, Tile, even_parts, tiles};
 use crate::memory::{SharedOutput, with_scratch};
 use crate::tile::{HEIGHT, Offsets, Product, Sums, UNIT, WIDTH, Walk};
 use ocelli_simd::vectorized;
@@ -34,14 +35,14 @@ pub(crate) fn correlate(plan: &Plan, operands: Operands<'_>, output: SharedOutpu
     let threads = rayon::current_num_threads();
     let share = (plan.batch * plan.count()).div_ceil(JOBS_PER_THREAD * threads);
     let tiles = tiles(plan, share.clamp(2 * WIDTH, POSITIONS));
-    let rows = tiles.iter().map(|tile| tile.rows.len()).max().unwrap_or(0);
+    let (size, _) = Tile::largest(&tiles);
     let channels = (DEPTH / plan.taps().max(1)).clamp(1, plan.source_channels.max(1));
     let slab = match plan.is_pointwise() {
         true => SlabShape::in_place(plan),
-        false => SlabShape::new(plan, channels, rows),
+        false => SlabShape::new(plan, channels, size),
     };
     let taps = [channels, plan.source_channels % channels].map(|channels| slab.offsets(plan, channels));
-    let gathers = gathering_pays(plan, rows, slab.pitch);
+    let gathers = gathering_pays(plan, size, slab.pitch);
     // With few positions the filters are shared out too.
     let blocks = plan.target_channels.div_ceil(HEIGHT);
     let splits = threads.div_ceil((tiles.len() * plan.groups).max(1)).min(blocks.div_ceil(2));
@@ -70,8 +71,8 @@ pub(crate) fn correlate(plan: &Plan, operands: Operands<'_>, output: SharedOutpu
 ///
 /// In processor cycles for a step of 48 results: gathering takes about four a copy, and a few; the product takes three a
 /// filter, and reading across cache lines a thirtieth more.
-fn gathering_pays(plan: &Plan, rows: usize, pitch: usize) -> bool {
-    let (rows, width) = (rows.max(1), plan.axes[1].count.max(1));
+fn gathering_pays(plan: &Plan, size: [usize; AXES], pitch: usize) -> bool {
+    let [_, rows, width] = size.map(|len| len.max(1));
     let product = 3 * plan.target_channels;
     let gathering = 4 * (WIDTH / width + 3) + 15;
     let lanes = ((rows - 1) * pitch + width).next_multiple_of(UNIT);
@@ -110,11 +111,12 @@ impl Job<'_> {
             let (columns, sums) = rest.split_at_mut(panels.len() * panel_len);
             let sums = sums.as_chunks_mut::<WIDTH>().0.as_chunks_mut::<HEIGHT>().0;
             slab.fill(0.0);
+            let filling = self.slab.filling(plan, self.tile);
             for first in (0..plan.source_channels.max(1)).step_by(self.channels) {
                 let channels = first..(first + self.channels).min(plan.source_channels);
                 let taps = &self.taps[usize::from(channels.len() < self.channels)];
                 let last = channels.end == plan.source_channels;
-                let slab = self.pixels(channels, slab);
+                let slab = self.pixels(channels, &filling, slab);
                 for (panel, columns) in panels.iter().zip(columns.chunks_exact_mut(panel_len)) {
                     if self.gathers(panel, taps, slab) {
                         panel.moves.gather(slab, taps, columns);
@@ -138,32 +140,34 @@ impl Job<'_> {
     }
 
     /// The pixels of some channels of the group that the tile reads, copied to `slab` unless they can stay in place.
-    fn pixels<'s>(&'s self, channels: Range<usize>, slab: &'s mut [f32]) -> &'s [f32] {
+    fn pixels<'s>(&'s self, channels: Range<usize>, filling: &Filling, slab: &'s mut [f32]) -> &'s [f32] {
         let (plan, source) = (self.plan, self.operands.source);
         let first = self.group * plan.source_channels;
         let channels = first + channels.start..first + channels.end;
         if plan.is_pointwise() {
             let first = self.tile.images.start * plan.source_image() + channels.start * plan.source_plane();
-            return &source[first + self.tile.rows.start * self.slab.pitch..];
+            let start = self.tile.axes.each_ref().map(|range| range.start);
+            return &source[first + self.slab.position(0, start)..];
         }
-        self.slab.fill(plan, source, self.tile, channels, slab);
+        self.slab.fill(plan, filling, source, (self.tile.images.clone(), channels), slab);
         slab
     }
 
-    /// Cuts the tile's positions: side by side through all pictures if they are gathered, else as the slab has them.
+    /// Cuts the tile's positions: side by side through all pictures if they are gathered, else as the slab has them,
+    /// plane by plane.
     fn panels(&self) -> Vec<Panel> {
-        let cut = |images: Range<usize>, line: usize| {
-            let last = line - self.plan.axes[1].count;
-            let count = images.len() * self.tile.rows.len() * line - last;
+        let [planes, rows, width] = self.tile.size();
+        let all_planes = self.tile.images.len() * planes;
+        let cut = |planes: Range<usize>, line: usize| {
+            let count = planes.len() * rows * line - (line - width);
             (0..count)
                 .step_by(WIDTH)
-                .map(move |first| Panel::new(self, images.start, first..(first + WIDTH).min(count), line))
+                .map(move |first| Panel::new(self, planes.start, first..(first + WIDTH).min(count), line))
         };
-        let images = self.tile.images.len();
         if self.gathers {
-            cut(0..images, self.plan.axes[1].count).collect()
+            cut(0..all_planes, width).collect()
         } else {
-            (0..images).flat_map(|image| cut(image..image + 1, self.slab.pitch)).collect()
+            (0..all_planes).flat_map(|plane| cut(plane..plane + 1, self.slab.pitch)).collect()
         }
     }
 
@@ -194,7 +198,7 @@ impl Job<'_> {
     /// Moves the sums of up to eight filters to the output.
     #[allow(unsafe_code)] // the jobs' targets interleave
     fn store(&self, panel: &Panel, filters: Range<usize>, sums: &Sums, output: SharedOutput<'_>) {
-        let (plan, step) = (self.plan, self.plan.axes[1].target_step);
+        let (plan, step) = (self.plan, self.plan.axes[2].target_step);
         for (filter, sums) in filters.zip(sums) {
             let channel = self.group * plan.target_channels + filter;
             let bias = self.operands.bias.map_or(0.0, |bias| bias[channel]);
@@ -249,41 +253,42 @@ struct Panel {
 }
 
 impl Panel {
-    /// The lanes `lanes` of the rows of all pictures from `first_image` on, each row being `line` lanes of which the last
-    /// may be unused. Runs end where either the slab or the target jumps.
-    fn new(job: &Job<'_>, first_image: usize, lanes: Range<usize>, line: usize) -> Self {
-        let [vertical, horizontal] = &job.plan.axes;
-        let width = horizontal.count;
-        let per_image = job.tile.rows.len() * line;
+    /// The lanes `lanes` of the rows of the tile's planes from `first_plane` on, counted through all pictures; each row is
+    /// `line` lanes of which the last may be unused. Runs end where either the slab or the target jumps.
+    fn new(job: &Job<'_>, first_plane: usize, lanes: Range<usize>, line: usize) -> Self {
+        let (plan, tile) = (job.plan, job.tile);
+        let [planes, rows, width] = tile.size();
+        let [_, vertical, horizontal] = &plan.axes;
+        let per_plane = rows * line;
         let whole_rows = job.slab.pitch == width
             && horizontal.target_step == 1
             && vertical.target_step == 1
-            && job.plan.target_size[1] == width;
+            && plan.target_size[2] == width;
         let mut runs = [Run::default(); WIDTH];
         let mut count = 0;
         let mut at = lanes.start;
         while at < lanes.end {
-            let (image, within) = (first_image + at / per_image, at % per_image);
+            let (plane, within) = (first_plane + at / per_plane, at % per_plane);
             let (row, col) = (within / line, within % line);
             if col >= width {
                 at += line - col;
                 continue;
             }
-            let end = if whole_rows { per_image - within } else { width - col };
-            let target_row = vertical.target_start + (job.tile.rows.start + row) * vertical.target_step;
-            let target_col = horizontal.target_start + col * horizontal.target_step;
+            let end = if whole_rows { per_plane - within } else { width - col };
+            let (image, position) = (plane / planes, [plane % planes, row, col]);
             runs[count] = Run {
                 lane: at - lanes.start,
                 len: end.min(lanes.end - at),
-                source: image * job.slab.image + row * job.slab.pitch + col,
+                source: job.slab.position(image, position),
                 image,
-                target: target_row * job.plan.target_size[1] + target_col,
+                target: plan.target(std::array::from_fn(|axis| tile.axes[axis].start + position[axis])),
             };
             at += runs[count].len;
             count += 1;
         }
         let moves = Moves::new(runs[..count].iter().map(|run| (run.source, run.lane, run.len)));
-        Self { runs, count, lanes: lanes.len(), first: first_image * job.slab.image + lanes.start, moves }
+        let first = job.slab.position(first_plane / planes, [first_plane % planes, 0, 0]) + lanes.start;
+        Self { runs, count, lanes: lanes.len(), first, moves }
     }
 
     /// Vectors in use.

@@ -1,52 +1,87 @@
 //! Convolution with filters over many channels: three products of matrices that are never written down.
 
-use super::correlate::{Operands, correlate};
-use super::geometry::Geometry;
-use super::plan::Plan;
-use crate::memory::filled;
+use rayon::prelude::*;
 
-/// Output `[B, O, H', W']` of `x` `[B, C, H, W]` and `weight` `[O, C / groups, kh, kw]`.
+use super::correlate::{Operands, correlate};
+use super::direct;
+use super::geometry::Geometry;
+use super::pack::Packed;
+use super::plan::Plan;
+use crate::memory::{SharedOutput, filled};
+use ocelli_simd::lanes::transpose;
+
+/// Output `[B, O, ...]` of `x` `[B, C, ...]` and `weight` `[O, C / groups, ...]`.
 #[allow(unsafe_code)] // the output is not zeroed first
 pub(crate) fn forward(geometry: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
-    let operands = Operands { source: x, filters: weight, bias };
+    let plan = Plan::forward(geometry);
+    let work = |output: SharedOutput<'_>| {
+        if direct::pays(&plan, false) {
+            let filters = &Packed::forward(geometry, weight);
+            direct::correlate(&plan, direct::Operands { source: x, filters, bias }, output);
+        } else {
+            correlate(&plan, Operands { source: x, filters: weight, bias }, output);
+        }
+    };
     // SAFETY: the forward plan's targets are all output positions.
-    unsafe {
-        filled(geometry.out_shape().iter().product(), |output| {
-            correlate(&Plan::forward(geometry), operands, output);
-        })
-    }
+    unsafe { filled(geometry.out_len(), work) }
 }
 
-/// Gradient `[B, C, H, W]` of the input, from the output's `[B, O, H', W']`.
+/// Gradient `[B, C, ...]` of the input, from the output's `[B, O, ...]`; or a transposed convolution, to which a bias
+/// `[C]` may be added.
 #[allow(unsafe_code)] // the output is not zeroed first
-pub(crate) fn input_gradient(geometry: &Geometry, weight: &[f32], output_gradient: &[f32]) -> Vec<f32> {
-    // SAFETY: the targets of the plans together are all input pixels.
-    unsafe {
-        filled(geometry.in_shape().iter().product(), |output| {
-            for plan in Plan::input_gradient(geometry) {
+pub(crate) fn input_gradient(
+    geometry: &Geometry,
+    output_gradient: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+) -> Vec<f32> {
+    let work = |output: SharedOutput<'_>| {
+        for plan in Plan::input_gradient(geometry) {
+            if direct::pays(&plan, true) {
+                let filters = &Packed::input_gradient(geometry, &plan, weight);
+                direct::correlate(&plan, direct::Operands { source: output_gradient, filters, bias }, output);
+            } else {
                 let filters = transposed_filters(geometry, &plan, weight);
-                correlate(&plan, Operands { source: output_gradient, filters: &filters, bias: None }, output);
-            }
-        })
-    }
-}
-
-/// `weight` `[O, C / groups, kh, kw]` as `[C, O / groups, taps]`, the taps being those of `plan`.
-pub(super) fn transposed_filters(geometry: &Geometry, plan: &Plan, weight: &[f32]) -> Vec<f32> {
-    let (group_in, group_out, area) = (geometry.group_in(), geometry.group_out(), geometry.kernel_area());
-    let [rows, cols] = plan.axes.each_ref().map(|axis| &axis.taps);
-    let taps: Vec<usize> = rows
-        .iter()
-        .flat_map(|row| cols.iter().map(|col| row.kernel_index * geometry.kernel[1] + col.kernel_index))
-        .collect();
-    let mut transposed = Vec::with_capacity(geometry.in_channels * plan.depth());
-    for group in 0..geometry.options.groups {
-        for channel in 0..group_in {
-            for filter in group * group_out..(group + 1) * group_out {
-                let kernel = &weight[(filter * group_in + channel) * area..][..area];
-                transposed.extend(taps.iter().map(|&tap| kernel[tap]));
+                correlate(&plan, Operands { source: output_gradient, filters: &filters, bias }, output);
             }
         }
+    };
+    // SAFETY: the targets of the plans together are all input pixels.
+    unsafe { filled(geometry.in_len(), work) }
+}
+
+/// Channels turned at a time.
+const CHANNELS: usize = 16;
+
+/// `weight` `[O, C / groups, ...]` as `[C, O / groups, taps]`, the taps being those of `plan`.
+pub(super) fn transposed_filters(geometry: &Geometry, plan: &Plan, weight: &[f32]) -> Vec<f32> {
+    let (group_in, group_out, area) = (geometry.group_in(), geometry.group_out(), geometry.kernel_area());
+    let taps = plan.kernel_indices(geometry.kernel);
+    let depth = plan.depth();
+    let mut transposed = vec![0.0; geometry.in_channels * depth];
+    if depth == 0 {
+        return transposed;
     }
+    let groups = transposed.chunks_exact_mut(group_in * depth).enumerate();
+    let chunks: Vec<_> = groups
+        .flat_map(|(group, channels)| {
+            let chunks = channels.chunks_mut(CHANNELS * depth).enumerate();
+            chunks.map(move |(index, target)| (group, index * CHANNELS, target))
+        })
+        .collect();
+    chunks.into_par_iter().for_each(|(group, first, target)| {
+        let count = target.len() / depth;
+        let kernels = &weight[(group * group_out * group_in + first) * area..];
+        if area == 1 {
+            transpose(kernels, group_in, [group_out, count], target, group_out);
+            return;
+        }
+        for (channel, target) in target.chunks_exact_mut(depth).enumerate() {
+            for (filter, target) in target.chunks_exact_mut(taps.len()).enumerate() {
+                let kernel = &kernels[(filter * group_in + channel) * area..][..area];
+                target.iter_mut().zip(&taps).for_each(|(value, &tap)| *value = kernel[tap]);
+            }
+        }
+    });
     transposed
 }

@@ -6,13 +6,13 @@
 use rayon::prelude::*;
 
 use super::dense::transposed_filters;
-use super::geometry::Geometry;
+use super::geometry::{AXES, Geometry};
 use super::plan::Plan;
-use super::slab::{SlabShape, Tile};
+use super::slab::{Filling, SlabShape, Tile};
 use crate::memory::{SharedOutput, filled, with_scratch};
 use ocelli_simd::lanes::{add_scaled, dot};
 
-/// Output `[B, O, H', W']` of `x` `[B, C, H, W]` and `weight` `[O, 1, kh, kw]`.
+/// Output `[B, O, ...]` of `x` `[B, C, ...]` and `weight` `[O, 1, ...]`.
 #[allow(unsafe_code)] // the output is not zeroed first
 pub(crate) fn forward(geometry: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
     let line = Line::new(Plan::forward(geometry));
@@ -26,7 +26,7 @@ pub(crate) fn forward(geometry: &Geometry, x: &[f32], weight: &[f32], bias: Opti
     };
     // SAFETY: the forward plan's targets are all output positions, and every plane is visited once.
     unsafe {
-        filled(geometry.out_shape().iter().product(), |output| {
+        filled(geometry.out_len(), |output| {
             (0..geometry.batch * geometry.out_channels).into_par_iter().for_each(|index| {
                 plane(index / geometry.out_channels, index % geometry.out_channels, output);
             });
@@ -34,13 +34,19 @@ pub(crate) fn forward(geometry: &Geometry, x: &[f32], weight: &[f32], bias: Opti
     }
 }
 
-/// Gradient `[B, C, H, W]` of the input, from the output's `[B, O, H', W']`.
+/// Gradient `[B, C, ...]` of the input, from the output's `[B, O, ...]`; or a transposed convolution, to which a bias
+/// `[C]` may be added.
 #[allow(unsafe_code)] // the output is not zeroed first
-pub(crate) fn input_gradient(geometry: &Geometry, weight: &[f32], output_gradient: &[f32]) -> Vec<f32> {
+pub(crate) fn input_gradient(
+    geometry: &Geometry,
+    output_gradient: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+) -> Vec<f32> {
     let filters = geometry.group_out();
     let plane = |line: &Line, kernels: &[f32], image: usize, channel: usize, output: SharedOutput<'_>| {
         line.with_buffers(|slab, sums| {
-            sums.fill(0.0);
+            sums.fill(bias.map_or(0.0, |bias| bias[channel]));
             for filter in channel * filters..(channel + 1) * filters {
                 line.fill(output_gradient, image, filter, slab);
                 add_scaled(sums, slab, &line.taps, &kernels[filter * line.taps.len()..][..line.taps.len()]);
@@ -50,7 +56,7 @@ pub(crate) fn input_gradient(geometry: &Geometry, weight: &[f32], output_gradien
     };
     // SAFETY: the targets of the plans together are all input pixels, and every plane is visited once.
     unsafe {
-        filled(geometry.in_shape().iter().product(), |output| {
+        filled(geometry.in_len(), |output| {
             for plan in Plan::input_gradient(geometry) {
                 let kernels = transposed_filters(geometry, &plan, weight);
                 let line = Line::new(plan);
@@ -68,7 +74,7 @@ pub(crate) fn input_gradient(geometry: &Geometry, weight: &[f32], output_gradien
     }
 }
 
-/// Gradient `[O, 1, kh, kw]` of the filters, from `x` `[B, C, H, W]` and the output's `[B, O, H', W']`.
+/// Gradient `[O, 1, ...]` of the filters, from `x` `[B, C, ...]` and the output's `[B, O, ...]`.
 pub(crate) fn weight_gradient(geometry: &Geometry, x: &[f32], output_gradient: &[f32]) -> Vec<f32> {
     let line = Line::new(Plan::forward(geometry));
     let plane = geometry.out_plane();
@@ -80,10 +86,9 @@ pub(crate) fn weight_gradient(geometry: &Geometry, x: &[f32], output_gradient: &
             for image in 0..geometry.batch {
                 line.fill(x, image, filter / geometry.group_out(), slab);
                 let rows = &output_gradient[(image * geometry.out_channels + filter) * plane..][..plane];
-                for (line, row) in
-                    gradients.chunks_mut(line.shape.pitch).zip(rows.chunks_exact(geometry.out_size[1]))
-                {
-                    line[..row.len()].copy_from_slice(row);
+                let width = line.size[2];
+                for ((_, first), row) in line.rows().zip(rows.chunks_exact(width)) {
+                    gradients[first..first + width].copy_from_slice(row);
                 }
                 for (sum, &tap) in sums.iter_mut().zip(&line.taps) {
                     *sum += dot(gradients, &slab[tap..tap + gradients.len()]);
@@ -97,7 +102,10 @@ pub(crate) fn weight_gradient(geometry: &Geometry, x: &[f32], output_gradient: &
 /// A plan for one channel, its rows laid end to end.
 struct Line {
     plan: Plan,
+    /// Results along every axis.
+    size: [usize; AXES],
     shape: SlabShape,
+    filling: Filling,
     /// Where each tap reads.
     taps: Vec<usize>,
     /// From the first result to the last, in slab pixels.
@@ -106,11 +114,13 @@ struct Line {
 
 impl Line {
     fn new(plan: Plan) -> Self {
-        let [rows, cols] = plan.axes.each_ref().map(|axis| axis.count);
-        let shape = SlabShape::new(&plan, 1, rows);
+        let tile = Tile::image(&plan, 0);
+        let size = tile.size();
+        let shape = SlabShape::new(&plan, 1, size);
+        let filling = shape.filling(&plan, &tile);
         let taps = shape.offsets(&plan, 1).values().iter().map(|&tap| tap as usize).collect();
-        let len = (rows - 1) * shape.pitch + cols;
-        Self { plan, shape, taps, len }
+        let len = if plan.count() == 0 { 0 } else { shape.position(0, size.map(|len| len - 1)) + 1 };
+        Self { plan, size, shape, filling, taps, len }
     }
 
     /// Lends a slab, its padding zero, and a line of results or gradients.
@@ -125,22 +135,29 @@ impl Line {
 
     /// Copies channel `channel` (absolute) of a picture of `source` to the slab.
     fn fill(&self, source: &[f32], image: usize, channel: usize, slab: &mut [f32]) {
-        let tile = Tile { images: image..image + 1, rows: 0..self.plan.axes[0].count };
-        self.shape.fill(&self.plan, source, &tile, channel..channel + 1, slab);
+        let part = (image..image + 1, channel..channel + 1);
+        self.shape.fill(&self.plan, &self.filling, source, part, slab);
+    }
+
+    /// Every row of results: its position, and where it begins in the line.
+    fn rows(&self) -> impl Iterator<Item = ([usize; AXES], usize)> {
+        let [planes, rows, _] = self.size;
+        (0..planes * rows).map(move |row| {
+            let position = [row / rows, row % rows, 0];
+            (position, self.shape.position(0, position))
+        })
     }
 
     /// Moves the results to plane `plane` of the output.
     #[allow(unsafe_code)] // plans with several residues interleave
     fn store(&self, sums: &[f32], plane: usize, output: SharedOutput<'_>) {
-        let [vertical, horizontal] = &self.plan.axes;
-        for (row, sums) in sums.chunks(self.shape.pitch).enumerate() {
-            let row = vertical.target_start + row * vertical.target_step;
-            let first =
-                plane * self.plan.target_plane() + row * self.plan.target_size[1] + horizontal.target_start;
+        let horizontal = &self.plan.axes[2];
+        for (position, first) in self.rows() {
+            let target = plane * self.plan.target_plane() + self.plan.target(position);
             // SAFETY: every plane is stored by one job, and plans that share an output have targets of different
             // residues.
-            let part = unsafe { output.strided(first, horizontal.count, horizontal.target_step) };
-            part.write(&sums[..horizontal.count], 0.0);
+            let part = unsafe { output.strided(target, horizontal.count, horizontal.target_step) };
+            part.write(&sums[first..first + horizontal.count], 0.0);
         }
     }
 }

@@ -1,104 +1,44 @@
-//! Two-dimensional convolution with its gradients.
+//! Convolutions over sequences, pictures and volumes, and transposed ones, with their gradients.
 
 mod backend;
+mod border;
 mod correlate;
 mod dense;
 mod depthwise;
+mod direct;
 mod filters;
 mod gather;
 mod geometry;
+mod options;
+mod pack;
 mod plan;
 mod slab;
 
 use burn::tensor::{Tensor, module};
-use thiserror::Error;
+
+pub use options::{ConvError, ConvOptions, TransposeOptions};
 
 use crate::backend::is_served;
+use backend::Direction;
+pub(crate) use geometry::Geometry;
+pub(crate) use slab::even_parts;
 
-/// How a filter is moved over a picture. `[height, width]` order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConvOptions {
-    /// Pixels between neighbouring output positions; at least 1.
-    pub stride: [usize; 2],
-    /// Zero pixels added on both sides of each axis.
-    pub padding: [usize; 2],
-    /// Pixels between neighbouring filter taps; at least 1.
-    pub dilation: [usize; 2],
-    /// Channel groups that are convolved separately; divides the input and the output channels.
-    pub groups: usize,
-}
-
-impl Default for ConvOptions {
-    fn default() -> Self {
-        Self { stride: [1, 1], padding: [0, 0], dilation: [1, 1], groups: 1 }
+/// Convolves sequences `[B, C, T]` with filters `[O, C / groups, k]`: [`conv2d`] with one axis.
+///
+/// # Panics
+/// If the shapes do not fit together; the message is a [`ConvError`].
+pub fn conv1d(
+    x: Tensor<3>,
+    weight: Tensor<3>,
+    bias: Option<Tensor<1>>,
+    options: ConvOptions<1>,
+) -> Tensor<3> {
+    let geometry = Geometry::new(&x.dims(), &weight.dims(), options.raised());
+    check("conv1d", geometry.map(|geometry| geometry.out_channels), bias.as_ref());
+    match are_served(&x, &weight, bias.as_ref()) {
+        true => backend::convolve(x, weight, bias, Direction::Gather(options.raised())),
+        false => module::conv1d(x, weight, bias, burn::backend::ops::ConvOptions::from(options)),
     }
-}
-
-impl From<ConvOptions> for burn::backend::ops::ConvOptions<2> {
-    fn from(options: ConvOptions) -> Self {
-        Self::new(options.stride, options.padding, options.dilation, options.groups)
-    }
-}
-
-/// Why an input, a weight and options do not make a convolution.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum ConvError {
-    /// A stride, a dilation or the group count is zero.
-    #[error("stride, dilation and groups must be at least 1, got {options:?}")]
-    ZeroOption {
-        /// The options as given.
-        options: ConvOptions,
-    },
-    /// The kernel has no taps.
-    #[error("the kernel of a weight of shape {weight:?} is empty; both its sides must be at least 1")]
-    EmptyKernel {
-        /// Shape of the weight.
-        weight: [usize; 4],
-    },
-    /// There is nothing to convolve, or nothing to convolve it with.
-    #[error("an input of shape {x:?} and a weight of shape {weight:?}: both need channels")]
-    NoChannels {
-        /// Shape of the input.
-        x: [usize; 4],
-        /// Shape of the weight.
-        weight: [usize; 4],
-    },
-    /// The weight was made for another number of input channels.
-    #[error("the input has {got} channels, the weight expects {expected} (in {groups} groups)")]
-    InputChannels {
-        /// Channels of the input.
-        got: usize,
-        /// Channels the weight asks for.
-        expected: usize,
-        /// Channel groups.
-        groups: usize,
-    },
-    /// The output channels cannot be shared out evenly.
-    #[error("{channels} output channels do not divide into {groups} groups")]
-    OutputChannels {
-        /// Output channels of the weight.
-        channels: usize,
-        /// Channel groups.
-        groups: usize,
-    },
-    /// No output position exists.
-    #[error("the dilated kernel spans {reach} pixels of {axis} but the padded input has only {padded}")]
-    KernelTooLarge {
-        /// `height` or `width`.
-        axis: &'static str,
-        /// Pixels the dilated kernel spans.
-        reach: usize,
-        /// Pixels of the padded input.
-        padded: usize,
-    },
-    /// The bias has not one value an output channel.
-    #[error("the bias has {got} values for {expected} output channels")]
-    Bias {
-        /// Values in the bias.
-        got: usize,
-        /// Output channels.
-        expected: usize,
-    },
 }
 
 /// Convolves pictures `[B, C, H, W]` with filters `[O, C / groups, kh, kw]` (cross-correlation, as in every network
@@ -111,29 +51,109 @@ pub enum ConvError {
 ///
 /// # Panics
 /// If the shapes do not fit together; the message is a [`ConvError`].
-pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, options: ConvOptions) -> Tensor<4> {
-    if let Err(error) = check(x.dims(), weight.dims(), bias.as_ref().map(Tensor::dims), options) {
-        panic!("conv2d: {error}");
-    }
-    let served = is_served(&x) && is_served(&weight) && bias.as_ref().is_none_or(is_served);
-    if served {
-        backend::dispatch(x, weight, bias, options)
-    } else {
-        module::conv2d(x, weight, bias, burn::backend::ops::ConvOptions::from(options))
+pub fn conv2d(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: ConvOptions<2>,
+) -> Tensor<4> {
+    let geometry = Geometry::new(&x.dims(), &weight.dims(), options.raised());
+    check("conv2d", geometry.map(|geometry| geometry.out_channels), bias.as_ref());
+    match are_served(&x, &weight, bias.as_ref()) {
+        true => backend::convolve(x, weight, bias, Direction::Gather(options.raised())),
+        false => module::conv2d(x, weight, bias, burn::backend::ops::ConvOptions::from(options)),
     }
 }
 
-fn check(
-    x: [usize; 4],
-    weight: [usize; 4],
-    bias: Option<[usize; 1]>,
-    options: ConvOptions,
-) -> Result<(), ConvError> {
-    let geometry = geometry::Geometry::new(x, weight, options)?;
-    match bias {
-        Some([got]) if got != geometry.out_channels => {
-            Err(ConvError::Bias { got, expected: geometry.out_channels })
-        }
+/// Convolves volumes `[B, C, D, H, W]` with filters `[O, C / groups, kd, kh, kw]`: [`conv2d`] with three axes.
+///
+/// # Panics
+/// If the shapes do not fit together; the message is a [`ConvError`].
+pub fn conv3d(
+    x: Tensor<5>,
+    weight: Tensor<5>,
+    bias: Option<Tensor<1>>,
+    options: ConvOptions<3>,
+) -> Tensor<5> {
+    let geometry = Geometry::new(&x.dims(), &weight.dims(), options);
+    check("conv3d", geometry.map(|geometry| geometry.out_channels), bias.as_ref());
+    match are_served(&x, &weight, bias.as_ref()) {
+        true => backend::convolve(x, weight, bias, Direction::Gather(options)),
+        false => module::conv3d(x, weight, bias, burn::backend::ops::ConvOptions::from(options)),
+    }
+}
+
+/// Spreads sequences `[B, C, T]` with filters `[C, O / groups, k]`: [`conv_transpose2d`] with one axis.
+///
+/// # Panics
+/// If the shapes do not fit together; the message is a [`ConvError`].
+pub fn conv_transpose1d(
+    x: Tensor<3>,
+    weight: Tensor<3>,
+    bias: Option<Tensor<1>>,
+    options: TransposeOptions<1>,
+) -> Tensor<3> {
+    let geometry = Geometry::transposed(&x.dims(), &weight.dims(), options.raised());
+    check("conv_transpose1d", geometry.map(|geometry| geometry.in_channels), bias.as_ref());
+    match are_served(&x, &weight, bias.as_ref()) {
+        true => backend::convolve(x, weight, bias, Direction::Spread(options.raised())),
+        false => module::conv_transpose1d(x, weight, bias, options.into()),
+    }
+}
+
+/// Spreads pictures `[B, C, H, W]` with filters `[C, O / groups, kh, kw]` and adds a bias `[O]`: the transposed
+/// convolution, which takes an input to the sum of its filters, each weighted by a pixel and placed around it.
+///
+/// The result is `[B, O, H', W']` with
+/// `H' = (H - 1) stride - 2 padding + dilation (kh - 1) + output padding + 1`, and `W'` alike. Apart from the bias it is
+/// the gradient of the input of [`conv2d`] with the same options; which tensors are served, and how gradients flow, is as
+/// there.
+///
+/// # Panics
+/// If the shapes do not fit together; the message is a [`ConvError`].
+pub fn conv_transpose2d(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: TransposeOptions<2>,
+) -> Tensor<4> {
+    let geometry = Geometry::transposed(&x.dims(), &weight.dims(), options.raised());
+    check("conv_transpose2d", geometry.map(|geometry| geometry.in_channels), bias.as_ref());
+    match are_served(&x, &weight, bias.as_ref()) {
+        true => backend::convolve(x, weight, bias, Direction::Spread(options.raised())),
+        false => module::conv_transpose2d(x, weight, bias, options.into()),
+    }
+}
+
+/// Spreads volumes `[B, C, D, H, W]` with filters `[C, O / groups, kd, kh, kw]`: [`conv_transpose2d`] with three axes.
+///
+/// # Panics
+/// If the shapes do not fit together; the message is a [`ConvError`].
+pub fn conv_transpose3d(
+    x: Tensor<5>,
+    weight: Tensor<5>,
+    bias: Option<Tensor<1>>,
+    options: TransposeOptions<3>,
+) -> Tensor<5> {
+    let geometry = Geometry::transposed(&x.dims(), &weight.dims(), options);
+    check("conv_transpose3d", geometry.map(|geometry| geometry.in_channels), bias.as_ref());
+    match are_served(&x, &weight, bias.as_ref()) {
+        true => backend::convolve(x, weight, bias, Direction::Spread(options)),
+        false => module::conv_transpose3d(x, weight, bias, options.into()),
+    }
+}
+
+fn are_served<const D: usize>(x: &Tensor<D>, weight: &Tensor<D>, bias: Option<&Tensor<1>>) -> bool {
+    is_served(x) && is_served(weight) && bias.is_none_or(is_served)
+}
+
+/// Panics with the function's name unless the shapes fit together, and the bias to the output channels.
+fn check(name: &str, out_channels: Result<usize, ConvError>, bias: Option<&Tensor<1>>) {
+    let checked = out_channels.and_then(|expected| match bias.map(Tensor::dims) {
+        Some([got]) if got != expected => Err(ConvError::Bias { got, expected }),
         _ => Ok(()),
+    });
+    if let Err(error) = checked {
+        panic!("{name}: {error}");
     }
 }

@@ -6,7 +6,7 @@
 //! that afterwards every tap of every output row reads neighbours. The input gradient is the same walk the other way: the
 //! input pixels of one residue are a unit-stride correlation of the output gradient with the taps that reach them.
 
-use super::geometry::Geometry;
+use super::geometry::{AXES, Geometry};
 
 /// One spatial axis of a plan.
 #[derive(Clone, Debug)]
@@ -85,6 +85,28 @@ impl Axis {
         }
     }
 
+    /// Whether results read the source itself, pixel by pixel, without border or gaps, and fill the target.
+    fn is_pointwise(&self) -> bool {
+        self.source_step == 1
+            && self.target_step == 1
+            && self.origins == [0]
+            && self.count == self.source_len
+            && matches!(self.taps[..], [Tap { shift: 0, .. }])
+    }
+
+    /// Two pointwise axes as one, `inner` running faster; `None` if they cannot be.
+    fn fold(&self, inner: &Self) -> Option<Self> {
+        (self.is_pointwise() && inner.is_pointwise()).then(|| {
+            let len = self.count * inner.count;
+            Self { count: len, source_len: len, ..inner.clone() }
+        })
+    }
+
+    /// The axis of one pixel that a folded axis leaves behind, with the tap that it had.
+    fn folded(&self) -> Self {
+        Self { count: 1, source_len: 1, ..self.clone() }
+    }
+
     /// Slab pixels needed for `count` results.
     pub(crate) fn slab_len(&self, count: usize) -> usize {
         count + self.taps.iter().map(|tap| tap.shift).max().unwrap_or(0)
@@ -101,43 +123,79 @@ pub(crate) struct Plan {
     pub(crate) source_channels: usize,
     /// Channels of one group.
     pub(crate) target_channels: usize,
-    pub(crate) target_size: [usize; 2],
-    /// Vertical, then horizontal.
-    pub(crate) axes: [Axis; 2],
+    pub(crate) target_size: [usize; AXES],
+    /// Depth, height, width.
+    pub(crate) axes: [Axis; AXES],
 }
 
 impl Plan {
     pub(crate) fn forward(geometry: &Geometry) -> Self {
-        Self {
+        let mut plan = Self {
             batch: geometry.batch,
             groups: geometry.options.groups,
             source_channels: geometry.group_in(),
             target_channels: geometry.group_out(),
             target_size: geometry.out_size,
-            axes: [0, 1].map(|axis| Axis::forward(geometry, axis)),
-        }
+            axes: std::array::from_fn(|axis| Axis::forward(geometry, axis)),
+        };
+        plan.fold();
+        plan
     }
 
     /// The plans whose targets together are all input pixels.
     pub(crate) fn input_gradient(geometry: &Geometry) -> Vec<Self> {
-        let [rows, cols] = [0, 1].map(|axis| {
-            (0..geometry.options.stride[axis]).map(move |r| Axis::input_gradient(geometry, axis, r))
+        let [planes, rows, cols] = std::array::from_fn(|axis| {
+            let residues = 0..geometry.options.stride[axis];
+            let axes = residues.map(|residue| Axis::input_gradient(geometry, axis, residue));
+            axes.filter(|axis| axis.count > 0).collect::<Vec<_>>()
         });
-        rows.flat_map(|row| cols.clone().map(move |col| [row.clone(), col]))
-            .filter(|axes| axes.iter().all(|axis| axis.count > 0))
-            .map(|axes| Self {
-                batch: geometry.batch,
-                groups: geometry.options.groups,
-                source_channels: geometry.group_out(),
-                target_channels: geometry.group_in(),
-                target_size: geometry.in_size,
-                axes,
-            })
-            .collect()
+        let mut plans = Vec::with_capacity(planes.len() * rows.len() * cols.len());
+        for plane in &planes {
+            for row in &rows {
+                for col in &cols {
+                    let mut plan = Self {
+                        batch: geometry.batch,
+                        groups: geometry.options.groups,
+                        source_channels: geometry.group_out(),
+                        target_channels: geometry.group_in(),
+                        target_size: geometry.in_size,
+                        axes: [plane, row, col].map(Clone::clone),
+                    };
+                    plan.fold();
+                    plans.push(plan);
+                }
+            }
+        }
+        plans
+    }
+
+    /// Makes one long axis of neighbouring axes along which nothing happens.
+    fn fold(&mut self) {
+        for (outer, inner) in [(1, 2), (0, 1), (1, 2)] {
+            if let Some(folded) = self.axes[outer].fold(&self.axes[inner]) {
+                self.target_size[inner] = folded.count;
+                self.target_size[outer] = 1;
+                self.axes[outer] = self.axes[outer].folded();
+                self.axes[inner] = folded;
+            }
+        }
+    }
+
+    /// Index in the kernel `[kd, kh, kw]` of every tap, in the order of the inner dimension.
+    pub(crate) fn kernel_indices(&self, kernel: [usize; AXES]) -> Vec<usize> {
+        let [planes, rows, cols] = self.axes.each_ref().map(|axis| &axis.taps);
+        let mut indices = Vec::with_capacity(self.taps());
+        for plane in planes {
+            for row in rows {
+                let line = (plane.kernel_index * kernel[1] + row.kernel_index) * kernel[2];
+                indices.extend(cols.iter().map(|col| line + col.kernel_index));
+            }
+        }
+        indices
     }
 
     pub(crate) fn taps(&self) -> usize {
-        self.axes[0].taps.len() * self.axes[1].taps.len()
+        self.axes.iter().map(|axis| axis.taps.len()).product()
     }
 
     /// Products summed in one result: the inner dimension.
@@ -146,30 +204,40 @@ impl Plan {
     }
 
     pub(crate) fn source_plane(&self) -> usize {
-        self.axes[0].source_len * self.axes[1].source_len
+        self.axes.iter().map(|axis| axis.source_len).product()
     }
 
     pub(crate) fn target_plane(&self) -> usize {
-        self.target_size[0] * self.target_size[1]
+        self.target_size.iter().product()
     }
 
     /// Results of one channel of one picture.
     pub(crate) fn count(&self) -> usize {
-        self.axes[0].count * self.axes[1].count
+        self.axes.iter().map(|axis| axis.count).product()
     }
 
-    /// Numbers of the source that one picture and group contribute to.
+    /// The number of a result among all of a plane.
+    pub(crate) fn position(&self, result: [usize; AXES]) -> usize {
+        result.iter().zip(&self.axes).fold(0, |at, (result, axis)| at * axis.count + result)
+    }
+
+    /// The number of a result in a target plane.
+    pub(crate) fn target(&self, result: [usize; AXES]) -> usize {
+        let mut at = 0;
+        for (axis, size) in self.target_size.into_iter().enumerate() {
+            let Axis { target_start, target_step, .. } = self.axes[axis];
+            at = at * size + target_start + result[axis] * target_step;
+        }
+        at
+    }
+
+    /// Numbers of the source that one picture contributes.
     pub(crate) fn source_image(&self) -> usize {
         self.groups * self.source_channels * self.source_plane()
     }
 
     /// Whether taps read the source itself, without border or gaps.
     pub(crate) fn is_pointwise(&self) -> bool {
-        self.axes.iter().all(|axis| {
-            axis.source_step == 1
-                && axis.origins == [0]
-                && axis.count == axis.source_len
-                && matches!(axis.taps[..], [Tap { shift: 0, .. }])
-        })
+        self.axes.iter().all(Axis::is_pointwise)
     }
 }

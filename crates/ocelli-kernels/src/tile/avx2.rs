@@ -59,6 +59,7 @@ unsafe fn walk<const LINES: usize>(
                 Walk::ScalarsAt { stride, offsets } => {
                     (k * stride, *offsets.values.get_unchecked(k) as usize)
                 }
+                Walk::At(steps) => steps.values.get_unchecked(k).map(|offset| offset as usize).into(),
             };
             let vector = product.vectors.as_ptr().add(vector + unit * UNIT);
             let loaded = [_mm256_loadu_ps(vector), _mm256_loadu_ps(vector.add(LANES))];

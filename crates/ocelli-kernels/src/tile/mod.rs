@@ -37,6 +37,38 @@ pub(crate) enum Walk<'a> {
     VectorsAt(&'a Offsets),
     /// Vectors `stride` apart, scalars at these offsets.
     ScalarsAt { stride: usize, offsets: &'a Offsets },
+    /// Vectors and scalars at these offsets.
+    At(&'a Steps),
+}
+
+/// Offsets of vectors and scalars, with their bounds known.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Steps {
+    values: Vec<[u32; 2]>,
+    /// One more than the largest offset of each kind.
+    bounds: [usize; 2],
+}
+
+impl Steps {
+    pub(crate) fn clear(&mut self) {
+        self.values.clear();
+        self.bounds = [0; 2];
+    }
+
+    /// Appends a step that reads vectors at one offset and scalars at another, both below 2^32.
+    pub(crate) fn push(&mut self, vector: usize, scalar: usize) {
+        let step = [vector, scalar];
+        assert!(
+            step.iter().all(|&offset| u32::try_from(offset).is_ok()),
+            "an offset of {step:?} does not fit 32 bits"
+        );
+        self.values.push(step.map(|offset| offset as u32));
+        self.bounds = [self.bounds[0].max(vector + 1), self.bounds[1].max(scalar + 1)];
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.values.len()
+    }
 }
 
 /// Offsets into a slice, with their bound known.
@@ -112,6 +144,7 @@ impl<'a> Product<'a> {
             Walk::ScalarsAt { stride, offsets } => {
                 (offsets.bound, offsets.values.len().saturating_sub(1) * stride)
             }
+            Walk::At(steps) => (steps.bounds[1], steps.bounds[0].saturating_sub(1)),
         };
         let mut starts = [0; HEIGHT];
         for (start, given) in starts.iter_mut().zip(line_starts) {
@@ -127,6 +160,7 @@ impl<'a> Product<'a> {
         match self.walk {
             Walk::Strided { depth, .. } => depth,
             Walk::VectorsAt(offsets) | Walk::ScalarsAt { offsets, .. } => offsets.values.len(),
+            Walk::At(steps) => steps.values.len(),
         }
     }
 
@@ -139,6 +173,15 @@ impl<'a> Product<'a> {
             Level::Avx2 => avx2::apply(self, sums, add),
             Level::Base => portable::apply(self, sums, add),
         }
+    }
+}
+
+/// The first `units` vectors of all lines with lines and lanes exchanged.
+pub(crate) fn turn(sums: &Sums, units: usize, turned: &mut [[f32; HEIGHT]; WIDTH]) {
+    match level() {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => avx512::turn(sums, units, turned),
+        _ => portable::turn(sums, units, turned),
     }
 }
 
@@ -179,17 +222,38 @@ mod tests {
         ) {
             let mut offsets = Offsets::default();
             (0..depth).for_each(|k| offsets.push((k * 37 + seed) % 101));
+            let mut steps = Steps::default();
+            (0..depth).for_each(|k| steps.push((k * 41 + seed) % 997, (k * 37 + seed) % 101));
             let (vectors, scalars) = (numbers(60 * 60, seed), numbers(1000, seed + 1));
             for walk in [
                 Walk::Strided { stride, depth },
                 Walk::VectorsAt(&offsets),
                 Walk::ScalarsAt { stride, offsets: &offsets },
+                Walk::At(&steps),
             ] {
                 let product = Product::new(&vectors, units, &scalars, (0..lines).map(|line| line * 110), walk);
                 check(|product, sums, add| product.apply(sums, add), &product);
                 #[cfg(target_arch = "x86_64")]
                 if level() != Level::Base {
                     check(avx2::apply, &product);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn turned_sums_are_where_they_belong() {
+        let mut sums = [[0.0; WIDTH]; HEIGHT];
+        for (line, sums) in sums.iter_mut().enumerate() {
+            sums.iter_mut().enumerate().for_each(|(lane, sum)| *sum = (line * WIDTH + lane) as f32);
+        }
+        for units in 1..=WIDTH / UNIT {
+            let mut turned = [[-1.0; HEIGHT]; WIDTH];
+            turn(&sums, units, &mut turned);
+            for (lane, turned) in turned.iter().enumerate() {
+                for (line, &value) in turned.iter().enumerate() {
+                    let expected = if lane < units * UNIT { sums[line][lane] } else { -1.0 };
+                    assert_eq!(value, expected, "line {line}, lane {lane} of {units} vectors");
                 }
             }
         }

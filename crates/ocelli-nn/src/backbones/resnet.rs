@@ -1,11 +1,13 @@
 //! ResNet (He et al. 2016) under torchvision's names, and the face-recognition head that one code base puts on it.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
+use ocelli_kernels::activation::relu;
 
 use super::Embedded;
 use crate::init::Init;
-use crate::layers::{BatchNorm, BatchNormConfig, Conv2d, Conv2dConfig, Dropout, Linear, max_pool2d};
+use crate::layers::{
+    BatchNorm, BatchNormConfig, Conv2d, Conv2dConfig, Dropout, Linear, global_average, max_pool2d,
+};
 use crate::pass::Pass;
 use crate::store::Path;
 
@@ -106,6 +108,13 @@ impl ResNetConfig {
         });
         ResNet { stem, norm, stages }
     }
+
+    /// Builds the network with a classifier of `classes` outputs, `fc`, at `path`.
+    pub fn build_classifier(&self, path: &Path, classes: usize) -> ResNetClassifier {
+        let resnet = self.build(path);
+        let fc = Linear::new(&path.at("fc"), self.widths()[3], classes, true, Init::FanInUniform);
+        ResNetClassifier { resnet, fc }
+    }
 }
 
 /// A residual block: two 3x3 convolutions, or 1x1, 3x3, 1x1 with the stride at the 3x3.
@@ -144,12 +153,10 @@ impl Block {
             Some((conv, norm)) => norm.forward(conv.forward(x.clone()), pass),
             None => x.clone(),
         };
-        let last = self.layers.len() - 1;
-        let residual = self.layers.iter().enumerate().fold(x, |x, (i, (conv, norm))| {
-            let x = norm.forward(conv.forward(x), pass);
-            if i < last { relu(x) } else { x }
-        });
-        relu(residual + shortcut)
+        let Some(((conv, norm), inner)) = self.layers.split_last() else { return shortcut };
+        let residual =
+            inner.iter().fold(x, |x, (conv, norm)| norm.forward_relu(conv.forward(x), pass));
+        norm.forward_add_relu(conv.forward(residual), shortcut, pass)
     }
 }
 
@@ -165,7 +172,7 @@ impl ResNet {
     /// Pictures `[B, 3, H, W]` to the outputs of the four stages, at strides 4, 8, 16 and 32, or half of them after
     /// [`ResNetStem::Narrow`].
     pub fn stages(&self, x: Tensor<4>, pass: &Pass) -> [Tensor<4>; 4] {
-        let x = relu(self.norm.forward(self.stem.forward(x), pass));
+        let x = self.norm.forward_relu(self.stem.forward(x), pass);
         let mut x = max_pool2d(x, 3, 2, 1);
         std::array::from_fn(|stage| {
             x = self.stages[stage].iter().fold(x.clone(), |x, block| block.forward(x, pass));
@@ -177,6 +184,25 @@ impl ResNet {
     pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
         let [.., last] = self.stages(x, pass);
         last
+    }
+}
+
+/// A ResNet that classifies pictures.
+#[derive(Clone, Debug)]
+pub struct ResNetClassifier {
+    resnet: ResNet,
+    fc: Linear,
+}
+
+impl ResNetClassifier {
+    /// The part from the picture to the last map.
+    pub fn trunk(&self) -> &ResNet {
+        &self.resnet
+    }
+
+    /// Pictures `[B, 3, H, W]`, each channel normalised by ImageNet's mean and deviation, to logits `[B, classes]`.
+    pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<2> {
+        self.fc.forward(global_average(self.resnet.forward(x, pass)))
     }
 }
 

@@ -19,8 +19,6 @@ impl Prelu {
 
     /// `[B, C, ...]` to the same shape.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        let slope = self.weight.value::<1>();
-        // The kernel visits the plane of each channel; rows of plain features have none.
-        if D == 2 { burn::tensor::activation::prelu(x, slope) } else { ocelli_kernels::prelu(x, slope) }
+        ocelli_kernels::prelu(x, self.weight.value())
     }
 }

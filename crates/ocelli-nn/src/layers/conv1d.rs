@@ -1,7 +1,7 @@
 //! Convolutions over sequences.
 
 use burn::tensor::Tensor;
-use ocelli_kernels::{ConvOptions, conv2d};
+use ocelli_kernels::{ConvOptions, conv1d};
 
 use crate::init::Init;
 use crate::store::{Param, Path, Role};
@@ -11,7 +11,7 @@ use crate::store::{Param, Path, Role};
 pub struct Conv1d {
     weight: Param,
     bias: Option<Param>,
-    options: ConvOptions,
+    options: ConvOptions<1>,
 }
 
 /// How a convolution over sequences is built: stride 1, no padding, one group, with bias, PyTorch's initial values.
@@ -93,9 +93,9 @@ impl Conv1dConfig {
             weight: path.param("weight", &shape, self.init, Role::Kernel),
             bias: self.bias.then(|| path.param("bias", &[self.output], Init::Zeros, Role::Bias)),
             options: ConvOptions {
-                stride: [1, self.stride],
-                padding: [0, self.padding],
-                dilation: [1, self.dilation],
+                stride: [self.stride],
+                padding: [self.padding],
+                dilation: [self.dilation],
                 groups: self.groups,
             },
         }
@@ -105,10 +105,7 @@ impl Conv1dConfig {
 impl Conv1d {
     /// `[B, C, T]` to `[B, out, T']`, `T' = (T + 2 padding - dilation (k - 1) - 1) / stride + 1`.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let bias = self.bias.as_ref().map(Param::value);
-        let weight = self.weight.value::<3>().unsqueeze_dim::<4>(2);
-        // A sequence is a picture of one row.
-        conv2d(x.unsqueeze_dim::<4>(2), weight, bias, self.options).squeeze_dim(2)
+        conv1d(x, self.weight.value::<3>(), self.bias.as_ref().map(Param::value), self.options)
     }
 }
 

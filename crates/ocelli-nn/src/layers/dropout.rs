@@ -1,9 +1,9 @@
 //! Dropout.
 
 use burn::tensor::Tensor;
+use ocelli_kernels::dropout;
 
 use crate::pass::Pass;
-use crate::tensor::from_values;
 
 /// Sets each element to 0 with probability `p` in training and scales the rest by `1 / (1 - p)` (`torch.nn.Dropout`).
 #[derive(Clone, Copy, Debug)]
@@ -15,11 +15,8 @@ pub struct Dropout {
 impl Dropout {
     /// Any shape to the same shape.
     pub fn forward<const D: usize>(&self, x: Tensor<D>, pass: &Pass) -> Tensor<D> {
-        match pass.dropout_mask(x.shape().num_elements(), self.p) {
-            Some(mask) => {
-                let mask = from_values(mask, x.dims(), &x.device().without_autodiff());
-                x * mask
-            }
+        match pass.kept_by_dropout(x.shape().num_elements(), self.p) {
+            Some(kept) => dropout(x, &kept, 1.0 / (1.0 - self.p)),
             None => x,
         }
     }

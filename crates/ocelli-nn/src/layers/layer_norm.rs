@@ -33,7 +33,7 @@ impl LayerNorm {
 
     /// `[..., C]` to the same shape.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        burn::tensor::module::layer_norm(x, self.weight.value(), Some(self.bias.value()), self.epsilon)
+        ocelli_kernels::layer_norm(x, 1, Some([self.weight.value(), self.bias.value()]), self.epsilon)
     }
 }
 

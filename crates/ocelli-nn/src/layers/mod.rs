@@ -6,8 +6,11 @@ mod activation;
 mod attention;
 mod conv;
 mod conv1d;
+mod conv3d;
+mod conv_transpose;
 mod dropout;
 mod gru;
+mod group_norm;
 mod layer_norm;
 mod linear;
 mod lstm;
@@ -21,8 +24,13 @@ pub use activation::Prelu;
 pub use attention::MultiHeadAttention;
 pub use conv::{Conv2d, Conv2dConfig};
 pub use conv1d::{Conv1d, Conv1dConfig};
+pub use conv3d::{Conv3d, Conv3dConfig};
+pub use conv_transpose::{
+    ConvTranspose, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, ConvTransposeConfig,
+};
 pub use dropout::Dropout;
 pub use gru::Gru;
+pub use group_norm::GroupNorm;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use lstm::{Lstm, LstmState};
@@ -30,4 +38,14 @@ pub use norm::{BatchNorm, BatchNormConfig};
 pub use pointwise::Pointwise;
 pub use pool::{global_average, max_pool2d, subsample, upsample_nearest};
 pub use recurrent::RecurrentConfig;
+pub use pool::{
+    PoolOptions, adaptive_avg_pool, adaptive_max_pool, avg_pool, global_average, max_pool, max_pool2d, subsample,
+    upsample_nearest,
+};
 pub use squeeze::SqueezeExcitation;
+
+/// What PyTorch gives the bias of a convolution whose weight has this shape: the bound of the weight's own uniform.
+fn pytorch_bias(weight: &[usize]) -> crate::init::Init {
+    let fan_in: usize = weight.iter().skip(1).product();
+    crate::init::Init::Uniform { bound: (fan_in.max(1) as f64).sqrt().recip() }
+}

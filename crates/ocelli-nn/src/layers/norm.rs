@@ -1,6 +1,8 @@
 //! Normalisation layers.
 
 use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
+use ocelli_kernels::{NormTail, Normalized, add_relu, batch_norm_by, batch_norm_with};
 
 use crate::init::Init;
 use crate::pass::Pass;
@@ -87,17 +89,40 @@ impl BatchNormConfig {
 impl BatchNorm {
     /// `[B, C, ...]` to the same shape.
     pub fn forward<const D: usize>(&self, x: Tensor<D>, pass: &Pass) -> Tensor<D> {
+        self.forward_with(x, NormTail::Plain, pass)
+    }
+
+    /// The positive part of the normalised input, in one visit: `[B, C, ...]` to the same shape.
+    pub fn forward_relu<const D: usize>(&self, x: Tensor<D>, pass: &Pass) -> Tensor<D> {
+        self.forward_with(x, NormTail::Relu, pass)
+    }
+
+    /// The positive part of the normalised input and a shortcut of its shape, in one visit: the end of a residual unit.
+    pub fn forward_add_relu<const D: usize>(&self, x: Tensor<D>, shortcut: Tensor<D>, pass: &Pass) -> Tensor<D> {
+        self.forward_with(x, NormTail::AddRelu(shortcut), pass)
+    }
+
+    fn forward_with<const D: usize>(&self, x: Tensor<D>, tail: NormTail<D>, pass: &Pass) -> Tensor<D> {
         let device = x.device().without_autodiff();
         let (scale, shift) = match &self.affine {
             Some((weight, bias)) => (weight.value::<1>(), bias.value::<1>()),
             None => (Tensor::ones([self.channels], &device), Tensor::zeros([self.channels], &device)),
         };
         if !pass.uses_batch_statistics() {
-            let (mean, var) = (self.running_mean.value(), self.running_var.value());
-            return burn::tensor::module::batch_norm(x, scale, shift, mean, var, self.epsilon);
+            let statistics = [self.running_mean.value(), self.running_var.value()];
+            let output = batch_norm_by(x, scale, shift, statistics, self.epsilon);
+            return match tail {
+                NormTail::Plain => output,
+                NormTail::Relu => relu(output),
+                NormTail::AddRelu(shortcut) => add_relu(output, shortcut),
+            };
         }
         let elements = x.shape().num_elements() / self.channels.max(1);
         let (output, mean, variance) = normalize_by_batch(x, scale, shift, self.epsilon);
+        if !pass.moves_running_statistics() {
+            return output;
+        }
+        let Normalized { output, mean, variance } = batch_norm_with(x, scale, shift, self.epsilon, tail);
         // The batch variance is biased; the running one must not be.
         let unbiased = elements as f64 / elements.saturating_sub(1).max(1) as f64;
         let blend = |running: &Param, batch: Tensor<1>, factor: f64| {
@@ -111,28 +136,24 @@ impl BatchNorm {
     }
 }
 
-/// Output, mean and biased variance. The kernel visits the plane of each channel; rows of plain features have none that
-/// would be worth a visit.
-fn normalize_by_batch<const D: usize>(
-    x: Tensor<D>,
-    scale: Tensor<1>,
-    shift: Tensor<1>,
-    epsilon: f64,
-) -> (Tensor<D>, Tensor<1>, Tensor<1>) {
-    if D == 2 {
-        let result = burn::tensor::module::batch_norm_train(x, scale, shift, epsilon);
-        return (result.output, result.mean, result.variance);
-    }
-    let result = ocelli_kernels::batch_norm(x, scale, shift, epsilon);
-    (result.output, result.mean, result.variance)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::device::device;
     use crate::store::Store;
     use crate::tensor::{from_values, values};
+
+    #[test]
+    fn a_batch_that_comes_again_moves_nothing() {
+        let device = device("cpu").unwrap();
+        let store = Store::new(&device, 0);
+        let norm = BatchNormConfig::new(1).build(&store.root());
+        let x = || from_values::<3>(vec![1.0, 2.0, 3.0, 6.0], [2, 1, 2], &device);
+        let first = values(norm.forward(x(), &Pass::without_dropout()));
+        let kept = store.state().into_iter().map(|(_, array)| array.to_f32()).collect::<Vec<_>>();
+        assert_eq!(values(norm.forward(x(), &Pass::again())), first);
+        assert_eq!(store.state().into_iter().map(|(_, array)| array.to_f32()).collect::<Vec<_>>(), kept);
+    }
 
     #[test]
     fn running_variance_is_unbiased() {

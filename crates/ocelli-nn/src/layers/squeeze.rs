@@ -1,7 +1,7 @@
 //! Squeeze-and-excitation.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::{relu, sigmoid};
+use ocelli_kernels::activation::{relu, sigmoid};
 
 use super::conv::{Conv2d, Conv2dConfig};
 use super::pool::global_average;

@@ -1,25 +1,28 @@
 //! Operations without weights that several methods share.
 
+mod resize;
+
+pub use resize::{ResizeMode, ResizeTo, interpolate};
+
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bool, Int, Tensor};
+use ocelli_kernels::CrossEntropy;
+pub use ocelli_kernels::{Chain, activation, log_softmax, replace_in_rows, softmax};
 
 /// Rows divided by their Euclidean norm, without an epsilon: a zero row becomes NaN. `[B, D]` to `[B, D]`.
 pub fn normalize_rows(x: Tensor<2>) -> Tensor<2> {
-    let norm = x.clone().square().sum_dim(1).sqrt();
-    x / norm
+    ocelli_kernels::l2_normalize(x, 1, 0.0)
 }
 
 /// Columns divided by their Euclidean norm, without an epsilon. `[D, C]` to `[D, C]`.
 pub fn normalize_columns(x: Tensor<2>) -> Tensor<2> {
-    let norm = x.clone().square().sum_dim(0).sqrt();
-    x / norm
+    ocelli_kernels::l2_normalize(x, 0, 0.0)
 }
 
 /// Divided by the Euclidean norm along `dim`, which counts as at least 1e-12 (`torch.nn.functional.normalize`): a zero
 /// row stays zero, with finite gradients. Any shape to the same.
 pub fn l2_normalize<const D: usize>(x: Tensor<D>, dim: usize) -> Tensor<D> {
-    let norm = l2_norm(x.clone(), dim);
-    x / norm
+    ocelli_kernels::l2_normalize(x, dim, 1e-12)
 }
 
 /// Euclidean norm along `dim`, which becomes 1; at least 1e-12.
@@ -30,8 +33,7 @@ pub fn l2_norm<const D: usize>(x: Tensor<D>, dim: usize) -> Tensor<D> {
 
 /// Mean softmax cross entropy of `logits [B, C]` against `labels [B]`, as a tensor `[1]`.
 pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
-    let log_probabilities = log_softmax(logits, 1);
-    log_probabilities.gather(1, labels.unsqueeze_dim(1)).mean().neg()
+    ocelli_kernels::cross_entropy(logits, labels, &CrossEntropy::default())
 }
 
 /// 1 in each row at the label's column, else 0: labels `[B]` to `[B, classes]`.
@@ -47,11 +49,7 @@ pub fn label_mask(labels: Tensor<1, Int>, classes: usize) -> Tensor<2, Bool> {
     columns.expand([b, classes]).equal(labels.unsqueeze_dim::<2>(1).expand([b, classes]))
 }
 
-/// ln(1 + eˣ), exact and with its exact slope for any x: `[n]` to `[n]`.
-pub fn softplus(x: Tensor<1>) -> Tensor<1> {
-    let [n] = x.dims();
-    let column = x.reshape([n, 1]);
-    let zero = column.zeros_like();
-    // The log-probability of a logit 0 beside x, which the framework computes without overflow.
-    log_softmax(Tensor::cat(vec![zero, column], 1), 1).narrow(1, 0, 1).neg().reshape([n])
+/// ln(1 + eˣ) with its slope, for any x without overflow: any shape to the same.
+pub fn softplus<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    activation::softplus(x, 1.0)
 }

@@ -3,7 +3,7 @@
 use ocelli_metrics::segment::ScoredSegment;
 use thiserror::Error;
 
-use crate::temporal::suppress::SoftNms;
+use crate::temporal::suppress::Nms;
 
 /// Why models cannot be put together.
 #[derive(Clone, Debug, PartialEq, Error)]
@@ -42,7 +42,7 @@ pub enum EnsembleError {
 }
 
 /// One usable weight for each of `models`.
-fn check(models: usize, weights: &[f64]) -> Result<(), EnsembleError> {
+pub(super) fn check(models: usize, weights: &[f64]) -> Result<(), EnsembleError> {
     if models == 0 {
         return Err(EnsembleError::Empty);
     }
@@ -76,16 +76,12 @@ pub fn weighted_mean(models: &[&[f64]], weights: &[f64]) -> Result<Vec<f64>, Ens
     Ok(mean)
 }
 
-/// Proposal level, for models of any T: the scores of each list divided by their maximum, times the list's weight; all lists
-/// together suppressed once. A list whose best score is 0 stays as it is.
+/// Lists of scored segments on one scale, one after the other: the scores of each divided by their maximum, times the list's
+/// weight. A list whose best score is not above 0 is weighted alone.
 ///
 /// # Errors
 /// [`EnsembleError`].
-pub fn union(
-    lists: &[Vec<ScoredSegment>],
-    weights: &[f64],
-    suppression: &SoftNms,
-) -> Result<Vec<ScoredSegment>, EnsembleError> {
+pub fn pooled(lists: &[Vec<ScoredSegment>], weights: &[f64]) -> Result<Vec<ScoredSegment>, EnsembleError> {
     check(lists.len(), weights)?;
     let mut all = Vec::new();
     for (list, weight) in lists.iter().zip(weights) {
@@ -93,16 +89,28 @@ pub fn union(
         let factor = if best > 0.0 { weight / best } else { *weight };
         all.extend(list.iter().map(|p| ScoredSegment { score: p.score * factor, ..*p }));
     }
-    Ok(suppression.run(&all).into_iter().map(|taken| taken.scored).collect())
+    Ok(all)
+}
+
+/// Proposal level, for models of any T: [`pooled`] lists, suppressed once together.
+///
+/// # Errors
+/// [`EnsembleError`].
+pub fn union(
+    lists: &[Vec<ScoredSegment>],
+    weights: &[f64],
+    nms: &Nms,
+) -> Result<Vec<ScoredSegment>, EnsembleError> {
+    Ok(nms.run(&pooled(lists, weights)?).into_iter().map(|taken| taken.scored).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::temporal::suppress::Decay;
+    use crate::temporal::suppress::{Decay, SoftNms};
     use ocelli_metrics::segment::Segment;
 
-    const SOFT: SoftNms = SoftNms {
+    const SOFT: Nms = Nms::Soft(SoftNms {
         decay: Decay::Gaussian,
         sigma: 0.4,
         threshold: 0.5,
@@ -110,7 +118,7 @@ mod tests {
         keep: 100,
         min_score: 0.0,
         drop_last: false,
-    };
+    });
 
     #[test]
     fn maps_are_averaged_by_weight() {

@@ -43,29 +43,59 @@ pub struct Labelling {
     pub top_k: usize,
     /// Most detections of a video.
     pub keep: usize,
+    /// What the scores of proposals and of classes are raised to before they are multiplied.
+    pub powers: [f64; 2],
+}
+
+impl Default for Labelling {
+    fn default() -> Self {
+        Self { top_k: 2, keep: 100, powers: [1.0; 2] }
+    }
 }
 
 impl Labelling {
-    /// Proposals, as fractions of a video of `duration` seconds, copied for its best classes: score times class score, cut to
-    /// the video, best first. Equal scores are in the order of the proposals, and for one proposal by falling class score;
-    /// equal class scores in the order of the classes.
+    /// Proposals, as fractions of a video of `duration` seconds, in seconds, cut to it and named as by [`Labelling::name`].
     pub fn run(&self, proposals: &[ScoredSegment], classes: &[f64], duration: f64) -> Vec<Named> {
+        let seconds = |fraction: f64| (fraction * duration).clamp(0.0, duration);
+        let placed = proposals.iter().map(|p| {
+            let segment = Segment::new(seconds(p.segment.start), seconds(p.segment.end));
+            ScoredSegment { segment, ..*p }
+        });
+        self.name(placed, classes)
+    }
+
+    /// Proposals copied for the best classes of their video: score times class score, best first. Equal scores are in the
+    /// order of the proposals, and for one proposal by falling class score; equal class scores in the order of the classes.
+    pub fn name(&self, proposals: impl IntoIterator<Item = ScoredSegment>, classes: &[f64]) -> Vec<Named> {
         let mut order: Vec<usize> = (0..classes.len()).collect();
         order.sort_by(|&a, &b| (classes[b] + 0.0).total_cmp(&(classes[a] + 0.0)));
         order.truncate(self.top_k);
-        let seconds = |fraction: f64| (fraction * duration).clamp(0.0, duration);
-        let mut named = Vec::with_capacity(proposals.len() * order.len());
+        let [own, of_class] = self.powers;
+        let mut named = Vec::new();
         for ScoredSegment { segment, score } in proposals {
-            let segment = Segment::new(seconds(segment.start), seconds(segment.end));
-            let copy = |&class: &usize| Named {
-                scored: ScoredSegment { segment, score: score * classes[class] },
-                class,
+            let copy = |&class: &usize| {
+                let score = score.powf(own) * classes[class].powf(of_class);
+                Named { scored: ScoredSegment { segment, score }, class }
             };
             named.extend(order.iter().map(copy));
         }
         named.sort_by(|a, b| (b.scored.score + 0.0).total_cmp(&(a.scored.score + 0.0)));
         named.truncate(self.keep);
         named
+    }
+
+    /// Says what is out of range, as `key: reason`.
+    ///
+    /// # Errors
+    /// The first setting that cannot be named with.
+    pub fn validate(&self) -> Result<(), String> {
+        if self.top_k == 0 || self.keep == 0 {
+            return Err("top_k, keep: must be at least 1".to_owned());
+        }
+        match self.powers.iter().find(|p| !(p.is_finite() && **p >= 0.0)) {
+            Some(power) => Err(format!("powers: {power} is not from 0 on")),
+            None => Ok(()),
+        }
     }
 }
 
@@ -86,7 +116,7 @@ mod tests {
         let scored =
             |start: f64, end: f64, score: f64| ScoredSegment { segment: Segment::new(start, end), score };
         let proposals = [scored(0.1, 0.2, 0.5), scored(0.5, 1.5, 1.0)];
-        let labelling = Labelling { top_k: 2, keep: 3 };
+        let labelling = Labelling { keep: 3, ..Labelling::default() };
         let named = labelling.run(&proposals, &[0.2, 0.1, 0.4], 10.0);
         let classes: Vec<usize> = named.iter().map(|n| n.class).collect();
         // 0.4, then 0.2 twice: the first proposal's best class comes before the second's second.
@@ -94,5 +124,9 @@ mod tests {
         assert_eq!(named[1].scored, scored(1.0, 2.0, 0.2));
         assert_eq!(named[2].scored, scored(5.0, 10.0, 0.2));
         assert!(labelling.run(&proposals, &[], 10.0).is_empty());
+        let roots = Labelling { powers: [0.5, 2.0], top_k: 1, ..labelling }.run(&proposals, &[0.5], 10.0);
+        assert_eq!(roots[1].scored.score, 0.5_f64.sqrt() * 0.25);
+        assert!(Labelling { top_k: 0, ..labelling }.validate().is_err());
+        assert!(Labelling { powers: [1.0, f64::NAN], ..labelling }.validate().unwrap_err().contains("NaN"));
     }
 }

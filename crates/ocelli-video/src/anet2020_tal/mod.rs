@@ -5,7 +5,10 @@
 //! |---|---|
 //! | `ensemble.rs` | several models as one, by maps or by lists |
 //! | `label.rs` | class scores of a video, proposals with classes |
-//! | `classifier.rs` | a video classifier trained on the proposals' features |
+//! | `submission.rs` | both over files of results |
+//! | `classifier.rs` | a video classifier on the proposals' features |
+//! | `videos.rs` | videos with their classes, class scores of videos |
+//! | `recipe.rs`, `task.rs` | its training |
 //!
 //! Its generators are those of [`crate::bsn_plus_plus`]; rescaling, suppression and recall by length those of
 //! [`crate::temporal`]. The evaluators are the ActivityNet toolkit's: average recall of proposals and mean average precision
@@ -14,8 +17,12 @@
 pub mod classifier;
 pub mod ensemble;
 pub mod label;
+pub mod recipe;
 mod reproduce;
+pub mod submission;
+pub mod task;
 mod verify;
+pub mod videos;
 
 use ocelli_method::{Basis, Card, Method};
 
@@ -35,8 +42,8 @@ pub const METHOD: Method = Method {
             "Scores of lists are brought to a maximum of 1 before they are put together; the report does not say how.",
             "The claim averages simulated maps with independent errors: it is about the ensemble, not about training.",
         ],
-        trains: false,
-        predicts: false,
+        trains: true,
+        predicts: true,
     },
     components: verify::COMPONENTS,
     claim: Some(&reproduce::CLAIM),

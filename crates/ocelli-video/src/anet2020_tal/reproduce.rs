@@ -19,7 +19,7 @@ use crate::bsn_plus_plus::targets::Targets;
 use crate::bsn_plus_plus::trial::{AR_10, AUC, measured};
 use crate::moments::{Predicted, True, mean_average_precision};
 use crate::temporal::recall::{Proposed, activitynet_thresholds};
-use crate::temporal::suppress::{Decay, SoftNms};
+use crate::temporal::suppress::{Decay, Nms, SoftNms};
 
 const MODELS: [&str; 2] = ["model 1", "model 2"];
 const AVERAGE: &str = "map average";
@@ -80,7 +80,7 @@ fn run(experiment: &Experiment<'_>) -> Result<Vec<Arm>, ReproduceError> {
     let average: fn(&Simulated) -> Result<Vec<ScoredSegment>, EnsembleError> =
         |v| Ok(listed(&averaged(&v.maps)?));
     let together: fn(&Simulated) -> Result<Vec<ScoredSegment>, EnsembleError> =
-        |v| union(&v.maps.each_ref().map(listed), &[1.0; 2], &SOFT);
+        |v| union(&v.maps.each_ref().map(listed), &[1.0; 2], &Nms::Soft(SOFT));
     Ok(vec![
         arm(MODELS[0], Role::Baseline, one(0), &[0], 2)?,
         arm(AVERAGE, Role::Ours, Box::new(average), &[0, 1], 2)?,
@@ -147,7 +147,7 @@ fn values(
         let proposals = propose(v).map_err(ReplayError::refused)?;
         let logits: Vec<Vec<Vec<f64>>> = classifiers.iter().map(|&c| v.logits[c].clone()).collect();
         let classes = video_scores(&logits, &vec![1.0; logits.len()]).map_err(ReplayError::refused)?;
-        let named = Labelling { top_k, keep: KEPT }.run(&proposals, &classes, 1.0);
+        let named = Labelling { top_k, keep: KEPT, ..Labelling::default() }.run(&proposals, &classes, 1.0);
         predicted.extend(named.iter().map(|n| Predicted { video, class: n.class as i64, scored: n.scored }));
         let of_class = |&segment: &Segment| True { video, class: v.class as i64, segment };
         truth.extend(v.instances.iter().map(of_class));

@@ -1,9 +1,9 @@
 //! The boundary-matching network (Lin et al., ICCV 2019, arXiv 1907.09702), which BSN++ starts from and is compared with.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::{relu, sigmoid};
 use ocelli_nn::Path;
 use ocelli_nn::layers::{Conv1d, Conv1dConfig, Conv2d};
+use ocelli_nn::ops::activation::{relu, sigmoid};
 
 use super::matching::BoundaryMatching;
 use super::network::Sizes;

@@ -1,8 +1,8 @@
 //! The complementary boundary generator: a nested encoder-decoder of depth two over the whole sequence.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::sigmoid;
 use ocelli_nn::layers::{Conv1d, Conv1dConfig};
+use ocelli_nn::ops::activation::sigmoid;
 use ocelli_nn::{Pass, Path};
 
 use super::units::SequenceUnit;

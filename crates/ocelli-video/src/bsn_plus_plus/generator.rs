@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::bmn::Bmn;
 use super::inference::{Candidates, Evidence, Fusion, Suppression, fuse};
-use super::loss::{BOUNDARY, EPSILON, LossConfig, ProposalLoss, boundary_loss};
+use super::loss::{BOUNDARY, EPSILON, LossConfig, PassOutput, ProposalLoss, boundary_loss, boundary_terms};
 use super::network::{BsnPlusPlus, Sizes};
-use super::relation::Layout;
+use super::relation::{Layout, Maps};
 use super::targets::Targets;
 use super::training::{self, uniform};
 use crate::temporal::generator::{Draws, Generator};
@@ -76,6 +76,9 @@ pub struct BsnRecipe {
     pub loss: LossConfig,
     /// Inference.
     pub propose: ProposeConfig,
+    /// Whether BSN++ computes its maps again for their gradients: less than half the memory for more time, and the same
+    /// training but for rounding.
+    pub recompute: bool,
 }
 
 impl BsnRecipe {
@@ -162,17 +165,9 @@ impl BsnGenerator {
     }
 
     /// The loss and its terms; BMN has one direction of time and one map, and takes the first draws.
-    fn terms(
-        &self,
-        videos: &[&Video],
-        Draws { seed, step }: Draws,
-        pass: &Pass,
-    ) -> Result<[Tensor<1>; 3], TaskError> {
+    fn terms(&self, videos: &[&Video], draws: Draws, pass: &Pass) -> Result<[Tensor<1>; 3], TaskError> {
         let x = self.features(videos)?;
-        let cells = self.recipe.network.length;
-        let each: Vec<Targets> = videos.iter().map(|v| Targets::new(cells, &v.actions)).collect();
-        let targets = Targets::batch(&each);
-        let draws: training::Draws = uniform(&mut stream(seed, "bsn.draws", step), targets.iou.len());
+        let (targets, draws) = self.targets(videos, draws);
         let draws = draws.each_ref().map(|draws| draws.each_ref().map(Vec::as_slice));
         let config = &self.recipe.loss;
         Ok(match &self.network {
@@ -192,6 +187,39 @@ impl BsnGenerator {
                 [total, boundaries, proposals]
             }
         })
+    }
+
+    /// Loss and gradients of a batch, part by part.
+    fn step_by_parts(
+        &self,
+        network: &BsnPlusPlus,
+        videos: &[&Video],
+        draws: Draws,
+    ) -> Result<Step, TaskError> {
+        let x = self.features(videos)?;
+        let (targets, draws) = self.targets(videos, draws);
+        let draws = draws.each_ref().map(|draws| draws.each_ref().map(Vec::as_slice));
+        let config = &self.recipe.loss;
+        let map_loss = |maps: &Maps| {
+            config.proposals.terms(&targets.iou, &maps.each(), &draws).total.mul_scalar(config.beta)
+        };
+        let boundary_loss = |[forward, backward]: [PassOutput; 2]| {
+            boundary_terms(forward, backward, [&targets.start, &targets.end], config.consistency).total
+        };
+        let ([maps, boundaries], gradients) = network.gradients(x, map_loss, boundary_loss);
+        let proposals = if config.beta > 0.0 { maps / config.beta } else { 0.0 };
+        let numbers = [("boundaries", boundaries), ("proposals", proposals)];
+        let numbers = numbers.map(|(name, value)| (name.to_owned(), value)).into();
+        Ok(Step { loss: maps + boundaries, numbers, gradients })
+    }
+
+    /// What is to be learned of videos, and the draws that sample it.
+    fn targets(&self, videos: &[&Video], Draws { seed, step }: Draws) -> (Targets, training::Draws) {
+        let each: Vec<Targets> =
+            videos.iter().map(|v| Targets::new(self.recipe.network.length, &v.actions)).collect();
+        let targets = Targets::batch(&each);
+        let draws = uniform(&mut stream(seed, "bsn.draws", step), targets.iou.len());
+        (targets, draws)
     }
 
     /// What it says of each video.
@@ -243,6 +271,9 @@ impl Generator for BsnGenerator {
     }
 
     fn step(&self, videos: &[&Video], draws: Draws, pass: &Pass) -> Result<Step, TaskError> {
+        if let (Network::BsnPlusPlus(network), true) = (&self.network, self.recipe.recompute) {
+            return self.step_by_parts(network, videos, draws);
+        }
         self.store.track();
         let [total, boundaries, proposals] = self.terms(videos, draws, pass)?;
         let gradients = self.store.backward(&total);
@@ -313,6 +344,46 @@ mod tests {
             let proposals = &generator.propose(&[&video]).unwrap()[0];
             assert_eq!(proposals.len(), 27, "all of 7 x 8 / 2 but the last candidate");
             assert!(proposals.is_sorted_by(|a, b| a.score >= b.score));
+        }
+    }
+
+    #[test]
+    fn computing_the_maps_again_changes_nothing_but_rounding() {
+        let video = |k: usize| Video {
+            features: video(32 + k, Vec::new()).features[k..].to_vec(),
+            ..video(32, vec![Segment::new(0.2, 0.6)])
+        };
+        let (a, b) = (video(0), video(5));
+        let run = |recompute: bool| {
+            let mut generator = small(Kind::BsnPlusPlus);
+            generator.recipe.recompute = recompute;
+            generator.recipe.loss.beta = 3.0;
+            let step =
+                generator.step(&[&a, &b], Draws { seed: 1, step: 2 }, &Pass::without_dropout()).unwrap();
+            let mut gradients: Vec<(String, Vec<f32>)> =
+                step.gradients.iter().map(|(e, g)| (e.name().to_owned(), values(g.clone()))).collect();
+            gradients.sort_by(|a, b| a.0.cmp(&b.0));
+            let state: Vec<Vec<f32>> =
+                generator.store.state().into_iter().map(|(_, array)| array.to_f32()).collect();
+            (step.loss, step.numbers, gradients, state)
+        };
+        let (kept, again) = (run(false), run(true));
+        let close = |a: f64, b: f64| (a - b).abs() <= 1e-5 + 1e-4 * a.abs();
+        assert!(close(kept.0, again.0), "{} {}", kept.0, again.0);
+        assert!(
+            kept.1.iter().zip(&again.1).all(|(a, b)| a.0 == b.0 && close(*a.1, *b.1)),
+            "{:?} {:?}",
+            kept.1,
+            again.1
+        );
+        assert_eq!(kept.2.len(), again.2.len());
+        for ((name, a), (other, b)) in kept.2.iter().zip(&again.2) {
+            assert_eq!(name, other);
+            assert!(a.iter().zip(b).all(|(a, b)| close((*a).into(), (*b).into())), "{name}: {a:?} {b:?}");
+        }
+        // Running statistics among them.
+        for (a, b) in kept.3.iter().zip(&again.3) {
+            assert!(a.iter().zip(b).all(|(a, b)| close((*a).into(), (*b).into())), "{a:?} {b:?}");
         }
     }
 

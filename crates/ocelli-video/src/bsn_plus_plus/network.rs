@@ -1,15 +1,17 @@
 //! The whole network: base, boundary generator, boundary matching, relation block.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 use ocelli_nn::layers::{BatchNorm, BatchNormConfig};
+use ocelli_nn::tensor::scalar;
+use ocelli_nn::{Gradients, Pass, Path, Store};
+use ocelli_nn::ops::activation::relu;
 use ocelli_nn::{Pass, Path, Store};
 use serde::{Deserialize, Serialize};
 
 use super::cbg::BoundaryGenerator;
 use super::loss::PassOutput;
 use super::matching::{BoundaryMatching, Matching};
-use super::relation::{Layout, Maps, RelationBlock, RelationConfig};
+use super::relation::{Branch, Layout, Maps, RelationBlock, RelationConfig};
 use super::units::{MapUnit, SequenceUnit};
 
 /// The sizes of a network; the defaults are those of the public re-implementation.
@@ -179,8 +181,75 @@ impl BsnPlusPlus {
     }
 
     fn maps(&self, base: Tensor<3>, pass: &Pass) -> Maps {
-        let proposals = self.matching.forward(self.proposal.forward(base, pass));
-        let proposals = relu(self.matching_norm.forward(proposals, pass));
-        self.relation.forward(self.narrow.forward(proposals, pass), pass)
+        self.relation.forward(self.proposals(base, pass), pass)
     }
+
+    /// Features of all proposals, `[B, d2, T, T]`.
+    fn proposals(&self, base: Tensor<3>, pass: &Pass) -> Tensor<4> {
+        let proposals = self.matching.forward(self.proposal.forward(base, pass));
+        self.narrow.forward(relu(self.matching_norm.forward(proposals, pass)), pass)
+    }
+
+    /// Loss and gradients of sequences in training, computed part by part: what a part needs for its gradients is there only
+    /// while they are formed, and is computed again for that. The statistics are those of the whole batch, so that nothing but
+    /// rounding differs from walking back through [`BsnPlusPlus::both_ways`]; it takes less than half the memory and, since
+    /// the maps of the sequences are computed twice, more time.
+    ///
+    /// `map_loss` is of the maps, `boundary_loss` of both directions of time. Both losses are given, the first one first.
+    pub fn gradients(
+        &self,
+        x: Tensor<3>,
+        map_loss: impl FnOnce(&Maps) -> Tensor<1>,
+        boundary_loss: impl FnOnce([PassOutput; 2]) -> Tensor<1>,
+    ) -> ([f64; 2], Gradients) {
+        let (first, again) = (Pass::without_dropout(), Pass::again());
+        let (proposals, attended) = self.store.unrecorded(|| {
+            let proposals = self.proposals(self.base(x.clone(), &first), &first);
+            let branch = |branch| self.relation.branch(branch, proposals.clone(), &first);
+            (proposals.clone(), Branch::ALL.map(branch))
+        });
+        // The heads, down to what both branches gave.
+        let leaves = attended.map(leaf);
+        self.store.track();
+        let loss = map_loss(&self.relation.heads(leaves.clone()));
+        let (of_maps, mut tape) = (f64::from(scalar(loss.clone())), loss.backward());
+        let of_attended = leaves.map(|leaf| taken(&leaf, &mut tape));
+        let mut gradients = self.store.collect(&mut tape);
+        // The branches, down to the features of proposals.
+        let mut of_proposals = proposals.zeros_like();
+        for (branch, gradient) in Branch::ALL.into_iter().zip(of_attended) {
+            let leaf = leaf(proposals.clone());
+            self.store.track();
+            let attended = self.relation.branch(branch, leaf.clone(), &again);
+            let mut tape = (attended * gradient).sum().backward();
+            of_proposals = of_proposals + taken(&leaf, &mut tape);
+            gradients.extend(self.store.collect(&mut tape));
+        }
+        drop(proposals);
+        // All below, which both losses reach.
+        self.store.track();
+        let base = self.base(x.clone(), &again);
+        let reached = (self.proposals(base.clone(), &again) * of_proposals).sum();
+        let forward = self.boundary_scores(base, &first);
+        let reversed = self.base(x.flip([2]), &first);
+        let backward = self.boundary_scores(reversed.clone(), &first);
+        let loss = boundary_loss([forward, backward]);
+        let of_boundaries = f64::from(scalar(loss.clone()));
+        let mut tape = (loss + reached).backward();
+        gradients.extend(self.store.collect(&mut tape));
+        drop(tape);
+        // As in `both_ways`: the maps of the reversal move the running statistics.
+        self.store.unrecorded(|| self.maps(reversed.without_autodiff(), &first));
+        ([of_maps, of_boundaries], gradients)
+    }
+}
+
+/// A leaf with this value.
+fn leaf(value: Tensor<4>) -> Tensor<4> {
+    value.without_autodiff().autodiff().require_grad()
+}
+
+/// The gradient of a leaf.
+fn taken(leaf: &Tensor<4>, tape: &mut burn::tensor::Gradients) -> Tensor<4> {
+    leaf.grad_remove(tape).unwrap_or_else(|| leaf.clone().without_autodiff().zeros_like())
 }

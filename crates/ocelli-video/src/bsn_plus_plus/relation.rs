@@ -1,9 +1,10 @@
 //! The proposal relation block: attention between proposals by position and by channel.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::{sigmoid, softmax};
 use ocelli_kernels::attention;
 use ocelli_nn::layers::{Conv2d, max_pool2d};
+use ocelli_nn::ops::activation::sigmoid;
+use ocelli_nn::ops::softmax;
 use ocelli_nn::{Pass, Path};
 use serde::{Deserialize, Serialize};
 
@@ -182,10 +183,26 @@ impl RelationBlock {
 
     /// `[B, C, T, T]`.
     pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Maps {
-        let position = self.p_net.forward(self.conv0_0.forward(x.clone(), pass), pass);
-        let position = self.conv1.forward(position, pass);
-        let channel = self.c_net.forward(self.conv0_1.forward(x, pass), pass);
-        let channel = self.conv4.forward(channel, pass);
+        let position = self.branch(Branch::Position, x.clone(), pass);
+        self.heads([position, self.branch(Branch::Channel, x, pass)])
+    }
+
+    /// One of both ways through the block, to the same shape.
+    pub(super) fn branch(&self, branch: Branch, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
+        match branch {
+            Branch::Position => {
+                let attended = self.p_net.forward(self.conv0_0.forward(x, pass), pass);
+                self.conv1.forward(attended, pass)
+            }
+            Branch::Channel => {
+                let attended = self.c_net.forward(self.conv0_1.forward(x, pass), pass);
+                self.conv4.forward(attended, pass)
+            }
+        }
+    }
+
+    /// What both ways say, in the order of [`Branch::ALL`].
+    pub(super) fn heads(&self, [position, channel]: [Tensor<4>; 2]) -> Maps {
         let head = |conv: &Conv2d, x: Tensor<4>| sigmoid(conv.forward(x));
         Maps {
             position: head(&self.conv2, position.clone()),
@@ -193,4 +210,18 @@ impl RelationBlock {
             both: head(&self.conv3, position + channel),
         }
     }
+}
+
+/// The ways through the block.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Branch {
+    /// By attention between positions.
+    Position,
+    /// By attention between channels.
+    Channel,
+}
+
+impl Branch {
+    /// Both.
+    pub(super) const ALL: [Self; 2] = [Self::Position, Self::Channel];
 }

@@ -1,8 +1,8 @@
 //! The units that the networks are built of: a convolution, batch normalisation, ReLU.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 use ocelli_nn::layers::{BatchNorm, BatchNormConfig, Conv1d, Conv1dConfig, Conv2d, Conv2dConfig};
+use ocelli_nn::ops::activation::relu;
 use ocelli_nn::{Init, Pass, Path};
 
 /// Over sequences, three taps.

@@ -2,8 +2,8 @@
 //! (`PropFeatGen`), action completeness (`ACRNet`) and temporal boundaries (`TBCNet`).
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::{relu, sigmoid};
 use ocelli_nn::layers::{Conv1d, Conv1dConfig, Dropout, Pointwise};
+use ocelli_nn::ops::activation::{relu, sigmoid};
 use ocelli_nn::{Init, Param, Pass, Path, Role};
 use serde::{Deserialize, Serialize};
 

@@ -1,9 +1,9 @@
 //! The coarse stream: contexts of growing reach.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 use ocelli_nn::Path;
 use ocelli_nn::layers::{Conv1d, Conv1dConfig};
+use ocelli_nn::ops::activation::relu;
 
 use super::mask::Mask;
 

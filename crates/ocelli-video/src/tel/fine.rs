@@ -1,8 +1,9 @@
 //! The fine stream: which of the contexts each segment needs.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::{relu, sigmoid, softmax};
 use ocelli_nn::layers::{Conv1d, Conv1dConfig, LayerNorm, Linear, MultiHeadAttention};
+use ocelli_nn::ops::activation::{relu, sigmoid};
+use ocelli_nn::ops::softmax;
 use ocelli_nn::{Init, Path};
 
 use super::mask::Mask;

@@ -2,13 +2,11 @@
 
 use std::path::Path;
 
-use burn::tensor::activation::sigmoid;
 use ocelli_metrics::segment::Segment;
 use ocelli_metrics::temporal_detection::{TemporalMap, TemporalVariant};
+use ocelli_nn::ops::activation::sigmoid;
 use ocelli_nn::tensor::values;
-use ocelli_nn::weights::{StateDict, match_keys, safetensors};
 use ocelli_nn::{Pass, Store};
-use ocelli_train::folder::RunFolder;
 use ocelli_train::trainer::TaskError;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +15,7 @@ use super::localize::{ClipProbabilities, LocalizeConfig, Localized, localize};
 use super::losses::pool;
 use super::network::{Tel, TelShape};
 use crate::moments::{Predicted, True, mean_average_precision};
+use crate::passport::{self, Described};
 
 /// What weights carry besides the weights: how to build the network and use it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -83,20 +82,11 @@ impl Localizer {
     /// # Errors
     /// When the file cannot be read, does not say which network it is of, or is of another one.
     pub fn open(path: &Path, device: &str) -> Result<Self, TaskError> {
-        let path = &if path.is_dir() { RunFolder::open(path).weights() } else { path.to_owned() };
-        let contents = safetensors::read(path)?;
-        let wrong = |reason: String| format!("{}: {reason}", path.display());
-        let text = contents.metadata.get(PASSPORT).ok_or_else(|| {
-            wrong("does not say which network it is of; make it with `ocelli train`".to_owned())
-        })?;
-        let unusable =
-            |reason: String| wrong(format!("its description of the network cannot be used: {reason}"));
-        let passport: Passport = serde_json::from_str(text).map_err(|e| unusable(e.to_string()))?;
+        let described = Described::<Passport>::open(path, PASSPORT)?;
         let store = Store::new(&ocelli_nn::device(device)?, 0);
-        let localizer = Self::new(store, passport, 0.0).map_err(unusable)?;
-        let report = match_keys(&localizer.store.shapes(), &contents.state, |_| false);
-        report.check(false).map_err(|keys| wrong(keys.to_string()))?;
-        localizer.store.load(contents.state.iter())?;
+        let localizer = Self::new(store, described.passport.clone(), 0.0);
+        let localizer = localizer.map_err(|reason| described.unusable(&reason))?;
+        described.load(&localizer.store)?;
         Ok(localizer)
     }
 
@@ -105,9 +95,7 @@ impl Localizer {
     /// # Errors
     /// The system's refusal.
     pub fn save(&self, path: &Path) -> Result<(), TaskError> {
-        let text = serde_json::to_string(&self.passport)?;
-        let state = StateDict::from_pairs(self.store.state())?;
-        Ok(safetensors::write(path, &state, &[(PASSPORT.to_owned(), text)].into())?)
+        passport::save(path, &self.store, PASSPORT, &self.passport)
     }
 
     /// What the weights carry.

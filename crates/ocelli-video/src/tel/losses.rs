@@ -1,7 +1,8 @@
 //! Learning when from what: labels of whole clips, and what two modalities agree on.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::{log_softmax, sigmoid};
+use ocelli_nn::ops::activation::sigmoid;
+use ocelli_nn::ops::log_softmax;
 use ocelli_nn::ops::softplus;
 use ocelli_nn::tensor::{from_values, values};
 use serde::{Deserialize, Serialize};

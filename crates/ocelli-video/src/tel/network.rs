@@ -1,8 +1,8 @@
 //! Two branches that share nothing, one for what is seen and one for what is said.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 use ocelli_nn::layers::{Dropout, Linear};
+use ocelli_nn::ops::activation::relu;
 use ocelli_nn::{Init, Pass, Path};
 use serde::{Deserialize, Serialize};
 

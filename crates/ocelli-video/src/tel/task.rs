@@ -1,8 +1,8 @@
 //! Emotion localization as a task of the training loop, from its recipe to its report.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
+use ocelli_data::annotations::activitynet::{Predicted, Results};
 use ocelli_data::sample::{RandomSampler, Sampler};
 use ocelli_metrics::segment::{ScoredSegment, Segment};
 use ocelli_nn::{Pass, Store};
@@ -10,7 +10,6 @@ use ocelli_train::folder::{LogKind, RunFolder};
 use ocelli_train::optim::decay_all_but_norms;
 use ocelli_train::report::{Axis, Chart, Lane, Report, Series, Span};
 use ocelli_train::trainer::{Batches, LoopConfig, Numbers, Plan, Step, Task, TaskError, Watch, train};
-use serde::Serialize;
 
 use super::clips::{Clip, ClipBatch};
 use super::data::Clips;
@@ -20,37 +19,22 @@ use super::losses::LossConfig;
 use super::recipe::{DataConfig, EmotionRecipe};
 use super::training::step;
 
-/// A localized emotion in a file of predictions.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Prediction {
-    /// Its name.
-    pub emotion: String,
-    /// When it begins, in seconds.
-    pub start: f64,
-    /// When it ends.
-    pub end: f64,
-    /// How sure it is.
-    pub score: f64,
-}
-
-/// Predictions by clip, surest first.
-pub fn predictions(
-    localizer: &Localizer,
-    clips: &[Clip],
-) -> Result<BTreeMap<String, Vec<Prediction>>, TaskError> {
-    let names = &localizer.passport().classes;
-    let told = |l: &Localized| Prediction {
-        emotion: names.get(l.class).cloned().unwrap_or_default(),
-        start: l.scored.segment.start,
-        end: l.scored.segment.end,
-        score: l.scored.score,
-    };
-    let each = clips.iter().zip(localizer.localize(clips)?).map(|(clip, found)| {
-        let mut found: Vec<Prediction> = found.iter().map(told).collect();
-        found.sort_by(|a, b| b.score.total_cmp(&a.score));
-        (clip.name.clone(), found)
-    });
-    Ok(each.collect())
+/// What was localized in clips, surest first; labels are the names of the classes.
+///
+/// # Errors
+/// As [`Localizer::localize`].
+pub fn predictions(localizer: &Localizer, clips: &[Clip]) -> Result<Results, TaskError> {
+    let mut results = Results { labels: localizer.passport().classes.clone(), ..Results::default() };
+    for (clip, mut found) in clips.iter().zip(localizer.localize(clips)?) {
+        found.sort_by(|a, b| b.scored.score.total_cmp(&a.scored.score));
+        let told = |l: &Localized| Predicted {
+            segment: [l.scored.segment.start, l.scored.segment.end],
+            score: l.scored.score,
+            label: Some(l.class as u32),
+        };
+        results.push(&clip.name, found.iter().map(told).collect::<Vec<_>>());
+    }
+    Ok(results)
 }
 
 /// What a training or a measurement came to.

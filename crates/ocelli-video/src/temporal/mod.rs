@@ -6,6 +6,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `files.rs` | feature files by video, with what annotations and tables tell of each |
 //! | `videos.rs` | the videos of a folder with their annotations, or drawn ones |
 //! | `features.rs` | sequences of any length brought to T rows |
 //! | `sampler.rs` | features of proposals, sampled from those of cells |
@@ -20,6 +21,7 @@
 
 pub mod balanced;
 pub mod features;
+pub mod files;
 pub mod generator;
 pub mod import;
 pub mod page;

@@ -1,32 +1,17 @@
 //! Proposals for a folder of features, in the form of the official submissions.
 
-use std::path::Path;
-
 use ocelli_data::annotations::activitynet::{Predicted, Results};
 use ocelli_metrics::proposals::RecallCurve;
 use ocelli_train::report::Report;
 use ocelli_train::trainer::TaskError;
 
+use super::files::Files;
 use super::page;
 use super::proposer::{Passport, Proposer};
 use super::recipe::EvaluateConfig;
 use super::run::remarks;
 use super::task::{ProposedVideo, measure, propose_all};
 use super::videos::{Source, Video, Videos};
-
-/// What proposals are wanted for.
-#[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
-    /// A folder with a feature file a video.
-    pub features: &'a Path,
-    /// Annotations, for durations and for what the page shows beside the proposals; without them, times are fractions of
-    /// the video.
-    pub truth: Option<&'a Path>,
-    /// `video_info.csv`, where it tells durations, or frames for pooling.
-    pub info: Option<&'a Path>,
-    /// Only the videos of this subset.
-    pub subset: Option<&'a str>,
-}
 
 /// Proposals for the videos of a folder.
 #[derive(Debug)]
@@ -39,20 +24,14 @@ pub struct Predictions {
     pub skipped: usize,
 }
 
-/// Proposes segments of all videos that are asked for.
+/// Proposes segments of all videos that are asked for. Annotations tell durations, and what the page shows beside the
+/// proposals; where nothing tells durations, times are fractions of the video.
 ///
 /// # Errors
 /// When files as a whole cannot be read, or no video can be used; what is wrong with single videos is told in the result.
-pub fn predict(proposer: &Proposer, request: &Request<'_>) -> Result<Predictions, TaskError> {
+pub fn predict(proposer: &Proposer, files: Files<'_>) -> Result<Predictions, TaskError> {
     let Passport { method, rescale } = proposer.passport();
-    let found = Videos::read(&Source {
-        features: request.features,
-        truth: request.truth,
-        info: request.info,
-        subset: request.subset,
-        rescale: *rescale,
-        size: method.size(),
-    })?;
+    let found = Videos::read(&Source { files, rescale: *rescale, size: method.size() })?;
     // Some unusable videos are put up with, all are not.
     found.check(1.0)?;
     let remarks = remarks(&found);

@@ -7,6 +7,7 @@ use ocelli_metrics::segment::ScoredSegment;
 use ocelli_train::folder::RunFolder;
 use ocelli_train::trainer::{LoopConfig, Numbers, Plan, Task, TaskError, Watch, train};
 
+use super::files::Files;
 use super::generator::Generator;
 use super::page;
 use super::proposer::{Passport, Proposer};
@@ -43,14 +44,8 @@ pub fn load(data: &DataConfig, size: [usize; 2]) -> Result<[Videos; 2], TaskErro
 }
 
 fn subset(data: &DataConfig, subset: &str, size: [usize; 2]) -> Result<Videos, TaskError> {
-    let videos = Videos::read(&Source {
-        features: Path::new(&data.features),
-        truth: Some(Path::new(&data.truth)),
-        info: (!data.info.is_empty()).then(|| Path::new(&data.info)),
-        subset: (!subset.is_empty()).then_some(subset),
-        rescale: data.rescale,
-        size,
-    })?;
+    let files = Files::of_recipe([&data.features, &data.truth, &data.info], subset);
+    let videos = Videos::read(&Source { files, rescale: data.rescale, size })?;
     videos.check(data.max_bad_share)?;
     Ok(videos)
 }

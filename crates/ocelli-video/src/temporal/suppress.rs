@@ -129,6 +129,50 @@ pub fn hard_nms(candidates: &[ScoredSegment], threshold: f64) -> Vec<usize> {
     taken
 }
 
+/// Either suppression.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Nms {
+    /// Scores fall.
+    Soft(SoftNms),
+    /// What overlaps a better one above `threshold` goes; the `keep` best are kept.
+    Hard {
+        /// The tIoU.
+        threshold: f64,
+        /// Most segments that are kept.
+        keep: usize,
+    },
+}
+
+impl Nms {
+    /// The candidates that are taken, best first.
+    pub fn run(&self, candidates: &[ScoredSegment]) -> Vec<Taken> {
+        match *self {
+            Self::Soft(soft) => soft.run(candidates),
+            Self::Hard { threshold, keep } => {
+                let taken = |index: usize| Taken { index, scored: candidates[index] };
+                hard_nms(candidates, threshold).into_iter().take(keep).map(taken).collect()
+            }
+        }
+    }
+
+    /// Whether the result depends on the unit of the segments: a threshold that grows with length does.
+    pub fn depends_on_lengths(&self) -> bool {
+        matches!(self, Self::Soft(soft) if soft.slope != 0.0)
+    }
+
+    /// Says what is out of range, as `key: reason`.
+    ///
+    /// # Errors
+    /// The first setting that cannot be run with.
+    pub fn validate(&self) -> Result<(), String> {
+        match *self {
+            Self::Soft(soft) => soft.validate(),
+            Self::Hard { threshold, .. } if threshold.is_finite() => Ok(()),
+            Self::Hard { threshold, .. } => Err(format!("threshold: {threshold} is no number")),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,6 +241,9 @@ mod tests {
             [scored(0.0, 1.0, 0.5), scored(0.0, 0.9, 0.9), scored(2.0, 3.0, 0.7), scored(0.0, 1.0, 0.6)];
         assert_eq!(hard_nms(&candidates, 0.5), [1, 2]);
         assert_eq!(hard_nms(&candidates, 0.9), [1, 2, 3, 0][..2], "tIoU 0.9 is not above 0.9, 1.0 is");
+        let hard = Nms::Hard { threshold: 0.5, keep: 1 };
+        assert_eq!(indices(&hard.run(&candidates)), [1]);
+        assert!(!hard.depends_on_lengths() && Nms::Soft(SOFT).depends_on_lengths());
     }
 
     #[test]

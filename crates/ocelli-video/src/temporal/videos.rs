@@ -1,19 +1,15 @@
 //! The videos that a localizer is trained, measured or run on: features of a fixed length, and actions where they are
 //! known.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
 use ocelli_data::DataError;
-use ocelli_data::annotations::activitynet::{Annotations, VideoAnnotation, VideoInfo, read_video_info};
-use ocelli_data::annotations::features::{self, FeatureFile, plain_name};
+use ocelli_data::annotations::activitynet::VideoAnnotation;
 use ocelli_data::dataset::{BadItem, Scan};
 use ocelli_metrics::segment::Segment;
 use ocelli_world::clips::{ActionClips, Clip};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::features::{Sequence, Snippets};
+use super::files::{Files, Listed};
 use super::targets::normalized;
 
 /// A video as a localizer sees it, or a window of a longer one.
@@ -51,17 +47,11 @@ pub enum Rescale {
 const STRIDE: f64 = 16.0;
 const SAMPLES: usize = 3;
 
-/// Where videos are looked for.
+/// Where videos are looked for, and what the network wants of them.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'a> {
-    /// A folder with a feature file a video.
-    pub features: &'a Path,
-    /// Annotations in ActivityNet's form.
-    pub truth: Option<&'a Path>,
-    /// `video_info.csv`: frames, seconds and subset of each video.
-    pub info: Option<&'a Path>,
-    /// Only the videos of this subset.
-    pub subset: Option<&'a str>,
+    /// The files.
+    pub files: Files<'a>,
     /// How lengths are brought to that of the network.
     pub rescale: Rescale,
     /// Features of a cell, and cells, that the network wants.
@@ -86,47 +76,11 @@ impl Videos {
     /// When a file or folder as a whole cannot be read, or no video is left. What is wrong with one video is in
     /// [`Videos::bad`].
     pub fn read(source: &Source<'_>) -> Result<Self, DataError> {
-        let files = features::list(source.features)?;
-        let infos: BTreeMap<String, VideoInfo> = match source.info {
-            Some(path) => {
-                read_video_info(path)?.into_iter().map(|i| (plain_name(&i.video).to_owned(), i)).collect()
-            }
-            None => BTreeMap::new(),
-        };
-        let wanted: Vec<(String, Option<VideoAnnotation>)> = match source.truth {
-            Some(path) => {
-                let annotated = Annotations::read(path)?.videos.into_iter();
-                let mut wanted: Vec<_> =
-                    annotated.map(|video| (plain_name(&video.name).to_owned(), Some(video))).collect();
-                wanted.sort_by(|(a, _), (b, _)| a.cmp(b));
-                wanted
-            }
-            None => files.keys().map(|name| (name.clone(), None)).collect(),
-        };
-        let of_subset = |name: &str, video: Option<&VideoAnnotation>| {
-            let own = video.and_then(|v| v.subset.as_deref()).or(infos.get(name).map(|i| i.subset.as_str()));
-            source.subset.is_none_or(|subset| own == Some(subset))
-        };
-        let wanted: Vec<_> =
-            wanted.into_iter().filter(|(name, video)| of_subset(name, video.as_ref())).collect();
-        if wanted.is_empty() {
-            return Err(nothing(source));
-        }
-        let read = wanted.par_iter().map(|(name, annotation)| {
-            let Some(file) = files.get(name) else {
-                return Err("the video is annotated but has no features".to_owned());
-            };
-            windows(name, file, annotation.as_ref(), infos.get(name), source)
-        });
-        let mut found = Self::default();
-        for (index, (result, (name, _))) in read.collect::<Vec<_>>().into_iter().zip(wanted).enumerate() {
-            match result {
-                Ok((windows, remarks)) => {
-                    found.remarks.extend(remarks.into_iter().map(|remark| format!("{name}: {remark}")));
-                    found.videos.extend(windows);
-                }
-                Err(reason) => found.bad.push(BadItem { index, name, reason }),
-            }
+        let (each, bad) = source.files.each(|listed| windows(listed, source))?;
+        let mut found = Self { bad, ..Self::default() };
+        for (name, (windows, remarks)) in each {
+            found.remarks.extend(remarks.into_iter().map(|remark| format!("{name}: {remark}")));
+            found.videos.extend(windows);
         }
         Ok(found)
     }
@@ -161,26 +115,10 @@ impl Video {
     }
 }
 
-fn nothing(source: &Source<'_>) -> DataError {
-    let reason = match source.subset {
-        Some(subset) => format!("no video of the subset `{subset}` is annotated here"),
-        None => "no video is here".to_owned(),
-    };
-    let path = source.truth.unwrap_or(source.features).to_owned();
-    DataError::Content { path, reason }
-}
-
 /// Reads a video, as a whole or as its windows; what was mended is told.
-fn windows(
-    name: &str,
-    file: &FeatureFile,
-    annotation: Option<&VideoAnnotation>,
-    info: Option<&VideoInfo>,
-    source: &Source<'_>,
-) -> Result<(Vec<Video>, Vec<String>), String> {
-    let table = file.read().map_err(|e| e.to_string())?;
-    let named = |e: super::features::SequenceError| format!("{file}: {e}");
-    let sequence = Sequence::new(table.values, [table.rows, table.columns]).map_err(named)?;
+fn windows(listed: &Listed<'_>, source: &Source<'_>) -> Result<(Vec<Video>, Vec<String>), String> {
+    let sequence = listed.sequence()?;
+    let (file, info) = (listed.file, listed.info);
     let [channels, cells] = source.size;
     if sequence.channels() != channels {
         let found = sequence.channels();
@@ -190,11 +128,8 @@ fn windows(
     if sequence.rows() == 1 {
         remarks.push("a single row of features stands for the whole video".to_owned());
     }
-    let duration = annotation.and_then(|a| a.duration).or(info.map(|i| i.seconds));
-    if let Some(seconds) = duration.filter(|d| !(*d > 0.0 && d.is_finite())) {
-        return Err(format!("a duration of {seconds} seconds"));
-    }
-    let truth = match (annotation, duration) {
+    let duration = listed.duration()?;
+    let truth = match (listed.annotation, duration) {
         (Some(annotation), Some(seconds)) => actions(annotation, seconds, &mut remarks),
         (Some(annotation), None) if !annotation.segments.is_empty() => {
             return Err("the video is annotated without its duration".to_owned());
@@ -209,7 +144,7 @@ fn windows(
             let info =
                 info.ok_or("pooling wants its frames and seconds, and video_info.csv has no such video")?;
             let at = Snippets { frames: info.frames as f64, seconds: info.seconds, stride: STRIDE };
-            vec![(whole, sequence.pooled(cells, SAMPLES, at).map_err(named)?)]
+            vec![(whole, sequence.pooled(cells, SAMPLES, at).map_err(|e| format!("{file}: {e}"))?)]
         }
         Rescale::Windows => {
             let row = duration / sequence.rows() as f64;
@@ -221,7 +156,7 @@ fn windows(
         }
     };
     let video = |(window, sequence): (Segment, Sequence)| Video {
-        name: name.to_owned(),
+        name: listed.name.to_owned(),
         duration,
         window,
         features: sequence.channels_first(),
@@ -271,6 +206,7 @@ fn actions(annotation: &VideoAnnotation, seconds: f64, remarks: &mut Vec<String>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     fn folder(files: &[(&str, String)], truth: &str) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -284,14 +220,8 @@ mod tests {
 
     fn read(folder: &Path, subset: Option<&str>, with_truth: bool) -> Result<Videos, DataError> {
         let (features, truth) = (folder.join("features"), folder.join("truth.json"));
-        Videos::read(&Source {
-            features: &features,
-            truth: with_truth.then_some(&truth),
-            info: None,
-            subset,
-            rescale: Rescale::Linear,
-            size: [2, 4],
-        })
+        let files = Files { features: &features, truth: with_truth.then_some(&truth), info: None, subset };
+        Videos::read(&Source { files, rescale: Rescale::Linear, size: [2, 4] })
     }
 
     const TRUTH: &str = r#"{
@@ -368,9 +298,8 @@ mod tests {
         let truth = r#"{"v_a": {"duration": 12, "annotations": [{"segment": [2, 6], "label": "x"}]}}"#;
         let folder = folder(&[("v_a.csv", rows)], truth);
         let (features, truth) = (folder.path().join("features"), folder.path().join("truth.json"));
-        let (info, subset, rescale) = (None, None, Rescale::Windows);
-        let source = Source { features: &features, truth: Some(&truth), info, subset, rescale, size: [2, 4] };
-        let found = Videos::read(&source).unwrap();
+        let files = Files { features: &features, truth: Some(&truth), info: None, subset: None };
+        let found = Videos::read(&Source { files, rescale: Rescale::Windows, size: [2, 4] }).unwrap();
         let windows: Vec<Segment> = found.videos.iter().map(|v| v.window).collect();
         assert_eq!(windows, [Segment::new(0.0, 8.0), Segment::new(4.0, 12.0)]);
         assert_eq!(found.videos[1].features, [2.0, 3.0, 4.0, 5.0, 1.0, 1.0, 1.0, 1.0]);

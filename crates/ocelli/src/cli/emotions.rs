@@ -1,14 +1,13 @@
 //! Emotion localization in `ocelli predict`.
 
-use std::io::Write;
 use std::path::Path;
 
 use anyhow::anyhow;
-use ocelli_data::annotations::movie_emotions::Windows;
-use ocelli_nn::weights::write_atomically;
+use ocelli_data::annotations::movie_emotions::{Windows, write_predictions};
 use ocelli_video::tel::Localizer;
 use ocelli_video::tel::data::Clips;
 use ocelli_video::tel::task::{predictions, say};
+use ocelli_video::temporal::files::Files;
 use serde_json::json;
 
 use super::output;
@@ -21,8 +20,7 @@ pub(super) fn localizes(method: &str) -> bool {
 /// Localizes emotions in the clips of a folder of features, and writes them to `out` by clip. Times are those of the
 /// subtitles: of the split `truth`, or of files beside the features.
 pub(super) fn predict(
-    features: &Path,
-    truth: Option<&Path>,
+    &Files { features, truth, .. }: &Files<'_>,
     (weights, out): (&Path, &Path),
     device: &str,
 ) -> anyhow::Result<()> {
@@ -34,12 +32,11 @@ pub(super) fn predict(
     let clips = clips.map_err(|e| anyhow!(e))?;
     say(&clips, &|text| output::note(text));
     let found = predictions(&localizer, &clips.clips).map_err(|e| anyhow!(e))?;
-    write_atomically(out, |w: &mut dyn Write| Ok(serde_json::to_writer_pretty(w, &found)?))?;
-    let emotions: usize = found.values().map(Vec::len).sum();
+    write_predictions(out, &found)?;
     output::line(serde_json::to_string(&json!({
-        "clips": found.len(),
+        "clips": found.videos.len(),
         "skipped": clips.left_out.len(),
-        "emotions": emotions,
+        "emotions": found.predictions.len(),
         "results": out,
     }))?)?;
     Ok(())

@@ -5,10 +5,13 @@ use std::process::ExitCode;
 
 use anyhow::{anyhow, bail};
 use clap::Args;
+use ocelli_data::dataset::BadItem;
 use ocelli_face::recognition::data::PairSource;
 use ocelli_face::recognition::recipe::FaceRecipe;
 use ocelli_face::recognition::run as face_run;
 use ocelli_train::folder::RunFolder;
+use ocelli_video::anet2020_tal::recipe::ClassificationRecipe;
+use ocelli_video::anet2020_tal::task as classes_run;
 use ocelli_video::tel::recipe::EmotionRecipe;
 use ocelli_video::tel::task as emotions_run;
 use ocelli_video::temporal::recipe::ProposalRecipe;
@@ -70,9 +73,8 @@ impl Eval {
         let (protocol, variant, measured) = match read_recipe(&recipe, &self.set)? {
             TaskRecipe::Face(recipe) => ("verification", "curricularface", self.faces(*recipe, &weights)?),
             TaskRecipe::Proposals(recipe) => ("proposals", "activitynet", self.videos(*recipe, &weights)?),
-            TaskRecipe::Emotions(recipe) => {
-                ("temporal-detection", "activitynet", self.clips(*recipe, &weights)?)
-            }
+            TaskRecipe::Emotions(recipe) => ("detection-temporal", "tel", self.clips(*recipe, &weights)?),
+            TaskRecipe::Classes(recipe) => ("topk", "probabilities", self.classes(*recipe, &weights)?),
         };
         if self.json {
             let mut document = measured.json();
@@ -100,36 +102,49 @@ impl Eval {
         }
         let outcome =
             face_run::evaluate(&recipe, weights, pairs.as_ref(), &self.device).map_err(|e| anyhow!(e))?;
-        for bad in &outcome.bad {
-            output::note(format!("left out {}: {}", bad.name, bad.reason));
-        }
+        note_left_out(&outcome.bad);
         Ok(outcome.into())
     }
 
-    fn videos(&self, mut recipe: ProposalRecipe, weights: &Path) -> anyhow::Result<Measured> {
+    /// The folder of features and its annotations, where other data are given.
+    fn features(&self, what: &str) -> anyhow::Result<Option<[String; 2]>> {
         if self.pairs.is_some() {
-            bail!("--pairs: videos are measured by --data and --truth");
+            bail!("--pairs: {what} are measured by --data and --truth");
         }
-        if let Some(data) = &self.data {
-            let Some(truth) = &self.truth else { bail!("--data: videos want annotations too, as --truth") };
-            recipe.data.features = data.display().to_string();
-            recipe.data.truth = truth.display().to_string();
+        match (&self.data, &self.truth) {
+            (Some(data), Some(truth)) => Ok(Some([data.display().to_string(), truth.display().to_string()])),
+            (Some(_), None) => bail!("--data: {what} want annotations too, as --truth"),
+            (None, _) => Ok(None),
+        }
+    }
+
+    fn videos(&self, mut recipe: ProposalRecipe, weights: &Path) -> anyhow::Result<Measured> {
+        if let Some([features, truth]) = self.features("videos")? {
+            (recipe.data.features, recipe.data.truth) = (features, truth);
         }
         let outcome = proposals_run::evaluate(&recipe, weights, &self.device).map_err(|e| anyhow!(e))?;
         proposals_run::say(&outcome.remarks, &|text| output::note(text));
         Ok(outcome.into())
     }
 
-    fn clips(&self, mut recipe: EmotionRecipe, weights: &Path) -> anyhow::Result<Measured> {
-        if self.pairs.is_some() {
-            bail!("--pairs: clips are measured by --data and --truth");
+    fn classes(&self, mut recipe: ClassificationRecipe, weights: &Path) -> anyhow::Result<Measured> {
+        if let Some([features, truth]) = self.features("videos")? {
+            (recipe.data.features, recipe.data.truth) = (features, truth);
         }
-        if let Some(data) = &self.data {
-            let Some(truth) = &self.truth else { bail!("--data: clips want a split too, as --truth") };
-            recipe.data.features = data.display().to_string();
-            recipe.data.test = truth.display().to_string();
+        let outcome = classes_run::evaluate(&recipe, weights, &self.device).map_err(|e| anyhow!(e))?;
+        note_left_out(&outcome.bad);
+        Ok(outcome.into())
+    }
+
+    fn clips(&self, mut recipe: EmotionRecipe, weights: &Path) -> anyhow::Result<Measured> {
+        if let Some([features, split]) = self.features("clips")? {
+            (recipe.data.features, recipe.data.test) = (features, split);
         }
         let note = |text: &str| output::note(text);
         Ok(emotions_run::evaluate(&recipe, weights, &self.device, &note).map_err(|e| anyhow!(e))?.into())
     }
+}
+
+fn note_left_out(bad: &[BadItem]) {
+    bad.iter().for_each(|bad| output::note(format!("left out {}: {}", bad.name, bad.reason)));
 }

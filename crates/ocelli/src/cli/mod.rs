@@ -1,5 +1,7 @@
 //! The command: one file a subcommand, and what they share.
 
+mod bench;
+mod classes;
 mod completions;
 mod convert;
 mod embed;
@@ -10,6 +12,7 @@ mod index;
 mod list;
 mod output;
 mod predict;
+mod process;
 mod proposals;
 mod reproduce;
 mod score;
@@ -39,9 +42,11 @@ enum Command {
     Score(score::Score),
     Embed(embed::Embed),
     Predict(predict::Predict),
+    Proposals(proposals::Proposals),
     Import(import::Import),
     Index(index::Index),
     Convert(convert::Convert),
+    Bench(bench::Bench),
     Completions(completions::Completions),
 }
 
@@ -51,7 +56,7 @@ pub(crate) type Ended = anyhow::Result<std::process::ExitCode>;
 impl Cli {
     /// Whether tensors will be computed with.
     pub(crate) fn uses_tensors(&self) -> bool {
-        !matches!(self.command, Command::Index(_))
+        !matches!(self.command, Command::Index(_) | Command::Proposals(_))
     }
 
     /// Does what was asked.
@@ -62,9 +67,11 @@ impl Cli {
             Command::Verify(c) => c.run(),
             Command::Reproduce(c) => c.run(),
             Command::Train(c) => c.run(),
+            Command::Proposals(c) => c.run(),
             Command::Import(c) => c.run(),
             Command::Index(c) => c.run(),
             Command::Convert(c) => c.run(),
+            Command::Bench(c) => c.run(),
             Command::Completions(c) => c.run(),
             Command::Eval(c) => c.run(),
             Command::Score(c) => c.run(),

@@ -15,6 +15,7 @@ use ocelli_nn::weights::write_atomically;
 use serde::Serialize;
 
 use super::Ended;
+use super::classes;
 use super::emotions;
 use super::output;
 use super::proposals::{self, Videos};
@@ -25,7 +26,7 @@ use super::proposals::{self, Videos};
 /// Photographs are expected cropped to the face as in training; a wider one is cropped to its middle.
 ///
 /// Videos: with --features, segments are proposed for each video; --out gets the official submission, and a page with a
-/// timeline a video lies beside it.
+/// timeline a video lies beside it. anet2020-tal scores the classes of each video, for `ocelli proposals label`.
 ///
 /// Clips (tel): with --features, a folder of .npz files with `video` and `text`, emotions are localized; times are those of
 /// the split --truth, or of subtitles (.srt, .vtt, .json) beside the features.
@@ -69,14 +70,14 @@ impl Predict {
             self.videos.predict(&self.weights, self.out.as_deref(), &self.device)?;
             return Ok(ExitCode::SUCCESS);
         }
+        if classes::classifies(&self.method) {
+            let (files, out) = self.videos.files_and_out("class scores", self.out.as_deref())?;
+            classes::predict(&files, (&self.weights, out), &self.device)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         if emotions::localizes(&self.method) {
-            let Some(features) = &self.videos.features else {
-                bail!("emotions are localized from features; give their folder with --features");
-            };
-            let Some(out) = &self.out else {
-                bail!("give the file for the emotions with --out, such as result.json")
-            };
-            emotions::predict(features, self.videos.truth.as_deref(), (&self.weights, out), &self.device)?;
+            let (files, out) = self.videos.files_and_out("emotions", self.out.as_deref())?;
+            emotions::predict(&files, (&self.weights, out), &self.device)?;
             return Ok(ExitCode::SUCCESS);
         }
         ensure!(self.videos.features.is_none(), "--features: {} works on pictures, not videos", self.method);

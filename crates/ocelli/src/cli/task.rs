@@ -9,6 +9,8 @@ use ocelli_train::Bar;
 use ocelli_train::folder::RunFolder;
 use ocelli_train::recipe::Recipe;
 use ocelli_train::trainer::Numbers;
+use ocelli_video::anet2020_tal::recipe::{self as classes, ClassificationRecipe};
+use ocelli_video::anet2020_tal::task as classes_run;
 use ocelli_video::tel::recipe::{self as emotions, EmotionRecipe};
 use ocelli_video::tel::task as emotions_run;
 use ocelli_video::temporal::recipe::{self as proposals, ProposalRecipe};
@@ -23,6 +25,7 @@ pub(super) enum TaskRecipe {
     Face(Box<FaceRecipe>),
     Proposals(Box<ProposalRecipe>),
     Emotions(Box<EmotionRecipe>),
+    Classes(Box<ClassificationRecipe>),
 }
 
 /// Reads a recipe file and applies overrides.
@@ -35,8 +38,9 @@ pub(super) fn read_recipe(path: &Path, set: &[String]) -> anyhow::Result<TaskRec
         face::TASK => Ok(TaskRecipe::Face(Box::new(FaceRecipe::new(&recipe)?))),
         proposals::TASK => Ok(TaskRecipe::Proposals(Box::new(ProposalRecipe::new(&recipe)?))),
         emotions::TASK => Ok(TaskRecipe::Emotions(Box::new(EmotionRecipe::new(&recipe)?))),
+        classes::TASK => Ok(TaskRecipe::Classes(Box::new(ClassificationRecipe::new(&recipe)?))),
         other => {
-            let known = [face::TASK, proposals::TASK, emotions::TASK].join(", ");
+            let known = [face::TASK, proposals::TASK, emotions::TASK, classes::TASK].join(", ");
             Err(recipe.key(format!("task: no task `{other}`; known are {known}")).into())
         }
     }
@@ -113,11 +117,25 @@ impl From<emotions_run::Outcome> for Measured {
     }
 }
 
+impl From<classes_run::Outcome> for Measured {
+    fn from(outcome: classes_run::Outcome) -> Self {
+        let top1 = 100.0 * outcome.numbers.get("top1").copied().unwrap_or_default();
+        Self {
+            headline: format!("{BOLD}top-1 accuracy {top1:.2} %{BOLD:#} on videos it never saw"),
+            numbers: outcome.numbers,
+            plain: outcome.most_frequent,
+            plain_name: ["most_frequent", "most frequent classes"],
+            skipped: outcome.bad.len(),
+        }
+    }
+}
+
 /// A training that has all it needs and has written nothing yet.
 pub(super) enum Prepared<'a> {
     Face(Box<face_run::Training<'a>>),
     Proposals(Box<proposals_run::Training<'a>>),
     Emotions(Box<emotions_run::Training<'a>>),
+    Classes(Box<classes_run::Training<'a>>),
 }
 
 impl TaskRecipe {
@@ -127,6 +145,7 @@ impl TaskRecipe {
             Self::Face(recipe) => recipe.to_toml(),
             Self::Proposals(recipe) => recipe.to_toml(),
             Self::Emotions(recipe) => recipe.to_toml(),
+            Self::Classes(recipe) => recipe.to_toml(),
         }
     }
 
@@ -136,6 +155,7 @@ impl TaskRecipe {
             Self::Face(_) => "accuracy",
             Self::Proposals(_) => "AUC",
             Self::Emotions(_) => "mAP",
+            Self::Classes(_) => "top1",
         }
     }
 
@@ -149,6 +169,8 @@ impl TaskRecipe {
                 .map(|training| Prepared::Proposals(Box::new(training))),
             Self::Emotions(recipe) => emotions_run::Training::prepare(recipe, device, &note)
                 .map(|training| Prepared::Emotions(Box::new(training))),
+            Self::Classes(recipe) => classes_run::Training::prepare(recipe, device, &note)
+                .map(|training| Prepared::Classes(Box::new(training))),
         };
         prepared.map_err(|e| anyhow!(e))
     }
@@ -161,6 +183,7 @@ impl Prepared<'_> {
             Self::Face(training) => training.run(folder, bar).map(Measured::from),
             Self::Proposals(training) => training.run(folder, bar).map(Measured::from),
             Self::Emotions(training) => training.run(folder, bar).map(Measured::from),
+            Self::Classes(training) => training.run(folder, bar).map(Measured::from),
         }
         .map_err(|e| anyhow!(e))
     }

@@ -49,6 +49,38 @@ impl Bench {
         bench
     }
 
+    /// With a finished run of the recipe `NAME.toml` in the folder `run`, whose report has all of `parts`. The recipe that
+    /// the run saved holds every key: it trains the same network again.
+    pub(crate) fn trained_twice(name: &str, recipe: &str, parts: &[&str]) -> Self {
+        let bench = Self::new();
+        bench.write(&format!("{name}.toml"), recipe);
+        bench.ocelli(&format!("train {name}.toml --out run")).succeeded();
+        let files = ["checkpoint", "metrics.jsonl", "recipe.toml", "report.html", "weights.safetensors"];
+        assert_eq!(bench.names("run"), files);
+        let report = bench.text("run/report.html");
+        parts.iter().for_each(|part| assert!(report.contains(part), "{name}: no {part} in the report"));
+        bench.ocelli("train run/recipe.toml --out again").succeeded();
+        for file in ["recipe.toml", "weights.safetensors"] {
+            assert_eq!(bench.read(&format!("run/{file}")), bench.read(&format!("again/{file}")), "{name}");
+        }
+        bench
+    }
+
+    /// Fails unless each command is refused with all of its parts, by the program in a line or by its usage, and leaves no
+    /// folder or file `x` behind.
+    #[track_caller]
+    pub(crate) fn refuses(&self, commands: &[(&str, &[&str])]) {
+        for (arguments, parts) in commands {
+            let said = self.ocelli(arguments);
+            if said.code == Some(2) {
+                assert!(parts.iter().all(|part| said.err.contains(part)), "{arguments}: {}", said.err);
+            } else {
+                said.refused(parts);
+            }
+            assert!(!self.exists("x"), "{arguments}");
+        }
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }

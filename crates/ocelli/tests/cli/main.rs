@@ -5,6 +5,7 @@
 
 mod bench;
 mod commands;
+mod detections;
 mod emotions;
 mod fan;
 mod index;

@@ -5,13 +5,17 @@
 //! annotations}}`), whose subsets stand in `video_info_new.csv` ([`VideoInfo`]). [`Results::read`] takes
 //! `{results: {video: [{score, segment, label}]}}`, where proposals have no label.
 //!
+//! [`VideoClasses`] are scores of the classes of whole videos.
+//!
 //! Segments are in seconds. One that ends before it starts is passed on as it is: the published files hold such.
 
 mod annotations;
+mod classes;
 mod info;
 mod results;
 
 pub use annotations::{Annotations, LabelledSegment, VideoAnnotation};
+pub use classes::VideoClasses;
 pub use info::{VideoInfo, read_names, read_video_info, write_video_info};
 pub use results::{Predicted, Results, VideoResults};
 

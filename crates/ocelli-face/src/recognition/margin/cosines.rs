@@ -1,7 +1,8 @@
 //! Cosines between embeddings and prototypes.
 
 use burn::tensor::{Bool, Int, Tensor};
-use ocelli_nn::ops::{l2_normalize, label_mask, normalize_columns, normalize_rows};
+use ocelli_nn::ops::activation::clamp;
+use ocelli_nn::ops::{Chain, l2_normalize, label_mask, normalize_columns, normalize_rows, replace_in_rows};
 
 /// What vectors are divided by before the product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +57,7 @@ impl CosineRule {
 
     fn product(self, embeddings: Tensor<2>, kernel: Tensor<2>, labels: Tensor<1, Int>) -> Cosines {
         let all = rows(embeddings, self.embeddings).matmul(kernel);
-        let all = if self.clamped { all.clamp(-1.0, 1.0) } else { all };
+        let all = if self.clamped { clamp(all, -1.0, 1.0) } else { all };
         Cosines::from_values(all, labels)
     }
 }
@@ -76,8 +77,8 @@ pub struct Cosines {
     pub all: Tensor<2>,
     /// Those of the true classes, `[B, 1]`.
     pub positive: Tensor<2>,
-    /// True at the label's column, `[B, C]`.
-    pub label_mask: Tensor<2, Bool>,
+    /// The true classes, `[B]`.
+    pub labels: Tensor<1, Int>,
 }
 
 impl Cosines {
@@ -89,32 +90,31 @@ impl Cosines {
 
     /// Of cosines `all [B, C]` that are there already; `labels [B]`.
     pub fn from_values(all: Tensor<2>, labels: Tensor<1, Int>) -> Self {
-        let [_, classes] = all.dims();
         let positive = all.clone().gather(1, labels.clone().unsqueeze_dim(1));
-        Self { all, positive, label_mask: label_mask(labels, classes) }
+        Self { all, positive, labels }
     }
 
     /// Negatives above the row's `gate [B, 1]`, strictly: `[B, C]`, false at the labels. No gradient flows through it.
     pub fn above(&self, gate: &Tensor<2>) -> Tensor<2, Bool> {
         let gate = gate.clone().detach().expand(self.all.dims());
         let above = self.all.clone().detach().greater(gate);
-        above.bool_and(self.label_mask.clone().bool_not())
+        let [_, classes] = self.all.dims();
+        above.bool_and(label_mask(self.labels.clone(), classes).bool_not())
     }
 
     /// `negatives` with the label's column replaced by `positive [B, 1]`: `[B, C]`.
     pub fn replace(&self, negatives: Tensor<2>, positive: Tensor<2>) -> Tensor<2> {
-        let shape = negatives.dims();
-        negatives.mask_where(self.label_mask.clone(), positive.expand(shape))
+        replace_in_rows(negatives, self.labels.clone(), positive)
     }
 
     /// `negatives` with the label's column replaced by `positive [B, 1]`, both times `s`: `[B, C]`.
     pub fn compose(&self, negatives: Tensor<2>, positive: Tensor<2>, s: f64) -> Tensor<2> {
-        self.replace(negatives, positive).mul_scalar(s)
+        Chain::of(self.replace(negatives, positive)).mul_scalar(s).run()
     }
 
     /// The plain cosines times `s`, detached.
     pub fn origin_logits(&self, s: f64) -> Tensor<2> {
-        self.all.clone().detach().mul_scalar(s)
+        Chain::of(self.all.clone().detach()).mul_scalar(s).run()
     }
 }
 

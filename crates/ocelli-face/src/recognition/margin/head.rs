@@ -1,7 +1,7 @@
 //! Heads on learned prototypes.
 
 use burn::tensor::{Int, Tensor};
-use ocelli_nn::ops::{l2_norm, l2_normalize};
+use ocelli_nn::ops::{Chain, l2_norm, l2_normalize};
 use ocelli_nn::{Init, Param, Path, Role};
 
 use super::{
@@ -105,7 +105,7 @@ impl MarginRule {
         let logits = if plain { negatives } else { cosines.replace(negatives, logit) };
         match self.scale {
             Scale::Constant(1.0) => logits,
-            Scale::Constant(s) => logits.mul_scalar(s),
+            Scale::Constant(s) => Chain::of(logits).mul_scalar(s).run(),
             Scale::EmbeddingNorm => logits * l2_norm(embeddings.clone(), 1),
         }
     }

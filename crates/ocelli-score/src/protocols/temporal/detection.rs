@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use ocelli_data::annotations::movie_emotions;
 use ocelli_data::annotations::thumos::AMBIGUOUS;
 use ocelli_metrics::segment::ScoredSegment;
 use ocelli_metrics::temporal_detection::{
@@ -13,7 +14,8 @@ use rayon::prelude::*;
 
 use super::threshold_name;
 use super::videos::{
-    BLOCKED, PredictedVideo, PredictionFiles, SUBSET, THRESHOLDS, TRUTH, Truth, backwards, counted, segment,
+    BLOCKED, EMOTIONS, PredictedVideo, PredictionFiles, SUBSET, THRESHOLDS, TRUTH_OR_SPLIT, Truth, WINDOWS,
+    backwards, counted, segment,
 };
 use crate::in_order::in_order;
 use crate::{
@@ -24,9 +26,9 @@ use crate::{
 /// The protocol.
 pub(crate) const PROTOCOL: Protocol = Protocol {
     name: "detection-temporal",
-    summary: "temporal action detection: mAP at thresholds of temporal overlap (ActivityNet, THUMOS14, …)",
-    pred: "ActivityNet results JSON (`results: {video: [{label, score, segment}]}`) or THUMOS14's `video start end class score` lines (.txt)",
-    truth: TRUTH,
+    summary: "temporal detection of actions and emotions: mAP at thresholds of temporal overlap (ActivityNet, THUMOS14, …)",
+    pred: "ActivityNet results JSON (`results: {video: [{label, score, segment}]}`) or THUMOS14's `video start end class score` lines (.txt); for tel `{clip: [{emotion, start, end, score}]}`",
+    truth: TRUTH_OR_SPLIT,
     variants: &[
         Choice {
             name: "activitynet",
@@ -40,8 +42,12 @@ pub(crate) const PROTOCOL: Protocol = Protocol {
             name: "thumos-kit",
             summary: "THUMOS14's MATLAB kit: segments choose detections, 11-point AP, tIoU 0.3:0.1:0.7",
         },
+        Choice {
+            name: EMOTIONS,
+            summary: "emotions of movie clips, in their own files: interpolated AP, tIoU 0.1:0.1:0.7",
+        },
     ],
-    settings: &[SUBSET, THRESHOLDS, BLOCKED, STRANGERS],
+    settings: &[SUBSET, THRESHOLDS, BLOCKED, STRANGERS, WINDOWS],
     open,
     perfect: Perfect { write: perfect, expect: &[("average_mAP", 1.0)] },
 };
@@ -75,9 +81,16 @@ fn open(inputs: &Inputs) -> Result<Box<dyn Evaluation>> {
     let truth = Truth::read(inputs)?;
     let files = PredictionFiles::read(inputs)?;
     let mut videos = files.videos(&truth)?;
-    let variant: TemporalVariant = inputs.variant().parse()?;
+    // Emotions are judged as ActivityNet's actions, at lower overlaps.
+    let (variant, usual) = match inputs.variant() {
+        EMOTIONS => (TemporalVariant::ActivityNet, vec![0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]),
+        name => {
+            let variant: TemporalVariant = name.parse()?;
+            (variant, variant.usual_thresholds())
+        }
+    };
     let thresholds = inputs.list(THRESHOLDS.name)?;
-    let thresholds = if thresholds.is_empty() { variant.usual_thresholds() } else { thresholds };
+    let thresholds = if thresholds.is_empty() { usual } else { thresholds };
     let classes = Classes::new(&truth);
     let options = TemporalOptions { variant, thresholds, classes: classes.names.len() };
     let mut notes = Vec::new();
@@ -316,6 +329,10 @@ impl Evaluation for Judged {
 
 fn perfect(inputs: &Inputs, folder: &Path) -> Result<Vec<PathBuf>> {
     let file = folder.join("detections.json");
-    Truth::read(inputs)?.as_results(true).write(&file)?;
+    let truth = Truth::read(inputs)?.as_results(true);
+    match inputs.variant() {
+        EMOTIONS => movie_emotions::write_predictions(&file, &truth)?,
+        _ => truth.write(&file)?,
+    }
     Ok(vec![file])
 }

@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use ocelli_data::annotations::activitynet::{
     Annotations, Predicted, Results, VideoAnnotation, read_names, read_video_info,
 };
-use ocelli_data::annotations::thumos;
+use ocelli_data::annotations::{movie_emotions, thumos};
 use ocelli_metrics::segment::Segment;
 
 use crate::{Inputs, Result, ScoreError, Setting};
 
 pub(super) const TRUTH: &str = "ActivityNet JSON (`database`, or videos at the top) and the CSV table of videos where subsets stand there; \
      or THUMOS14's folder of `<class>_val.txt` files";
+
+pub(super) const TRUTH_OR_SPLIT: &str = "ActivityNet JSON (`database`, or videos at the top) and the CSV table of videos where subsets stand there; \
+     THUMOS14's folder of `<class>_val.txt` files; or for tel the split test.json";
 
 pub(super) const SUBSET: Setting =
     Setting { name: "subset", default: "validation", summary: "the subset to score, or `all`" };
@@ -29,6 +32,42 @@ pub(super) const THRESHOLDS: Setting = Setting {
     summary: "temporal overlaps between 0 and 1; empty: those of the variant",
 };
 
+pub(super) const WINDOWS: Setting = Setting {
+    name: "windows",
+    default: "whole",
+    summary: "variant tel: whether an emotion's segments are one window, `whole`, or one for each run, `runs`",
+};
+
+/// The variant whose files are those of emotions.
+pub(super) const EMOTIONS: &str = "tel";
+
+/// What files hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    /// Actions of ActivityNet or THUMOS14.
+    Actions,
+    /// Emotions of movie clips.
+    Emotions,
+}
+
+impl Format {
+    fn of(inputs: &Inputs) -> Self {
+        if inputs.variant() == EMOTIONS { Self::Emotions } else { Self::Actions }
+    }
+}
+
+fn windows(value: &str) -> Result<movie_emotions::Windows> {
+    match value {
+        "whole" => Ok(movie_emotions::Windows::Whole),
+        "runs" => Ok(movie_emotions::Windows::Runs),
+        _ => Err(ScoreError::Setting {
+            key: WINDOWS.name.into(),
+            value: value.into(),
+            reason: "expected `whole` or `runs`".into(),
+        }),
+    }
+}
+
 /// The videos of the chosen subset.
 #[derive(Debug)]
 pub(super) struct Truth {
@@ -40,18 +79,22 @@ pub(super) struct Truth {
 impl Truth {
     /// Reads the truth files by the settings [`SUBSET`] and [`BLOCKED`].
     pub(super) fn read(inputs: &Inputs) -> Result<Self> {
-        let ending =
-            |path: &PathBuf, wanted: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(wanted));
-        let (tables, files): (Vec<&PathBuf>, Vec<&PathBuf>) =
-            inputs.truth.iter().partition(|p| ending(p, "csv"));
-        let mut annotations = match files[..] {
-            [] => {
-                return Err(ScoreError::Files(
-                    "the truth has no annotations: give a JSON file or THUMOS14's folder".into(),
-                ));
+        let is_table = |path: &PathBuf| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv"));
+        let (tables, files): (Vec<PathBuf>, Vec<PathBuf>) = inputs.truth.iter().cloned().partition(is_table);
+        let Some(first) = files.first() else {
+            return Err(ScoreError::Files(
+                "the truth has no annotations: give a JSON file or THUMOS14's folder".into(),
+            ));
+        };
+        let mut annotations = match Format::of(inputs) {
+            Format::Actions => thumos::read_either(&files)?,
+            Format::Emotions => {
+                let [split] = files.as_slice() else {
+                    return Err(ScoreError::Files("the truth of variant tel is one split, test.json".into()));
+                };
+                let convention = inputs.setting::<String>(WINDOWS.name)?;
+                movie_emotions::as_annotations(&movie_emotions::read_test(split)?, windows(&convention)?)
             }
-            [json] if !json.is_dir() && !ending(json, "txt") => Annotations::read(json)?,
-            _ => thumos::read_annotations(&files.iter().map(|f| (*f).clone()).collect::<Vec<_>>())?,
         };
         for table in tables {
             let subsets: HashMap<String, String> =
@@ -63,7 +106,7 @@ impl Truth {
         let blocked: String = inputs.setting(BLOCKED.name)?;
         let blocked = if blocked.is_empty() { Vec::new() } else { read_names(blocked)? };
         let blocked: HashSet<String> = blocked.into_iter().collect();
-        select(&mut annotations, inputs.setting::<String>(SUBSET.name)?.as_str(), files[0])?;
+        select(&mut annotations, inputs.setting::<String>(SUBSET.name)?.as_str(), first)?;
         annotations.videos.retain(|v| !blocked.contains(short(&v.name)) && !blocked.contains(&v.name));
         let numbers = annotations.videos.iter().enumerate().map(|(i, v)| (v.name.clone(), i)).collect();
         Ok(Self { annotations, numbers, blocked })
@@ -135,14 +178,19 @@ pub(super) struct PredictedVideo<'a> {
 pub(super) struct PredictionFiles(Vec<(PathBuf, Results)>);
 
 impl PredictionFiles {
-    /// Reads ActivityNet results, and THUMOS14's lines from files that end in `.txt`.
+    /// Reads ActivityNet results, THUMOS14's lines from files that end in `.txt`, and for the variant [`EMOTIONS`] lists of
+    /// emotions by clip.
     pub(super) fn read(inputs: &Inputs) -> Result<Self> {
         if inputs.pred.is_empty() {
             return Err(ScoreError::Files("no --pred file is given".into()));
         }
         let read = |path: &PathBuf| {
             let is_text = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("txt"));
-            let results = if is_text { thumos::read_detections(path)? } else { Results::read(path)? };
+            let results = match Format::of(inputs) {
+                Format::Emotions => movie_emotions::read_predictions(path)?,
+                Format::Actions if is_text => thumos::read_detections(path)?,
+                Format::Actions => Results::read(path)?,
+            };
             Ok((path.clone(), results))
         };
         Ok(Self(inputs.pred.iter().map(read).collect::<Result<_>>()?))

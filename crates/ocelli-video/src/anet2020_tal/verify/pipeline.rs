@@ -11,7 +11,7 @@ use crate::bsn_plus_plus::inference::{Candidates, Evidence, Fusion, Suppression}
 use crate::bsn_plus_plus::verify::scored_rows;
 use crate::moments::{Predicted, True, mean_average_precision, rows, table};
 use crate::temporal::features::{Sequence, Snippets};
-use crate::temporal::suppress::{Decay, SoftNms, hard_nms};
+use crate::temporal::suppress::{Decay, Nms, SoftNms, hard_nms};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -134,11 +134,12 @@ pub(super) fn ensemble(case: &Replay<'_>) -> Result<Outputs, ReplayError> {
     let lists: Vec<Vec<ScoredSegment>> =
         (0..*n).map(|i| proposals(case, &format!("set{i}"))).collect::<Result<_, _>>()?;
     let soft = SoftNms::try_from(config.soft_nms)?;
-    let union = union(&lists, weights, &soft).map_err(ReplayError::refused)?;
+    let union = union(&lists, weights, &Nms::Soft(soft)).map_err(ReplayError::refused)?;
     let logits: Vec<Vec<Vec<f64>>> =
         (0..*n).map(|i| clips(case, &format!("logits{i}"))).collect::<Result<_, _>>()?;
     let classes = video_scores(&logits, weights).map_err(ReplayError::refused)?;
-    let named = Labelling { top_k: *top_k, keep: *keep }.run(&union, &classes, *duration);
+    let named =
+        Labelling { top_k: *top_k, keep: *keep, ..Labelling::default() }.run(&union, &classes, *duration);
     let names: Vec<i64> = (0..classes.len() as i64).collect();
     Ok(Outputs::new()
         .with("detections", detection_rows(&named, &names)?)
@@ -193,7 +194,11 @@ impl PipelineConfig {
         let kept: Vec<ScoredSegment> =
             SoftNms::from(self.soft_nms).run(&candidates).into_iter().map(|taken| taken.scored).collect();
         let classes = case.doubles(&name("classes"))?;
-        Ok(Labelling { top_k: self.top_k, keep: self.keep }.run(&kept, &classes, self.durations[video]))
+        Ok(Labelling { top_k: self.top_k, keep: self.keep, ..Labelling::default() }.run(
+            &kept,
+            &classes,
+            self.durations[video],
+        ))
     }
 }
 

@@ -15,11 +15,12 @@ use super::choose::{Chosen, Queries, Wanted, choose};
 use super::files::{At, Data, Role};
 use super::hamming::{self, Bits};
 use super::making::make;
-use super::memory::{Plan, Task, Way, measured_peak};
+use super::memory::{Plan, Task, Way};
 use super::open::Shards;
 use super::options::{Measure, Store, Train, bytes, check_recall, name_of, size, store_of};
 use crate::cli::Ended;
 use crate::cli::output;
+use crate::cli::process::peak_memory;
 
 /// Build an index of a file of vectors.
 ///
@@ -316,7 +317,7 @@ impl Build {
         if let Some(wanted) = self.how.recall.filter(|_| missed) {
             output::note(format!("recall {wanted} is not reached on the sample, whatever the setting"));
         }
-        let peak = measured_peak();
+        let peak = peak_memory();
         if let (Some(limit), Some(peak)) = (self.how.shape.memory, peak) {
             output::note(format!("measured peak {} of {}", size(peak), size(limit)));
         }

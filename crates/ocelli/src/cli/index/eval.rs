@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 
 use super::build::{How, Shape, build_missing};
 use super::files::{At, check_directions, ending, read_queries};
-use super::measure::{Mode, Recall, Took, Truth, pool, recall, timed};
-use super::memory::resident;
+use super::measure::{Mode, Recall, Truth, pool, recall, timed};
 use super::open::{Together, files};
 use super::options::{check_recall, size, store_of};
 use crate::cli::Ended;
 use crate::cli::output;
+use crate::cli::process::{Took, resident_memory};
 
 /// Queries that a setting is tuned with.
 const TUNED_ON: usize = 1000;
@@ -365,7 +365,7 @@ fn document(indexes: &Together, measured: &Measured, build_s: Option<f64>) -> Va
         "threads": measured.threads,
         "queries": measured.queries,
         "memory_bytes": indexes.bytes().iter().sum::<usize>(),
-        "resident_bytes": resident(),
+        "resident_bytes": resident_memory(),
         "chosen": {
             "partitions": indexes.parts.iter().map(|part| part.partitions()).sum::<usize>(),
             "leaves": measured.leaves(),

@@ -1,9 +1,7 @@
 //! Recall and speed.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsString;
 use std::path::Path;
-use std::time::Instant;
 
 use anyhow::{bail, ensure};
 use clap::ValueEnum;
@@ -16,6 +14,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use super::files::{At, ending, exists};
 use super::open::Together;
 use super::truth::merged;
+use crate::cli::process::{self, Took};
 
 /// By how much a distance may exceed that of the last true neighbour and count as one.
 const TIES: f32 = 1e-3;
@@ -44,14 +43,6 @@ pub(super) fn pool(threads: Option<usize>) -> anyhow::Result<ThreadPool> {
     Ok(ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build()?)
 }
 
-/// How long a search took.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Took {
-    pub(super) seconds: f64,
-    /// Of all threads, where the system tells.
-    pub(super) processor: Option<f64>,
-}
-
 /// Searches and takes the time.
 pub(super) fn timed(
     indexes: &Together,
@@ -75,30 +66,9 @@ pub(super) fn timed(
         }
     };
     pool.install(|| {
-        let (started, before) = (Instant::now(), processor());
-        let hits = search()?;
-        let seconds = started.elapsed().as_secs_f64();
-        let processor = processor().zip(before).map(|(after, before)| spent(&before, &after));
-        Ok((hits, Took { seconds, processor }))
+        let (hits, took) = process::timed(search);
+        Ok((hits?, took))
     })
-}
-
-/// Nanoseconds that each thread of this process has computed for.
-fn processor() -> Option<HashMap<OsString, u64>> {
-    let tasks = std::fs::read_dir("/proc/self/task").ok()?;
-    let of = |task: std::fs::DirEntry| {
-        let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
-        Some((task.file_name(), text.split_whitespace().next()?.parse().ok()?))
-    };
-    let times: HashMap<OsString, u64> = tasks.filter_map(|task| of(task.ok()?)).collect();
-    (!times.is_empty()).then_some(times)
-}
-
-/// Seconds between two looks. A thread that ended meanwhile belonged to an earlier search and does not count.
-fn spent(before: &HashMap<OsString, u64>, after: &HashMap<OsString, u64>) -> f64 {
-    let of =
-        |(thread, time): (&OsString, &u64)| time.saturating_sub(before.get(thread).copied().unwrap_or(0));
-    after.iter().map(of).sum::<u64>() as f64 * 1e-9
 }
 
 /// True neighbours, the best first.
@@ -251,14 +221,6 @@ mod tests {
         assert_eq!((found.at_k, found.threshold, found.best), (0.5, Some(0.75), 0.5));
         let near = recall(&hits, &truth, Similarity::SquaredL2);
         assert_eq!(near.threshold, Some(0.5));
-    }
-
-    #[test]
-    fn threads_that_ended_do_not_count() {
-        let times =
-            |pairs: &[(&str, u64)]| pairs.iter().map(|(name, time)| (OsString::from(name), *time)).collect();
-        let (before, after) = (times(&[("1", 500), ("2", 9000)]), times(&[("1", 1500), ("3", 250)]));
-        assert!((spent(&before, &after) - 1.25e-6).abs() < 1e-12);
     }
 
     #[test]

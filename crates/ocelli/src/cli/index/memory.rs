@@ -180,22 +180,6 @@ impl Task {
     }
 }
 
-/// The most memory that this process has had, where the system tells.
-pub(super) fn measured_peak() -> Option<u64> {
-    status("VmHWM:")
-}
-
-/// The memory that this process has, where the system tells.
-pub(super) fn resident() -> Option<u64> {
-    status("VmRSS:")
-}
-
-fn status(key: &str) -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(key))?;
-    line.split_whitespace().next()?.parse::<u64>().ok().map(|kibibytes| kibibytes << 10)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,33 +1,34 @@
-//! Temporal proposals in `ocelli predict`, `ocelli eval` and `ocelli import`.
+//! Temporal proposals in `ocelli predict` and `ocelli import`.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, bail};
 use clap::Args;
+use ocelli_video::temporal::files::Files;
 use ocelli_video::temporal::generator::GeneratorConfig;
 use ocelli_video::temporal::import::{Imported, import};
-use ocelli_video::temporal::predict::{Request, predict};
+use ocelli_video::temporal::predict::predict;
 use ocelli_video::temporal::proposer::Proposer;
 use ocelli_video::temporal::run::say;
 use serde_json::json;
 
-use super::output::{self, BOLD, DIM, GOOD};
+use crate::cli::output::{self, BOLD, DIM, GOOD};
 
 /// Whether the method proposes segments of videos.
-pub(super) fn proposes(method: &str) -> bool {
+pub(in crate::cli) fn proposes(method: &str) -> bool {
     GeneratorConfig::named(method).is_some()
 }
 
 /// What `ocelli predict` takes for videos.
 #[derive(Debug, Args)]
-pub(super) struct Videos {
-    /// Propose segments for the videos of this folder: a feature file (.csv, .npy, .npz, .h5) a video (dbg, bsn-plus-plus).
+pub(in crate::cli) struct Videos {
+    /// Work on the videos of this folder: a feature file (.csv, .npy, .npz, .h5) a video (dbg, bsn-plus-plus, anet2020-tal).
     #[arg(long, value_name = "DIR", conflicts_with_all = ["gallery", "normalize"])]
-    pub(super) features: Option<PathBuf>,
-    /// Annotations in ActivityNet's form: durations, and actions to show beside the proposals; for tel the split in the form
-    /// of test.json.
+    pub(in crate::cli) features: Option<PathBuf>,
+    /// Annotations, JSON in ActivityNet's form or THUMOS14's folder: durations, and actions to show beside the proposals; for
+    /// tel the split in the form of test.json.
     #[arg(long, value_name = "FILE", requires = "features")]
-    pub(super) truth: Option<PathBuf>,
+    pub(in crate::cli) truth: Option<PathBuf>,
     /// `video_info.csv`, where it tells durations or frames.
     #[arg(long, value_name = "FILE", requires = "features")]
     info: Option<PathBuf>,
@@ -37,24 +38,37 @@ pub(super) struct Videos {
 }
 
 impl Videos {
-    /// Proposes segments; writes the official submission to `out` and a page with a timeline a video beside it.
-    pub(super) fn predict(&self, weights: &Path, out: Option<&Path>, device: &str) -> anyhow::Result<()> {
+    /// What is asked for: `what` is made from features, and written to a file.
+    pub(in crate::cli) fn files_and_out<'a>(
+        &'a self,
+        what: &str,
+        out: Option<&'a Path>,
+    ) -> anyhow::Result<(Files<'a>, &'a Path)> {
         let Some(features) = &self.features else {
-            bail!("segments are proposed from features; give their folder with --features");
+            bail!("{what} are made from features; give their folder with --features");
         };
-        let Some(out) = out else { bail!("give the file for the proposals with --out, such as result.json") };
+        let Some(out) = out else { bail!("give the file for the {what} with --out, such as result.json") };
+        if out.is_dir() {
+            bail!("--out {}: a file such as result.json is expected", out.display());
+        }
+        let (truth, info, subset) = (self.truth.as_deref(), self.info.as_deref(), self.subset.as_deref());
+        Ok((Files { features, truth, info, subset }, out))
+    }
+
+    /// Proposes segments; writes the official submission to `out` and a page with a timeline a video beside it.
+    pub(in crate::cli) fn predict(
+        &self,
+        weights: &Path,
+        out: Option<&Path>,
+        device: &str,
+    ) -> anyhow::Result<()> {
+        let (files, out) = self.files_and_out("proposals", out)?;
         let page = out.with_extension("html");
-        if out.is_dir() || page == out {
+        if page == out {
             bail!("--out {}: a file such as result.json is expected", out.display());
         }
         let proposer = Proposer::open(weights, device)?;
-        let request = Request {
-            features,
-            truth: self.truth.as_deref(),
-            info: self.info.as_deref(),
-            subset: self.subset.as_deref(),
-        };
-        let predictions = predict(&proposer, &request).map_err(|e| anyhow!(e))?;
+        let predictions = predict(&proposer, files).map_err(|e| anyhow!(e))?;
         say(&predictions.remarks, &|text| output::note(text));
         let title = format!("Proposals by {}", proposer.passport().method.name());
         predictions.page(&title).save(&page)?;
@@ -73,7 +87,7 @@ impl Videos {
 }
 
 /// Imports a checkpoint of `method`, and says what came of it.
-pub(super) fn import_checkpoint(
+pub(in crate::cli) fn import_checkpoint(
     method: &str,
     (file, out): (&Path, &Path),
     key: Option<&str>,

@@ -1,0 +1,210 @@
+//! Fused convolution over many channels: bands of pixels for the threads, tiles of registers in them.
+
+use std::mem::MaybeUninit;
+
+use super::finish::{Finish, Shortcut};
+use super::pack::{Block, Dense, Packed};
+use super::plan::{Plan, Segment};
+use super::slab::{self, Treatment};
+use super::tile::{Begin, End, MOST_PIXELS, MOST_UNITS, Operands, compute, most_pixels};
+use super::vector::UNIT;
+use super::{Activation, Input, Joint, jobs};
+use crate::conv::{Geometry, even_parts};
+use crate::memory::{SharedOutput, filled, with_scratch};
+use crate::softmax::exp;
+use ocelli_simd::vectorized;
+
+/// Output `[B, H', W', O]`; `shortcut` is of the same shape.
+#[allow(unsafe_code)] // the output is not zeroed first
+pub(super) fn run(
+    packed: &Packed,
+    dense: &Dense,
+    geometry: &Geometry<2>,
+    input: &Input,
+    shortcut: Option<(&[f32], Joint)>,
+) -> Vec<f32> {
+    let plain = !dense.pairs && packed.before.is_none() && packed.options.padding == [0, 0];
+    let plan = Plan::new(geometry, dense, plain && input.is_by_pixel());
+    let call = Call { packed, dense, plan, input, shortcut };
+    // SAFETY: the jobs are all blocks of filters in all bands, and a job writes every result of its own.
+    unsafe {
+        filled(geometry.out_shape().iter().product(), |output| {
+            jobs::run(call.plan.bands * call.plan.splits, |job| call.job(job, output));
+        })
+    }
+}
+
+/// What all jobs of a convolution share.
+struct Call<'a> {
+    packed: &'a Packed,
+    dense: &'a Dense,
+    plan: Plan<'a>,
+    input: &'a Input,
+    shortcut: Option<(&'a [f32], Joint)>,
+}
+
+/// What the tiles of a job share.
+struct Band<'a> {
+    words: &'a [f32],
+    row_starts: Vec<usize>,
+    /// First result among all pixels of the output.
+    first: usize,
+}
+
+impl Call<'_> {
+    /// Some blocks of filters in one band.
+    fn job(&self, job: usize, output: SharedOutput<'_>) {
+        let plan = &self.plan;
+        let rows = plan.band(job / plan.splits);
+        let width = plan.geometry.out_size[1];
+        if rows.is_empty() || width == 0 {
+            return;
+        }
+        let blocks = even_parts(self.dense.blocks.len(), plan.splits).nth(job % plan.splits).unwrap_or(0..0);
+        let segments = plan.segments(rows.clone());
+        let treatment = Treatment { map: self.packed.before.as_ref(), pairs: self.dense.pairs };
+        let slab_len = if plan.in_place { 0 } else { slab::len(plan, &segments) };
+        let line_len = if plan.in_place { 0 } else { slab::line_len(plan, treatment) };
+        let waits = plan.pieces.iter().any(|pieces| pieces.len() > 1);
+        let sums_len = if waits { rows.len() * width * MOST_UNITS * UNIT } else { 0 };
+        with_scratch(slab_len + line_len + sums_len, |scratch| {
+            let (slab, rest) = scratch.split_at_mut(slab_len);
+            let (line, sums) = rest.split_at_mut(line_len);
+            let words = self.words(treatment, &segments, (slab, line));
+            let band = Band { words, row_starts: plan.row_starts(&segments), first: rows.start * width };
+            for block in &self.dense.blocks[blocks] {
+                self.block(block, &band, sums, output);
+            }
+        });
+    }
+
+    /// The words that the tiles of a job read.
+    fn words<'w>(
+        &'w self,
+        treatment: Treatment<'_>,
+        segments: &[Segment],
+        (slab, line): (&'w mut [f32], &'w mut [f32]),
+    ) -> &'w [f32] {
+        if self.plan.in_place {
+            return &self.input.values()[self.input.first..];
+        }
+        slab::fill(&self.plan, self.input, treatment, segments, (slab, line));
+        slab
+    }
+
+    /// All results of a block of filters in a band.
+    fn block(&self, block: &Block, band: &Band<'_>, sums: &mut [f32], output: SharedOutput<'_>) {
+        let (plan, width) = (&self.plan, block.units * UNIT);
+        let (cols, step) = (plan.geometry.out_size[1], plan.col_step());
+        let results = band.row_starts.len() * cols;
+        let tiles = results.div_ceil(most_pixels(block.units));
+        let pieces = &plan.pieces[block.group];
+        for (index, (before, runs)) in pieces.iter().enumerate() {
+            let last = index + 1 == pieces.len();
+            for tile in even_parts(results, tiles) {
+                let mut starts = [0; MOST_PIXELS];
+                let (mut row, mut col) = (tile.start / cols, tile.start % cols);
+                for start in &mut starts[..tile.len()] {
+                    *start = band.row_starts[row] + col * step;
+                    col += 1;
+                    if col == cols {
+                        (row, col) = (row + 1, 0);
+                    }
+                }
+                let operands = Operands {
+                    words: band.words,
+                    starts: &starts[..tile.len()],
+                    runs,
+                    filters: &block.filters[before * width..],
+                    units: block.units,
+                    pairs: self.dense.pairs,
+                };
+                let begin = if index == 0 { Begin::Bias(&block.bias) } else { Begin::Sums };
+                let waiting = match pieces.len() {
+                    1 => &mut [][..],
+                    _ => &mut sums[tile.start * width..tile.end * width],
+                };
+                match last {
+                    true => self.finish(block, (operands, begin, waiting), band.first + tile.start, output),
+                    false => compute(operands, begin, waiting, End::Sums),
+                }
+            }
+        }
+    }
+
+    /// The last products of a tile, and what follows them.
+    #[allow(unsafe_code)] // the blocks of filters interleave in the output
+    fn finish(
+        &self,
+        block: &Block,
+        (operands, begin, sums): (Operands<'_>, Begin<'_>, &mut [f32]),
+        first: usize,
+        output: SharedOutput<'_>,
+    ) {
+        let channels = self.plan.geometry.out_channels;
+        let pixels = operands.starts.len();
+        let place = |pixel: usize| (first + pixel) * channels + block.first;
+        let part = |pixel: usize| {
+            let (first, count) = if pixel < pixels { (place(pixel), block.channels) } else { (0, 0) };
+            // SAFETY: this block of filters and this pixel belong to this job alone, and it is done with the part before
+            // it takes it again.
+            unsafe { output.strided(first, count, 1) }.memory()
+        };
+        let mut outputs: [_; MOST_PIXELS] = std::array::from_fn(part);
+        let late = self.packed.activation == Activation::Silu;
+        let shortcut = self.shortcut.map(|(values, joint)| Shortcut {
+            values,
+            starts: std::array::from_fn(|pixel| if pixel < pixels { place(pixel) } else { 0 }),
+            before: joint == Joint::BeforeActivation,
+        });
+        let in_tile = shortcut.filter(|shortcut| shortcut.before || !late);
+        let finish = self.packed.activation.finish(&block.slopes);
+        let end = End::Output { finish, shortcut: in_tile, outputs: &mut outputs[..pixels] };
+        compute(operands, begin, sums, end);
+        if late {
+            for pixel in 0..pixels {
+                let added = shortcut.filter(|shortcut| !shortcut.before);
+                let added = added.map(|shortcut| &shortcut.values[place(pixel)..][..block.channels]);
+                // SAFETY: the tile wrote all of the part.
+                unsafe { silu(part(pixel), added.unwrap_or(&[])) };
+            }
+        }
+    }
+}
+
+impl Activation {
+    /// What tiles do for it; SiLU is applied to what they have written.
+    pub(super) fn finish<'a>(&self, slopes: &'a [f32]) -> Finish<'a> {
+        match *self {
+            Self::Identity | Self::Silu => Finish::Keep,
+            Self::Relu => Finish::Relu,
+            Self::Clamp { low, high } => Finish::Clamp { low, high },
+            Self::Leaky(_) | Self::Prelu(_) => Finish::Slopes(slopes),
+            Self::HardSwish => Finish::HardSwish,
+        }
+    }
+}
+
+/// Replaces numbers by their SiLU, plus what is `added`, if anything is.
+///
+/// # Safety
+/// All numbers were written.
+#[allow(unsafe_code)] // the output is not zeroed first
+pub(super) unsafe fn silu(written: &mut [MaybeUninit<f32>], added: &[f32]) {
+    // SAFETY: all were written, by contract.
+    apply_silu(unsafe { written.assume_init_mut() }, added);
+}
+
+vectorized! {
+    fn apply_silu(values: &mut [f32], added: &[f32]) {
+        for value in values.iter_mut() {
+            // The exponential of a negative number cannot overflow.
+            let power = exp(-value.abs());
+            let gate = if *value < 0.0 { power } else { 1.0 } / (1.0 + power);
+            *value *= gate;
+        }
+        for (value, added) in values.iter_mut().zip(added) {
+            *value += added;
+        }
+    }
+}

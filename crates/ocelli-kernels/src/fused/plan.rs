@@ -1,0 +1,152 @@
+//! How a fused convolution over many channels is walked: where pixels lie, what tiles read, how the work is cut.
+
+use std::ops::Range;
+
+use super::pack::{Block, Dense, pieces};
+use super::tile::Run;
+use super::vector::UNIT;
+use crate::conv::Geometry;
+
+/// Words of a slab that stay in a core's second-level cache beside the filters.
+const SLAB: usize = 64 * 1024;
+/// Words of filters that stay there.
+const FILTERS: usize = 64 * 1024;
+/// Jobs wanted for each thread, so that none waits long for the last.
+const JOBS_PER_THREAD: usize = 4;
+
+/// The walk of one call.
+pub(super) struct Plan<'a> {
+    pub(super) geometry: &'a Geometry<2>,
+    /// Whether tiles read the input itself: it lies by pixel, and nothing has to be done to it first.
+    pub(super) in_place: bool,
+    /// Words of a pixel.
+    pub(super) pixel: usize,
+    /// Words of a row of pixels, padding included.
+    pub(super) pitch: usize,
+    /// For every group what a tile reads at a time, with the words of filters before it.
+    pub(super) pieces: Vec<Vec<(usize, Vec<Run>)>>,
+    /// Rows of results of all pictures, cut into bands.
+    pub(super) bands: usize,
+    /// Filters are cut too where there are few bands.
+    pub(super) splits: usize,
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn new(geometry: &'a Geometry<2>, dense: &Dense, in_place: bool) -> Self {
+        let groups = geometry.options.groups;
+        let pixel = dense.words * groups;
+        let padding = if in_place { 0 } else { 2 * geometry.options.padding[1] };
+        let pitch = (geometry.in_size[1] + padding) * pixel;
+        let units = dense.blocks.iter().map(|block| block.units).max().unwrap_or(1);
+        let most = FILTERS / (units * UNIT);
+        let pieces = (0..groups).map(|group| pieces(&runs(geometry, dense.words, pitch, group), most));
+        let mut plan =
+            Self { geometry, in_place, pixel, pitch, pieces: pieces.collect(), bands: 1, splits: 1 };
+        plan.cut(&dense.blocks);
+        plan
+    }
+
+    /// Results do not depend on how the work is cut, so the cut may follow the threads.
+    fn cut(&mut self, blocks: &[Block]) {
+        let (rows, threads) = (self.rows(), rayon::current_num_threads());
+        let [stride, _] = self.geometry.options.stride;
+        let halo = self.reach(0).saturating_sub(stride) * self.pitch;
+        let each = (SLAB.saturating_sub(halo) / (stride * self.pitch).max(1)).max(1);
+        self.bands = rows.div_ceil(each).max(1);
+        if threads == 1 {
+            return;
+        }
+        let jobs = JOBS_PER_THREAD * threads;
+        self.splits = jobs.div_ceil(self.bands).clamp(1, blocks.len().max(1));
+        let wanted = jobs.div_ceil(self.splits).max(self.bands).next_multiple_of(threads);
+        self.bands = wanted.min(rows.max(1));
+    }
+
+    /// Rows of results of all pictures.
+    pub(super) fn rows(&self) -> usize {
+        self.geometry.batch * self.geometry.out_size[0]
+    }
+
+    /// Rows of results of a band.
+    pub(super) fn band(&self, band: usize) -> Range<usize> {
+        let rows = self.rows();
+        band * rows / self.bands..(band + 1) * rows / self.bands
+    }
+
+    /// Pixels that a result's taps span along an axis.
+    pub(super) fn reach(&self, axis: usize) -> usize {
+        self.geometry.options.dilation[axis] * (self.geometry.kernel[axis] - 1) + 1
+    }
+
+    /// The rows of `band`, picture by picture: the picture, its rows of results, and where their pixels start in the
+    /// words that tiles read.
+    pub(super) fn segments(&self, band: Range<usize>) -> Vec<Segment> {
+        let height = self.geometry.out_size[0].max(1);
+        let mut segments = Vec::new();
+        let (mut row, mut start) = (band.start, 0);
+        while row < band.end {
+            let image = row / height;
+            let end = (image * height + height).min(band.end);
+            let rows = row - image * height..end - image * height;
+            let pixel_rows = (rows.len() - 1) * self.geometry.options.stride[0] + self.reach(0);
+            if self.in_place {
+                let first_row = rows.start * self.geometry.options.stride[0];
+                start = (image * self.geometry.in_size[0] + first_row) * self.pitch;
+            }
+            segments.push(Segment { image, rows, start, pixel_rows });
+            start += pixel_rows * self.pitch;
+            row = end;
+        }
+        segments
+    }
+
+    /// Where the pixels of every row of results start.
+    pub(super) fn row_starts(&self, segments: &[Segment]) -> Vec<usize> {
+        let step = self.geometry.options.stride[0] * self.pitch;
+        let rows = |segment: &Segment| {
+            let start = segment.start;
+            (0..segment.rows.len()).map(move |row| start + row * step)
+        };
+        segments.iter().flat_map(rows).collect()
+    }
+
+    /// Words between the pixels of neighbouring results of a row.
+    pub(super) fn col_step(&self) -> usize {
+        self.geometry.options.stride[1] * self.pixel
+    }
+}
+
+/// Rows of results of one picture in a band.
+pub(super) struct Segment {
+    pub(super) image: usize,
+    pub(super) rows: Range<usize>,
+    /// First word of their pixels.
+    pub(super) start: usize,
+    /// Rows of pixels that they read.
+    pub(super) pixel_rows: usize,
+}
+
+/// What the results of one group read, in the order of the packed filters.
+fn runs(geometry: &Geometry<2>, words: usize, pitch: usize, group: usize) -> Vec<Run> {
+    let [kh, kw] = geometry.kernel;
+    let [down, right] = geometry.options.dilation;
+    let pixel = words * geometry.options.groups;
+    let mut runs = Vec::new();
+    for row in 0..kh {
+        let offset = row * down * pitch + group * words;
+        if geometry.options.groups == 1 && (right == 1 || kw == 1) {
+            runs.push(Run { offset, len: kw * words });
+        } else {
+            runs.extend((0..kw).map(|col| Run { offset: offset + col * right * pixel, len: words }));
+        }
+    }
+    // Runs that follow each other are one: filters as large as a picture read it from end to end.
+    runs.dedup_by(|next, run| {
+        let follows = run.offset + run.len == next.offset;
+        if follows {
+            run.len += next.len;
+        }
+        follows
+    });
+    runs
+}

@@ -1,0 +1,339 @@
+//! Single operations.
+
+use anyhow::bail;
+use burn::nn::{GroupNormConfig, LstmConfig, gru::GruConfig};
+use burn::tensor::ops::{
+    AttentionModuleOptions, AvgPoolOptions, ConvOptions, ConvTransposeOptions, GridSampleOptions,
+    InterpolateMode, InterpolateOptions, MaxPoolOptions,
+};
+use burn::tensor::{Device, Tensor, activation, module};
+use ocelli_nn::ops::cross_entropy;
+use ocelli_nn::tensor::integers;
+
+use super::case::{Case, Ready, device, input};
+
+/// Letters: `b` samples, `c` channels or classes that come in, `o` that go out, `h` height and width, `k` kernel,
+/// `s` stride, `p` padding (half the kernel by default), `g` groups, `d` depth or length of a vector, `t` length of a
+/// sequence, `n` `m` sizes of matrices, `r` rows, `u` size after a resize, `a` attention heads.
+pub(super) const CASES: &[&str] = &[
+    "conv2d b8 c3 o64 h224 k7 s2",
+    "conv2d b8 c64 o64 h56 k3",
+    "conv2d b8 c256 o256 h14 k3",
+    "conv2d b1 c512 o512 h7 k3",
+    "conv2d b8 c256 o64 h56 k1",
+    "conv2d b8 c144 o144 h56 k3 g144",
+    "conv2d+grad b8 c3 o64 h224 k7 s2",
+    "conv2d+grad b8 c64 o64 h56 k3",
+    "conv2d+grad b64 c128 o128 h8 k3",
+    "conv2d+grad b8 c128 o256 h28 k3 s2",
+    "conv2d+grad b8 c256 o64 h56 k1",
+    "conv2d+grad b8 c144 o144 h56 k3 g144",
+    "conv2d+grad b8 c144 o144 h56 k3 s2 g144",
+    "conv1d+grad b16 c400 o512 t100 k3",
+    "conv3d+grad b2 c32 o32 d16 h28 k3",
+    "conv_transpose2d+grad b8 c128 o64 h28 k4 s2 p1",
+    "matmul m1024 k1024 n1024",
+    "matmul+grad m1024 k1024 n1024",
+    "matmul b96 m64 k64 n64",
+    "matmul+grad b96 m64 k64 n64",
+    "matmul b512 m50 k64 n50",
+    "linear r1 d4096 o4096",
+    "linear r2048 d512 o2048",
+    "linear+grad r2048 d512 o2048",
+    "linear+grad r64 d512 o10000",
+    "softmax r512 c10000",
+    "softmax+grad r512 c10000",
+    "log_softmax+grad r512 c10000",
+    "cross_entropy+grad r512 c10000",
+    "multiply_add_sigmoid n10000000",
+    "multiply_add_sigmoid+grad n10000000",
+    "gelu r2048 d2048",
+    "gelu+grad r2048 d2048",
+    "layer_norm r4096 d512",
+    "layer_norm+grad r4096 d512",
+    "group_norm+grad b8 c64 g32 h56",
+    "batch_norm_relu+grad b16 c64 h56",
+    "batch_norm_relu+grad b64 c512 h4",
+    "bilinear b8 c64 h56 u112",
+    "bilinear+grad b8 c64 h56 u112",
+    "nearest+grad b8 c64 h56 u112",
+    "max_pool b8 c64 h112 k3 s2",
+    "max_pool+grad b8 c64 h112 k3 s2",
+    "avg_pool+grad b8 c64 h112 k3 s2",
+    "grid_sample b8 c64 h56",
+    "grid_sample+grad b8 c64 h56",
+    "lstm b32 t50 d256 h256",
+    "lstm+grad b32 t50 d256 h256",
+    "gru+grad b32 t50 d256 h256",
+    "attention b8 a12 t197 d64",
+    "attention+grad b8 a12 t197 d64",
+    "attention+grad b32 a4 t64 d64",
+];
+
+/// # Errors
+/// When there is no such operation.
+pub(super) fn ready(case: &Case) -> anyhow::Result<Ready> {
+    match case.kind() {
+        "conv1d" => conv1d(case),
+        "conv2d" => conv2d(case),
+        "conv3d" => conv3d(case),
+        "conv_transpose2d" => conv_transpose2d(case),
+        "matmul" => matmul(case),
+        "linear" => linear(case),
+        "softmax" => rows(case, |x| activation::softmax(x, 1)),
+        "log_softmax" => rows(case, |x| activation::log_softmax(x, 1)),
+        "cross_entropy" => classes(case),
+        "multiply_add_sigmoid" => multiply_add_sigmoid(case),
+        "gelu" => vectors(case, activation::gelu),
+        "layer_norm" => layer_norm(case),
+        "group_norm" => group_norm(case),
+        "batch_norm_relu" => batch_norm_relu(case),
+        "bilinear" => resize(case, InterpolateMode::Bilinear),
+        "nearest" => resize(case, InterpolateMode::Nearest),
+        "max_pool" => max_pool(case),
+        "avg_pool" => avg_pool(case),
+        "grid_sample" => grid_sample(case),
+        "lstm" => lstm(case),
+        "gru" => gru(case),
+        "attention" => attention(case),
+        other => bail!("no operation `{other}`; `ocelli bench ops --list` has them"),
+    }
+}
+
+/// A tensor that gradients are wanted of, or just a tensor.
+fn leaf<const D: usize>(x: &Tensor<D>, gradients: bool) -> Tensor<D> {
+    if gradients { x.clone().autodiff().require_grad() } else { x.clone() }
+}
+
+/// Walks back from a gradient of ones.
+fn finish<const D: usize>(y: Tensor<D>, gradients: bool) {
+    if gradients {
+        std::hint::black_box(y.backward());
+    } else {
+        std::hint::black_box(y);
+    }
+}
+
+fn of_one<const A: usize, const E: usize>(
+    case: &Case,
+    shape: [usize; A],
+    f: impl Fn(Tensor<A>) -> Tensor<E> + 'static,
+) -> Ready {
+    let (x, gradients) = (input("x", shape), case.gradients);
+    Ready::new(move || finish(f(leaf(&x, gradients)), gradients))
+}
+
+fn of_two<const A: usize, const B: usize, const E: usize>(
+    case: &Case,
+    shapes: ([usize; A], [usize; B]),
+    f: impl Fn(Tensor<A>, Tensor<B>) -> Tensor<E> + 'static,
+) -> Ready {
+    let (x, y, gradients) = (input("x", shapes.0), input("y", shapes.1), case.gradients);
+    Ready::new(move || finish(f(leaf(&x, gradients), leaf(&y, gradients)), gradients))
+}
+
+fn of_three<const A: usize, const B: usize, const C: usize, const E: usize>(
+    case: &Case,
+    shapes: ([usize; A], [usize; B], [usize; C]),
+    f: impl Fn(Tensor<A>, Tensor<B>, Tensor<C>) -> Tensor<E> + 'static,
+) -> Ready {
+    let (x, y, z) = (input("x", shapes.0), input("y", shapes.1), input("z", shapes.2));
+    let gradients = case.gradients;
+    Ready::new(move || {
+        finish(f(leaf(&x, gradients), leaf(&y, gradients), leaf(&z, gradients)), gradients);
+    })
+}
+
+/// The numbers of a convolution.
+struct Conv {
+    batch: usize,
+    input: usize,
+    output: usize,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+    groups: usize,
+}
+
+impl Conv {
+    fn of(case: &Case) -> anyhow::Result<Self> {
+        let kernel = case.number('k')?;
+        Ok(Self {
+            batch: case.number('b')?,
+            input: case.number('c')?,
+            output: case.number('o')?,
+            kernel,
+            stride: case.number_or('s', 1),
+            padding: case.number_or('p', kernel / 2),
+            groups: case.number_or('g', 1),
+        })
+    }
+
+    /// Positions along a side of `size`.
+    fn positions(&self, size: usize) -> usize {
+        (size + 2 * self.padding - self.kernel) / self.stride + 1
+    }
+
+    /// Multiplications and additions forward, at so many positions of filters with so many elements.
+    fn operations(&self, positions: usize, elements: usize) -> usize {
+        2 * self.batch * self.output * positions * self.input / self.groups * elements
+    }
+}
+
+fn conv1d(case: &Case) -> anyhow::Result<Ready> {
+    let (conv, length) = (Conv::of(case)?, case.number('t')?);
+    let options = ConvOptions::new([conv.stride], [conv.padding], [1], conv.groups);
+    let filters = [conv.output, conv.input / conv.groups, conv.kernel];
+    let run = of_three(case, ([conv.batch, conv.input, length], filters, [conv.output]), move |x, w, b| {
+        module::conv1d(x, w, Some(b), options.clone())
+    });
+    Ok(run.operations(case, conv.operations(conv.positions(length), conv.kernel)))
+}
+
+fn conv2d(case: &Case) -> anyhow::Result<Ready> {
+    let (conv, side) = (Conv::of(case)?, case.number('h')?);
+    let options = ocelli_kernels::ConvOptions {
+        stride: [conv.stride; 2],
+        padding: [conv.padding; 2],
+        groups: conv.groups,
+        ..ocelli_kernels::ConvOptions::default()
+    };
+    let filters = [conv.output, conv.input / conv.groups, conv.kernel, conv.kernel];
+    let run = of_two(case, ([conv.batch, conv.input, side, side], filters), move |x, w| {
+        ocelli_kernels::conv2d(x, w, None, options)
+    });
+    Ok(run.operations(case, conv.operations(conv.positions(side).pow(2), conv.kernel.pow(2))))
+}
+
+fn conv3d(case: &Case) -> anyhow::Result<Ready> {
+    let (conv, depth, side) = (Conv::of(case)?, case.number('d')?, case.number('h')?);
+    let options = ConvOptions::new([conv.stride; 3], [conv.padding; 3], [1; 3], conv.groups);
+    let filters = [conv.output, conv.input / conv.groups, conv.kernel, conv.kernel, conv.kernel];
+    let shapes = ([conv.batch, conv.input, depth, side, side], filters, [conv.output]);
+    let run = of_three(case, shapes, move |x, w, b| module::conv3d(x, w, Some(b), options.clone()));
+    let positions = conv.positions(depth) * conv.positions(side).pow(2);
+    Ok(run.operations(case, conv.operations(positions, conv.kernel.pow(3))))
+}
+
+fn conv_transpose2d(case: &Case) -> anyhow::Result<Ready> {
+    let (conv, side) = (Conv::of(case)?, case.number('h')?);
+    let options = ConvTransposeOptions::new([conv.stride; 2], [conv.padding; 2], [0; 2], [1; 2], conv.groups);
+    let filters = [conv.input, conv.output / conv.groups, conv.kernel, conv.kernel];
+    let shapes = ([conv.batch, conv.input, side, side], filters, [conv.output]);
+    let run = of_three(case, shapes, move |x, w, b| module::conv_transpose2d(x, w, Some(b), options.clone()));
+    // Every pixel that comes in meets every element of the filters.
+    Ok(run.operations(case, conv.operations(side.pow(2), conv.kernel.pow(2))))
+}
+
+fn matmul(case: &Case) -> anyhow::Result<Ready> {
+    let (b, m, k, n) = (case.number_or('b', 1), case.number('m')?, case.number('k')?, case.number('n')?);
+    Ok(of_two(case, ([b, m, k], [b, k, n]), |x, y| x.matmul(y)).operations(case, 2 * b * m * k * n))
+}
+
+fn linear(case: &Case) -> anyhow::Result<Ready> {
+    let (rows, input, output) = (case.number('r')?, case.number('d')?, case.number('o')?);
+    let run = of_three(case, ([rows, input], [output, input], [output]), |x, w, b| {
+        x.matmul(w.transpose()) + b.unsqueeze()
+    });
+    Ok(run.operations(case, 2 * rows * input * output))
+}
+
+/// An operation on rows of logits.
+fn rows(case: &Case, f: impl Fn(Tensor<2>) -> Tensor<2> + 'static) -> anyhow::Result<Ready> {
+    Ok(of_one(case, [case.number('r')?, case.number('c')?], f))
+}
+
+/// An operation on vectors.
+fn vectors(case: &Case, f: impl Fn(Tensor<2>) -> Tensor<2> + 'static) -> anyhow::Result<Ready> {
+    Ok(of_one(case, [case.number('r')?, case.number('d')?], f))
+}
+
+fn classes(case: &Case) -> anyhow::Result<Ready> {
+    let (rows, classes) = (case.number('r')?, case.number('c')?);
+    let labels: Vec<i64> = (0..rows).map(|row| (row * 7919 % classes) as i64).collect();
+    let labels = integers(&labels, &device());
+    self::rows(case, move |x| cross_entropy(x, labels.clone()).unsqueeze())
+}
+
+fn multiply_add_sigmoid(case: &Case) -> anyhow::Result<Ready> {
+    let n = case.number('n')?;
+    Ok(of_three(case, ([n], [n], [n]), |x, y, z| activation::sigmoid(x * y + z)))
+}
+
+fn layer_norm(case: &Case) -> anyhow::Result<Ready> {
+    let (rows, length) = (case.number('r')?, case.number('d')?);
+    Ok(of_three(case, ([rows, length], [length], [length]), |x, w, b| {
+        module::layer_norm(x, w, Some(b), 1e-5)
+    }))
+}
+
+/// Pictures `[B, C, H, H]`.
+fn pictures(case: &Case) -> anyhow::Result<[usize; 4]> {
+    let side = case.number('h')?;
+    Ok([case.number('b')?, case.number('c')?, side, side])
+}
+
+fn group_norm(case: &Case) -> anyhow::Result<Ready> {
+    let (shape, groups) = (pictures(case)?, case.number('g')?);
+    let layer = GroupNormConfig::new(groups, shape[1]).init(&recording(case));
+    Ok(of_one(case, shape, move |x| layer.forward(x)))
+}
+
+fn batch_norm_relu(case: &Case) -> anyhow::Result<Ready> {
+    let shape = pictures(case)?;
+    Ok(of_three(case, (shape, [shape[1]], [shape[1]]), |x, w, b| {
+        activation::relu(ocelli_kernels::batch_norm(x, w, b, 1e-5).output)
+    }))
+}
+
+fn resize(case: &Case, mode: InterpolateMode) -> anyhow::Result<Ready> {
+    let size = case.number('u')?;
+    let options = InterpolateOptions::new(mode).with_align_corners(false).with_output_size([size; 2]);
+    Ok(of_one(case, pictures(case)?, move |x| module::interpolate(x, options.clone())))
+}
+
+fn max_pool(case: &Case) -> anyhow::Result<Ready> {
+    let kernel = case.number('k')?;
+    let options = MaxPoolOptions::new([kernel; 2]);
+    let options = options.with_stride([case.number('s')?; 2]).with_padding([kernel / 2; 2]);
+    Ok(of_one(case, pictures(case)?, move |x| module::max_pool2d(x, options.clone())))
+}
+
+fn avg_pool(case: &Case) -> anyhow::Result<Ready> {
+    let kernel = case.number('k')?;
+    let options = AvgPoolOptions::new([kernel; 2]);
+    let options = options.with_stride([case.number('s')?; 2]).with_padding([kernel / 2; 2]);
+    Ok(of_one(case, pictures(case)?, move |x| module::avg_pool2d(x, options.clone())))
+}
+
+fn grid_sample(case: &Case) -> anyhow::Result<Ready> {
+    let shape = pictures(case)?;
+    let grid = [shape[0], shape[2], shape[3], 2];
+    Ok(of_two(case, (shape, grid), |x, grid| x.grid_sample_2d(grid, GridSampleOptions::default())))
+}
+
+/// The device on which a layer of the framework records, if it is to.
+fn recording(case: &Case) -> Device {
+    if case.gradients { device().autodiff() } else { device() }
+}
+
+fn lstm(case: &Case) -> anyhow::Result<Ready> {
+    let (input, hidden) = (case.number('d')?, case.number('h')?);
+    let layer = LstmConfig::new(input, hidden, true).init(&recording(case));
+    Ok(of_one(case, [case.number('b')?, case.number('t')?, input], move |x| layer.forward(x, None).0))
+}
+
+fn gru(case: &Case) -> anyhow::Result<Ready> {
+    let (input, hidden) = (case.number('d')?, case.number('h')?);
+    let layer = GruConfig::new(input, hidden, true).init(&recording(case));
+    Ok(of_one(case, [case.number('b')?, case.number('t')?, input], move |x| layer.forward(x, None)))
+}
+
+fn attention(case: &Case) -> anyhow::Result<Ready> {
+    let (heads, tokens, width) = (case.number('a')?, case.number('t')?, case.number('d')?);
+    let shape = [case.number('b')?, heads, tokens, width];
+    let run = of_three(case, (shape, shape, shape), |q, k, v| {
+        module::attention(q, k, v, None, None, AttentionModuleOptions::default())
+    });
+    Ok(run.operations(case, 4 * shape[0] * heads * tokens * tokens * width))
+}
