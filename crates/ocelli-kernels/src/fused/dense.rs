@@ -11,7 +11,7 @@ use super::vector::UNIT;
 use super::{Activation, Input, Joint, jobs};
 use crate::conv::{Geometry, even_parts};
 use crate::memory::{SharedOutput, filled, with_scratch};
-use crate::softmax::exp;
+use ocelli_simd::math::exp_of_negative as exp;
 use ocelli_simd::vectorized;
 
 /// Output `[B, H', W', O]`; `shortcut` is of the same shape.

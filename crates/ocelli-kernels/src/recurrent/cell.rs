@@ -1,8 +1,7 @@
 //! One step of a recurrent cell for one sample, there and back.
 
+use ocelli_simd::math::exp_of_negative;
 use ocelli_simd::vectorized;
-
-use crate::softmax::exp;
 
 /// The kinds of cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,13 +32,13 @@ impl Cell {
 
 #[inline(always)]
 fn sigmoid(x: f32) -> f32 {
-    let e = exp(-x.abs());
+    let e = exp_of_negative(-x.abs());
     (if x < 0.0 { e } else { 1.0 }) / (1.0 + e)
 }
 
 #[inline(always)]
 fn tanh(x: f32) -> f32 {
-    let e = exp(-2.0 * x.abs());
+    let e = exp_of_negative(-2.0 * x.abs());
     let positive = (1.0 - e) / (1.0 + e);
     if x < 0.0 { -positive } else { positive }
 }
