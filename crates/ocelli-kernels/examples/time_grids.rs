@@ -81,16 +81,23 @@ fn main() {
     op("bilinear2xalign 8x64x56", o, [8, 64, 56, 56], |x| resize(x, ResizeTo::Size([112, 112]), lin(true)));
     op("bilinear1.7x 8x64x56", o, [8, 64, 56, 56], |x| resize(x, ResizeTo::Size([95, 95]), lin(false)));
     op("bilinearhalf 8x64x112", o, [8, 64, 112, 112], |x| resize(x, ResizeTo::Size([56, 56]), lin(false)));
-    op("nearest2x 8x64x56", o, [8, 64, 56, 56], |x| resize(x, ResizeTo::Size([112, 112]), ResizeMode::Nearest));
+    op("nearest2x 8x64x56", o, [8, 64, 56, 56], |x| {
+        resize(x, ResizeTo::Size([112, 112]), ResizeMode::Nearest)
+    });
     op("bicubic2x 8x64x56", o, [8, 64, 56, 56], |x| {
         resize(x, ResizeTo::Size([112, 112]), ResizeMode::Cubic { align_corners: false })
     });
     op("linear2x 32x400x100", o, [32, 400, 100], |x| resize(x, ResizeTo::Size([200]), lin(false)));
-    op("trilinear2x 2x16x8x28", o, [2, 16, 8, 28, 28], |x| resize(x, ResizeTo::Size([16, 56, 56]), lin(false)));
+    op("trilinear2x 2x16x8x28", o, [2, 16, 8, 28, 28], |x| {
+        resize(x, ResizeTo::Size([16, 56, 56]), lin(false))
+    });
     let v = |c: usize| Tensor::<1>::ones([c], &Device::flex().autodiff()).require_grad();
-    for (name, shape) in
-        [("64x64x56", [64, 64, 56, 56]), ("64x512x7", [64, 512, 7, 7]), ("64x256x14", [64, 256, 14, 14]), ("64x512x2", [64, 512, 2, 2])]
-    {
+    for (name, shape) in [
+        ("64x64x56", [64, 64, 56, 56]),
+        ("64x512x7", [64, 512, 7, 7]),
+        ("64x256x14", [64, 256, 14, 14]),
+        ("64x512x2", [64, 512, 2, 2]),
+    ] {
         let c = shape[1];
         op(&format!("bn {name}"), o, shape, |x| batch_norm(x, v(c), v(c), 1e-5).output);
         op(&format!("bnrelu {name}"), o, shape, |x| {
@@ -112,7 +119,17 @@ fn main() {
     op("subsample2 64x64x56", o, [64, 64, 56, 56], |x| subsample(x, [2, 2]));
     for (name, rule) in [
         ("sgd 11M", Rule::Momentum { rate: 0.1, decay: 1e-4, momentum: 0.9, nesterov: false }),
-        ("adam 11M", Rule::Adam { rate: 1e-3, decay: 0.0, keep: 1.0, betas: [0.9, 0.999], correction: 1.0, epsilon: 1e-8 }),
+        (
+            "adam 11M",
+            Rule::Adam {
+                rate: 1e-3,
+                decay: 0.0,
+                keep: 1.0,
+                betas: [0.9, 0.999],
+                correction: 1.0,
+                epsilon: 1e-8,
+            },
+        ),
     ] {
         let d = Device::flex();
         let mut all: Vec<Moving> = (0..20)

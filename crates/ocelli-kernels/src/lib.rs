@@ -10,7 +10,9 @@
 //! | [`batch_norm`] | `module::batch_norm_train` |
 //! | [`prelu`] | `activation::prelu` |
 //! | [`subsample`] | `module::max_pool2d` with a kernel of one |
-//! | [`attention`] | `matmul`, `activation::softmax`, `matmul` |
+//! | [`max_pool`], [`avg_pool`] and adaptive ones | `module::max_pool2d`, `module::avg_pool2d`, … |
+//! | [`resize`] | `module::interpolate` |
+//! | [`update`] | the steps of optimisers |
 //! | [`softmax`], [`log_softmax`] | `activation::softmax`, `activation::log_softmax` |
 //! | [`cross_entropy`] | `log_softmax`, `gather`, `mean` |
 //! | [`layer_norm`], [`rms_norm`] | `module::layer_norm` |
@@ -81,10 +83,9 @@ mod planes;
 mod pool;
 mod prelu;
 mod recurrent;
-mod product;
 mod replace;
-mod rows;
 mod resize;
+mod rows;
 mod separable;
 mod softmax;
 mod sparse;
@@ -95,7 +96,7 @@ pub mod update;
 pub use add_relu::add_relu;
 pub use allocator::retain_freed_memory;
 pub use attention::{AttentionOptions, attention, scaled_attention, self_attention};
-pub use batch_norm::{Normalized, batch_norm};
+pub use batch_norm::{NormTail, Normalized, batch_norm, batch_norm_by, batch_norm_with};
 pub use conv::{
     ConvError, ConvOptions, TransposeOptions, conv_transpose1d, conv_transpose2d, conv_transpose3d, conv1d,
     conv2d, conv3d,
@@ -103,22 +104,17 @@ pub use conv::{
 pub use dropout::{KeptBits, dropout};
 pub use elementwise::Chain;
 pub use fused::{Activation, Affine, ConvParts, Joint, PackedConv, Precision};
-pub use conv::{ConvError, ConvOptions, conv2d};
 pub use linear::linear;
 pub use matmul::matmul;
+pub use max_pool::{adaptive_max_pool, max_pool};
+pub use pool::{PoolOptions, adaptive_avg_pool, avg_pool};
 pub use prelu::prelu;
 pub use recurrent::{Recurrence, gru, lstm};
 pub use replace::replace_in_rows;
+pub use resize::{ResizeMode, ResizeTo, resize};
 pub use rows::{
     CrossEntropy, Reduction, cross_entropy, group_norm, instance_norm, l2_normalize, layer_norm, log_softmax,
     rms_norm, softmax,
 };
-pub use attention::attention;
-pub use batch_norm::{NormTail, Normalized, batch_norm, batch_norm_by, batch_norm_with};
-pub use conv::{ConvError, ConvOptions, conv2d};
-pub use max_pool::{adaptive_max_pool, max_pool};
-pub use pool::{PoolOptions, adaptive_avg_pool, avg_pool};
-pub use prelu::prelu;
-pub use resize::{ResizeMode, ResizeTo, resize};
 pub use sparse::{SparseError, SparseMatrix, sparse_product};
 pub use subsample::subsample;

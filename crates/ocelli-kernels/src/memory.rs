@@ -124,7 +124,9 @@ impl SharedOutput<'_> {
         assert!(last <= self.len && runs.iter().all(|run| run.from + run.len <= N), "run past the output");
         for (index, line) in lines.iter().enumerate() {
             let start = self.start.wrapping_add(first + index * pitch);
-            if let [OutputRun { from: 0, len, target }] = *runs && len == N {
+            if let [OutputRun { from: 0, len, target }] = *runs
+                && len == N
+            {
                 // SAFETY: the farthest number of the last line was checked above, and the caller owns them all.
                 unsafe { start.add(target).cast::<[f32; N]>().write(*line) };
                 continue;

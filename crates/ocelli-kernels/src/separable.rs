@@ -341,12 +341,7 @@ fn mix(rows: &[f32], pitch: usize, weights: &[f32], output: &mut [MaybeUninit<f3
 }
 
 #[inline(always)]
-fn mix_lanes<const N: usize>(
-    rows: &[f32],
-    pitch: usize,
-    weights: &[f32],
-    output: &mut [MaybeUninit<f32>],
-) {
+fn mix_lanes<const N: usize>(rows: &[f32], pitch: usize, weights: &[f32], output: &mut [MaybeUninit<f32>]) {
     let mut sums = [0.0f32; N];
     for (k, weight) in weights.iter().enumerate() {
         let row = &rows[k * pitch..][..N];

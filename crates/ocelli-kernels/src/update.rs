@@ -170,7 +170,12 @@ fn step(parameter: &mut Moving) {
             let kept = value.clone().mul_scalar(keep);
             *value = kept.sub(first.clone().div(root).mul_scalar(rate));
         }
-        (Rule::Descent { rate, decay } | Rule::Momentum { rate, decay, .. } | Rule::Adam { rate, decay, .. }, _) => {
+        (
+            Rule::Descent { rate, decay }
+            | Rule::Momentum { rate, decay, .. }
+            | Rule::Adam { rate, decay, .. },
+            _,
+        ) => {
             *value = value.clone().sub(penalised(decay, value).mul_scalar(rate));
         }
     }

@@ -48,6 +48,8 @@ impl Pass {
     /// Whether the batch's statistics move the running ones.
     pub fn moves_running_statistics(&self) -> bool {
         self.moves_running_statistics
+    }
+
     /// Which of `n` elements are kept, each with probability `1 - p`; `None` when nothing is dropped.
     pub fn kept_by_dropout(&self, n: usize, p: f64) -> Option<KeptBits> {
         let mut generator = self.dropout.as_ref().filter(|_| p > 0.0)?.borrow_mut();

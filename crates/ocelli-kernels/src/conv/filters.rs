@@ -309,11 +309,6 @@ impl Block<'_> {
         let first = self.group * self.plan.source_channels;
         let channels = first + self.channels.start..first + self.channels.end;
         let mut positions = Offsets::default();
-        let space = if self.gradients.transposed.is_some() {
-            0
-        } else {
-            images * size.iter().product::<usize>() * lanes
-        };
         let space = self.space(tiles);
         let slab_len = slab_shape.len(images);
         with_scratch(slab_len + space, |scratch| {

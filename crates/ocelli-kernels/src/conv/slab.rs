@@ -27,8 +27,6 @@ impl Tile {
 
     /// Its positions in a plane of results, which lie without gaps.
     pub(crate) fn positions(&self, plan: &Plan) -> Range<usize> {
-        let start =
-            plan.axes.iter().zip(&self.axes).fold(0, |at, (axis, range)| at * axis.count + range.start);
         let start = plan.position(self.axes.each_ref().map(|range| range.start));
         start..start + self.size().iter().product::<usize>()
     }

@@ -2,9 +2,9 @@
 #![allow(unsafe_code)] // vector loads and stores through pointers, and calls that need the processor's features
 
 use std::arch::x86_64::{
-    __m512, _mm256_storeu_ps, _mm512_castps512_ps256, _mm512_extractf32x8_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
-    _mm512_permutex2var_ps, _mm512_set1_ps, _mm512_setr_epi32, _mm512_setzero_ps, _mm512_shuffle_ps,
-    _mm512_storeu_ps, _mm512_unpackhi_ps, _mm512_unpacklo_ps,
+    __m512, _mm256_storeu_ps, _mm512_castps512_ps256, _mm512_extractf32x8_ps, _mm512_fmadd_ps,
+    _mm512_loadu_ps, _mm512_permutex2var_ps, _mm512_set1_ps, _mm512_setr_epi32, _mm512_setzero_ps,
+    _mm512_shuffle_ps, _mm512_storeu_ps, _mm512_unpackhi_ps, _mm512_unpacklo_ps,
 };
 
 use super::{HEIGHT, Product, Sums, UNIT, WIDTH, Walk};
@@ -123,7 +123,8 @@ unsafe fn turn_unit(sums: &Sums, unit: usize, turned: &mut [[f32; HEIGHT]; UNIT]
     let mut halves = [[_mm512_setzero_ps(); 4]; 2];
     for (half, lines) in halves.iter_mut().zip(sums.as_chunks::<4>().0) {
         // SAFETY: the unit's vector lies inside its line.
-        let [a, b, c, d] = lines.each_ref().map(|line| unsafe { _mm512_loadu_ps(line.as_ptr().add(unit * UNIT)) });
+        let [a, b, c, d] =
+            lines.each_ref().map(|line| unsafe { _mm512_loadu_ps(line.as_ptr().add(unit * UNIT)) });
         let (ab, cd) = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
         let (ab_high, cd_high) = (_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
         *half = [

@@ -1,7 +1,6 @@
 //! ResNet (He et al. 2016) under torchvision's names, and the face-recognition head that one code base puts on it.
 
 use burn::tensor::Tensor;
-use ocelli_kernels::activation::relu;
 
 use super::Embedded;
 use crate::init::Init;
@@ -154,8 +153,7 @@ impl Block {
             None => x.clone(),
         };
         let Some(((conv, norm), inner)) = self.layers.split_last() else { return shortcut };
-        let residual =
-            inner.iter().fold(x, |x, (conv, norm)| norm.forward_relu(conv.forward(x), pass));
+        let residual = inner.iter().fold(x, |x, (conv, norm)| norm.forward_relu(conv.forward(x), pass));
         norm.forward_add_relu(conv.forward(residual), shortcut, pass)
     }
 }

@@ -2,7 +2,6 @@
 
 use burn::tensor::{Bool, Tensor};
 use ocelli_kernels::{AttentionOptions, linear, scaled_attention, self_attention};
-use ocelli_kernels::softmax;
 
 use super::linear::Linear;
 use crate::init::Init;

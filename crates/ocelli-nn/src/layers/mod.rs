@@ -9,8 +9,8 @@ mod conv1d;
 mod conv3d;
 mod conv_transpose;
 mod dropout;
-mod gru;
 mod group_norm;
+mod gru;
 mod layer_norm;
 mod linear;
 mod lstm;
@@ -23,25 +23,24 @@ mod squeeze;
 pub use activation::Prelu;
 pub use attention::MultiHeadAttention;
 pub use conv::{Conv2d, Conv2dConfig};
-pub use conv1d::{Conv1d, Conv1dConfig};
-pub use conv3d::{Conv3d, Conv3dConfig};
 pub use conv_transpose::{
     ConvTranspose, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, ConvTransposeConfig,
 };
+pub use conv1d::{Conv1d, Conv1dConfig};
+pub use conv3d::{Conv3d, Conv3dConfig};
 pub use dropout::Dropout;
-pub use gru::Gru;
 pub use group_norm::GroupNorm;
+pub use gru::Gru;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use lstm::{Lstm, LstmState};
 pub use norm::{BatchNorm, BatchNormConfig};
 pub use pointwise::Pointwise;
-pub use pool::{global_average, max_pool2d, subsample, upsample_nearest};
-pub use recurrent::RecurrentConfig;
 pub use pool::{
-    PoolOptions, adaptive_avg_pool, adaptive_max_pool, avg_pool, global_average, max_pool, max_pool2d, subsample,
-    upsample_nearest,
+    PoolOptions, adaptive_avg_pool, adaptive_max_pool, avg_pool, global_average, max_pool, max_pool2d,
+    subsample, upsample_nearest,
 };
+pub use recurrent::RecurrentConfig;
 pub use squeeze::SqueezeExcitation;
 
 /// What PyTorch gives the bias of a convolution whose weight has this shape: the bound of the weight's own uniform.

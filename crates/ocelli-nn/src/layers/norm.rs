@@ -98,7 +98,12 @@ impl BatchNorm {
     }
 
     /// The positive part of the normalised input and a shortcut of its shape, in one visit: the end of a residual unit.
-    pub fn forward_add_relu<const D: usize>(&self, x: Tensor<D>, shortcut: Tensor<D>, pass: &Pass) -> Tensor<D> {
+    pub fn forward_add_relu<const D: usize>(
+        &self,
+        x: Tensor<D>,
+        shortcut: Tensor<D>,
+        pass: &Pass,
+    ) -> Tensor<D> {
         self.forward_with(x, NormTail::AddRelu(shortcut), pass)
     }
 
@@ -118,11 +123,10 @@ impl BatchNorm {
             };
         }
         let elements = x.shape().num_elements() / self.channels.max(1);
-        let (output, mean, variance) = normalize_by_batch(x, scale, shift, self.epsilon);
+        let Normalized { output, mean, variance } = batch_norm_with(x, scale, shift, self.epsilon, tail);
         if !pass.moves_running_statistics() {
             return output;
         }
-        let Normalized { output, mean, variance } = batch_norm_with(x, scale, shift, self.epsilon, tail);
         // The batch variance is biased; the running one must not be.
         let unbiased = elements as f64 / elements.saturating_sub(1).max(1) as f64;
         let blend = |running: &Param, batch: Tensor<1>, factor: f64| {

@@ -4,7 +4,6 @@ mod resize;
 
 pub use resize::{ResizeMode, ResizeTo, interpolate};
 
-use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bool, Int, Tensor};
 use ocelli_kernels::CrossEntropy;
 pub use ocelli_kernels::{Chain, activation, log_softmax, replace_in_rows, softmax};

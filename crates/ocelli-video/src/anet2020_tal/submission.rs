@@ -319,10 +319,6 @@ mod tests {
             (made.skipped, made.remarks[0].as_str()),
             (1, "left out z: there are no class scores of it")
         );
-        let wrong = label(&list, &[classes.clone()], &[1.0, 2.0], &labelling, None).unwrap_err().to_string();
-        assert_eq!(wrong, "2 weights for 1 models");
-        let other =
-            label(&results(&[("z", &[])]), &[classes], &[1.0], &labelling, None).unwrap_err().to_string();
         let wrong = label(&list, &classes, &[1.0, 2.0], &labelling, None).unwrap_err().to_string();
         assert_eq!(wrong, "2 weights for 1 models");
         let other =

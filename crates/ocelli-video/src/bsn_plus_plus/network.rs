@@ -2,10 +2,9 @@
 
 use burn::tensor::Tensor;
 use ocelli_nn::layers::{BatchNorm, BatchNormConfig};
+use ocelli_nn::ops::activation::relu;
 use ocelli_nn::tensor::scalar;
 use ocelli_nn::{Gradients, Pass, Path, Store};
-use ocelli_nn::ops::activation::relu;
-use ocelli_nn::{Pass, Path, Store};
 use serde::{Deserialize, Serialize};
 
 use super::cbg::BoundaryGenerator;
