@@ -23,14 +23,14 @@ fn reduce(x: f32) -> (f32, u32) {
     ((x - n * LN_2_HIGH) - n * LN_2_LOW, shifted.to_bits().wrapping_sub(ROUNDING.to_bits()))
 }
 
-/// `(eʳ - 1) / r` for `|r| <= ln 2 / 2`: Taylor's series, whose next term is below the rounding.
+/// `(eʳ - 1) / r` for `|r| <= ln 2 / 2`: Taylor's series, whose next term is below the rounding. Its terms are summed in pairs,
+/// which need not wait for each other.
 #[inline(always)]
 fn growth(r: f32) -> f32 {
-    let mut series = 1.0 / 40_320.0;
-    for factor in [1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0] {
-        series = series * r + factor;
-    }
-    series
+    let (square, fourth) = (r * r, (r * r) * (r * r));
+    let low = (1.0 + r * 0.5) + square * (1.0 / 6.0 + r * (1.0 / 24.0));
+    let high = (1.0 / 120.0 + r * (1.0 / 720.0)) + square * (1.0 / 5040.0 + r * (1.0 / 40_320.0));
+    low + fourth * high
 }
 
 /// `value 2ⁿ`, for results that are normal numbers.

@@ -5,6 +5,7 @@
 //! of the additions to a sum is that of the inner dimension, so that it makes no difference how a product is cut into tiles.
 //! *Dots* are inner products of up to four rows with up to four others, for factors of which only a few rows exist.
 #![allow(unsafe_code)] // operands and targets are given by pointers, and the functions need the processor's features
+#![allow(clippy::needless_range_loop)] // counts that are seen to be constant keep all sums in registers
 
 use ocelli_simd::{Level, level};
 

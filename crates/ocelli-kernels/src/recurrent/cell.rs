@@ -1,8 +1,7 @@
 //! One step of a recurrent cell for one sample, there and back.
 
+use ocelli_simd::math::exp_of_negative;
 use ocelli_simd::vectorized;
-
-use crate::softmax::exp;
 
 /// The kinds of cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,13 +32,13 @@ impl Cell {
 
 #[inline(always)]
 fn sigmoid(x: f32) -> f32 {
-    let e = exp(-x.abs());
+    let e = exp_of_negative(-x.abs());
     (if x < 0.0 { e } else { 1.0 }) / (1.0 + e)
 }
 
 #[inline(always)]
 fn tanh(x: f32) -> f32 {
-    let e = exp(-2.0 * x.abs());
+    let e = exp_of_negative(-2.0 * x.abs());
     let positive = (1.0 - e) / (1.0 + e);
     if x < 0.0 { -positive } else { positive }
 }
@@ -68,7 +67,7 @@ vectorized! {
         let n = output.len();
         let [input, forget, new, out] = quarters(gates, n);
         let [from_input, from_forget, from_new, from_out] =
-            std::array::from_fn(|gate| &hidden[gate * n..(gate + 1) * n]);
+            std::array::from_fn(|gate| &hidden[gate * n..][..n]);
         let (previous, cell) = (&previous[..n], &mut cell[..n]);
         for k in 0..n {
             input[k] = sigmoid(input[k] + from_input[k]);
@@ -113,7 +112,7 @@ vectorized! {
     pub(super) fn gru(gates: &mut [f32], hidden: &[f32], previous: &[f32], kept: &mut [f32], output: &mut [f32]) {
         let n = output.len();
         let [reset, update, new] = thirds(gates, n);
-        let [from_reset, from_update, from_new] = std::array::from_fn(|gate| &hidden[gate * n..(gate + 1) * n]);
+        let [from_reset, from_update, from_new] = std::array::from_fn(|gate| &hidden[gate * n..][..n]);
         let (previous, kept) = (&previous[..n], &mut kept[..n]);
         for k in 0..n {
             reset[k] = sigmoid(reset[k] + from_reset[k]);
