@@ -3,7 +3,7 @@
 //! They are meant for functions that are [`vectorized!`](crate::vectorized), into which they are compiled, and right to a few
 //! units in the last place; NaN stays NaN.
 
-use std::f32::consts::{LN_2, LOG2_E, SQRT_2};
+use std::f32::consts::{FRAC_2_SQRT_PI, LN_2, LOG2_E, SQRT_2};
 
 /// 1.5 · 2²³: adding it rounds to a whole number, which is then found in the lowest bits.
 const ROUNDING: f32 = 12_582_912.0;

@@ -13,8 +13,6 @@ use super::vector::UNIT;
 use super::{Activation, Input, Joint, jobs, lying};
 use crate::conv::{Geometry, even_parts};
 use crate::memory::{SharedOutput, filled_aligned, with_scratch};
-use crate::softmax::exp;
-use crate::memory::{SharedOutput, filled, with_scratch};
 use ocelli_simd::math::exp_of_negative as exp;
 use ocelli_simd::vectorized;
 
