@@ -97,8 +97,7 @@ fn json_lines(path: &Path) -> Result<Table, DataError> {
     let text = read_text(path)?;
     let mut names: Vec<String> = Vec::new();
     let mut values: Vec<Vec<Option<Value>>> = Vec::new();
-    let mut rows = 0;
-    for (line, text) in filled_lines(&text) {
+    for (rows, (line, text)) in filled_lines(&text).enumerate() {
         let fail = |reason: String| DataError::line(path, line, reason);
         let object: serde_json::Map<String, Value> =
             serde_json::from_str(text).map_err(|e| fail(format!("a JSON object is expected: {e}")))?;
@@ -113,8 +112,7 @@ fn json_lines(path: &Path) -> Result<Table, DataError> {
             });
             values[at].push(Some(value).filter(|value| !value.is_null()));
         }
-        rows += 1;
-        values.iter_mut().for_each(|values| values.resize(rows, None));
+        values.iter_mut().for_each(|values| values.resize(rows + 1, None));
     }
     let mut table = Table::default();
     for (name, values) in names.into_iter().zip(values) {
