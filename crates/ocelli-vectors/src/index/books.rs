@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::error::IndexError;
 use crate::kernels::blocks::nearest_words;
-use crate::kernels::lut::{BYTE_WORDS, HALF, Layout, RUN, WORDS, quantize};
+use crate::kernels::lut::{BYTE_WORDS, HALF, Layout, NOTHING, RUN, WORDS, quantize};
 use crate::score_aware_quantization::Codebook;
 
 /// The codewords of all blocks.
@@ -100,7 +100,7 @@ impl Books {
             true => &table.scores,
             false => table.byte_scores.as_flattened().as_chunks().0,
         };
-        let carry = if self.cut { 0.0 } else { HALF };
+        let carry = if self.cut { NOTHING } else { HALF };
         quantize(scores, multiplier, carry, &mut table.entries);
         table.scale = 1.0 / multiplier;
     }

@@ -22,7 +22,7 @@ mod tests;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-pub(crate) use table::{HALF, quantize};
+pub(crate) use table::{HALF, NOTHING, quantize};
 
 /// Points of a unit.
 pub(crate) const UNIT: usize = 32;
