@@ -2,9 +2,9 @@
 #![allow(unsafe_code)] // vector loads and stores through pointers, and calls that need the processor's features
 
 use std::arch::x86_64::{
-    __m512, _mm256_storeu_ps, _mm512_castps512_ps256, _mm512_extractf32x8_ps, _mm512_fmadd_ps,
-    _mm512_loadu_ps, _mm512_permutex2var_ps, _mm512_set1_ps, _mm512_setr_epi32, _mm512_setzero_ps,
-    _mm512_shuffle_ps, _mm512_storeu_ps, _mm512_unpackhi_ps, _mm512_unpacklo_ps,
+    __m512, _MM_HINT_T0, _mm_prefetch, _mm256_storeu_ps, _mm512_castps512_ps256, _mm512_extractf32x8_ps,
+    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_permutex2var_ps, _mm512_set1_ps, _mm512_setr_epi32,
+    _mm512_setzero_ps, _mm512_shuffle_ps, _mm512_storeu_ps, _mm512_unpackhi_ps, _mm512_unpacklo_ps,
 };
 
 use super::{HEIGHT, Product, Sums, UNIT, WIDTH, Walk};
@@ -46,18 +46,19 @@ unsafe fn with_lines<const UNITS: usize, const LINES: usize>(
     // SAFETY: passed on. Offsets are asked for below the product's depth, which is their number.
     unsafe {
         match product.walk {
-            Walk::Strided { stride, .. } => walk::<UNITS, LINES>(product, sums, add, |k| (k * stride, k)),
+            Walk::Strided { stride, .. } => walk::<UNITS, LINES, 0>(product, sums, add, |k| (k * stride, k)),
             Walk::VectorsAt(offsets) => {
+                // The vectors lie scattered, and those after them are likely needed next.
                 let offsets = offsets.values.as_ptr();
-                walk::<UNITS, LINES>(product, sums, add, |k| (*offsets.add(k) as usize, k));
+                walk::<UNITS, LINES, WIDTH>(product, sums, add, |k| (*offsets.add(k) as usize, k));
             }
             Walk::ScalarsAt { stride, offsets } => {
                 let offsets = offsets.values.as_ptr();
-                walk::<UNITS, LINES>(product, sums, add, |k| (k * stride, *offsets.add(k) as usize));
+                walk::<UNITS, LINES, 0>(product, sums, add, |k| (k * stride, *offsets.add(k) as usize));
             }
             Walk::At(steps) => {
                 let steps = steps.values.as_ptr();
-                walk::<UNITS, LINES>(product, sums, add, |k| {
+                walk::<UNITS, LINES, 0>(product, sums, add, |k| {
                     let [vector, scalar] = *steps.add(k);
                     (vector as usize, scalar as usize)
                 });
@@ -66,11 +67,13 @@ unsafe fn with_lines<const UNITS: usize, const LINES: usize>(
     }
 }
 
+/// Asks for the vectors `AHEAD` numbers after those loaded, unless it is 0.
+///
 /// # Safety
 /// As [`with_lines`]; `step(k)` must be the vector and the scalar of the product's walk for `k` below its depth.
 #[target_feature(enable = "avx512f")]
 #[inline]
-unsafe fn walk<const UNITS: usize, const LINES: usize>(
+unsafe fn walk<const UNITS: usize, const LINES: usize, const AHEAD: usize>(
     product: &Product<'_>,
     sums: &mut Sums,
     add: bool,
@@ -92,6 +95,11 @@ unsafe fn walk<const UNITS: usize, const LINES: usize>(
             let vectors = product.vectors.as_ptr().add(vector);
             let loaded: [__m512; UNITS] =
                 std::array::from_fn(|unit| _mm512_loadu_ps(vectors.add(unit * UNIT)));
+            if AHEAD > 0 {
+                for unit in 0..UNITS {
+                    _mm_prefetch::<_MM_HINT_T0>(vectors.wrapping_add(AHEAD + unit * UNIT).cast());
+                }
+            }
             for (line, scalars) in tile.iter_mut().zip(scalars) {
                 let scalar = _mm512_set1_ps(*scalars.add(at));
                 for (sum, vector) in line.iter_mut().zip(loaded) {
