@@ -161,7 +161,10 @@ impl AlignedNumbers {
 ///
 /// # Safety
 /// `fill` must write every number.
-pub(crate) unsafe fn filled_aligned(shape: impl Into<Shape>, fill: impl FnOnce(SharedOutput<'_>)) -> FlexTensor {
+pub(crate) unsafe fn filled_aligned(
+    shape: impl Into<Shape>,
+    fill: impl FnOnce(SharedOutput<'_>),
+) -> FlexTensor {
     let shape = shape.into();
     let len = shape.num_elements();
     let mut memory = Box::<[f32]>::new_uninit_slice(len + LINE - 1);

@@ -147,9 +147,11 @@ impl Case {
                                 let pixel = x[((image * input + channel) * height + y) * width + z];
                                 let mut pixel = f64::from(pixel);
                                 if let Some(map) = &parts.before {
-                                    pixel = pixel * f64::from(map.scale[channel]) + f64::from(map.shift[channel]);
+                                    pixel =
+                                        pixel * f64::from(map.scale[channel]) + f64::from(map.shift[channel]);
                                 }
-                                let at = ((filter * self.group_in + c) * self.kernel[0] + i) * self.kernel[1] + j;
+                                let at =
+                                    ((filter * self.group_in + c) * self.kernel[0] + i) * self.kernel[1] + j;
                                 sum += pixel * f64::from(parts.weight[at]);
                                 size += (pixel * f64::from(parts.weight[at])).abs() + 0.01;
                             }
@@ -289,11 +291,7 @@ fn case(batch: usize, channels: [usize; 2], size: usize, kernel: usize, stride: 
         group_out: channels[1],
         size: [size; 2],
         kernel: [kernel; 2],
-        options: ConvOptions {
-            stride: [stride; 2],
-            padding: [kernel / 2; 2],
-            ..ConvOptions::default()
-        },
+        options: ConvOptions { stride: [stride; 2], padding: [kernel / 2; 2], ..ConvOptions::default() },
         layout: Layout::ByPixel,
         parts: [true; 3],
         activation: Activation::Relu,
@@ -360,7 +358,8 @@ fn rounding_to_bfloat16_is_all_that_half_precision_changes() {
     let run = |precision| {
         let options = ConvOptions { padding: [1, 1], ..ConvOptions::default() };
         let parts = ConvParts { precision, ..ConvParts::new(weight.clone(), [20, 12, 3, 3], options) };
-        let output = PackedConv::new(parts).unwrap().forward(laid_out(&x, [2, 12, 8, 8], Layout::ByPixel), None);
+        let output =
+            PackedConv::new(parts).unwrap().forward(laid_out(&x, [2, 12, 8, 8], Layout::ByPixel), None);
         output.into_data().try_to_vec::<f32>().unwrap()
     };
     assert_eq!(run(Precision::Single), run(Precision::Bf16));
@@ -369,14 +368,15 @@ fn rounding_to_bfloat16_is_all_that_half_precision_changes() {
 #[test]
 fn what_is_no_number_stays_none() {
     for activation in [Activation::Identity, Activation::Relu, Activation::Clamp { low: 0.0, high: 6.0 }] {
-        let parts = ConvParts {
-            activation,
-            ..ConvParts::new(vec![1.0, 0.5], [2, 1, 1, 1], ConvOptions::default())
-        };
+        let parts =
+            ConvParts { activation, ..ConvParts::new(vec![1.0, 0.5], [2, 1, 1, 1], ConvOptions::default()) };
         let x = laid_out(&[1.0, f32::NAN], [1, 1, 1, 2], Layout::ByChannel);
         let output = PackedConv::new(parts).unwrap().forward(x, None);
         let output = output.into_data().try_to_vec::<f32>().unwrap();
-        assert!(output[0] == 1.0 && output[1].is_nan() && output[2] == 0.5 && output[3].is_nan(), "{output:?}");
+        assert!(
+            output[0] == 1.0 && output[1].is_nan() && output[2] == 0.5 && output[3].is_nan(),
+            "{output:?}"
+        );
     }
 }
 
@@ -384,13 +384,22 @@ fn what_is_no_number_stays_none() {
 fn misfits_are_explained() {
     let parts = ConvParts::new(vec![0.0; 12], [2, 3, 2, 1], ConvOptions::default());
     let message = |parts: ConvParts| PackedConv::new(parts).unwrap_err().to_string();
-    assert_eq!(message(ConvParts { weight: vec![0.0; 11], ..parts.clone() }), "weight with 11 values, expected 12");
-    assert_eq!(message(ConvParts { bias: Some(vec![0.0]), ..parts.clone() }), "bias with 1 values, expected 2");
+    assert_eq!(
+        message(ConvParts { weight: vec![0.0; 11], ..parts.clone() }),
+        "weight with 11 values, expected 12"
+    );
+    assert_eq!(
+        message(ConvParts { bias: Some(vec![0.0]), ..parts.clone() }),
+        "bias with 1 values, expected 2"
+    );
     let affine = Affine { scale: vec![1.0; 3], shift: vec![0.0; 2] };
     let before = ConvParts { before: Some(affine), ..parts.clone() };
     assert_eq!(message(before), "map before with 2 values, expected 3");
     let slopes = Activation::Prelu(vec![0.0; 5]);
-    assert_eq!(message(ConvParts { activation: slopes, ..parts.clone() }), "slopes with 5 values, expected 2");
+    assert_eq!(
+        message(ConvParts { activation: slopes, ..parts.clone() }),
+        "slopes with 5 values, expected 2"
+    );
     let none = ConvOptions { groups: 0, ..ConvOptions::default() };
     assert!(PackedConv::new(ConvParts { options: none, ..parts }).is_err());
 }

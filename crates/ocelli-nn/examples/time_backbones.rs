@@ -5,9 +5,12 @@
 use std::time::Instant;
 
 use burn::tensor::Tensor;
-use ocelli_nn::backbones::{IrConfig, IrDepth, IrDialect, MobileFaceNet, MobileFaceNetTail, ResNetConfig, ResNetDepth};
+use ocelli_nn::backbones::{
+    IrConfig, IrDepth, IrDialect, MobileFaceNet, MobileFaceNetTail, ResNetConfig, ResNetDepth,
+};
 use ocelli_nn::layers::{
-    BatchNorm, BatchNormConfig, BlockActivation, Conv2d, Conv2dConfig, ConvBlock, Linear, LinearBlock, global_average,
+    BatchNorm, BatchNormConfig, BlockActivation, Conv2d, Conv2dConfig, ConvBlock, Linear, LinearBlock,
+    global_average,
 };
 use ocelli_nn::{Init, Joint, Pass, Path, Precision, Store, device, retain_freed_memory};
 

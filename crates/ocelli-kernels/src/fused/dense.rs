@@ -2,10 +2,10 @@
 
 use burn_flex::FlexTensor;
 
+use super::finish::{Ending, Finish, Shortcut};
 use super::pack::{Block, Dense, Packed};
 use super::plan::{Plan, Segment};
 use super::slab::{self, Treatment};
-use super::finish::{Ending, Finish, Shortcut};
 use super::tile::{Begin, MOST_UNITS, Operands, compute, most_pixels};
 use super::vector::UNIT;
 use super::{Activation, Input, Joint, jobs, lying};

@@ -256,10 +256,6 @@ unsafe fn one_unit<V: Vector, const P: usize>(strip: &Strip<'_, '_>, unit: usize
                 }
             }
         }
-        let mut finished = [[V::splat(0.0); 1]; P];
-        for p in 0..P {
-            finished[p] = sums[p];
-        }
-        end::<V, 1, P>(&strip.ending, &finished, unit, 0);
+        end::<V, 1, P>(&strip.ending, sums, unit, 0);
     }
 }

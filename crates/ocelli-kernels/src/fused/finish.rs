@@ -72,23 +72,32 @@ impl<'a, 'o> Ending<'a, 'o> {
 
 /// Finishes sums and writes them.
 ///
-/// Rows are finished one by one, from memory: were the code of all of them laid out, the compiler would give up keeping the
-/// sums in registers where they are summed.
+/// Rows are finished one by one, from a copy in memory: were the code of all of them laid out, or the sums themselves asked
+/// for by number, the compiler would not keep the sums in registers where they are summed.
 ///
 /// # Safety
 /// The processor has the features of `V`; the ending was made for these pixels, and for at least these lanes.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // counted loops over registers, which the compiler unrolls whole
 pub(super) unsafe fn end<V: Vector, const U: usize, const P: usize>(
     ending: &Ending<'_, '_>,
-    sums: &[[V; U]; P],
+    sums: [[V; U]; P],
     unit: usize,
     pixel: usize,
 ) {
-    for (p, row) in sums.iter().enumerate() {
-        let at = (pixel + p) * ending.output.pitch + unit * UNIT;
+    // SAFETY: by contract; a row starts inside the output if it has any lanes.
+    unsafe {
+        let mut copy = [[V::splat(0.0); U]; P];
+        for p in 0..P {
+            for u in 0..U {
+                copy[p][u] = sums[p][u];
+            }
+        }
         let lanes = ending.output.len.saturating_sub(unit * UNIT);
-        // SAFETY: by contract; the row starts inside the output if it has any lanes.
-        unsafe { end_row(ending, *row, unit, (at, lanes)) };
+        for (p, row) in copy.iter().enumerate() {
+            let at = (pixel + p) * ending.output.pitch + unit * UNIT;
+            end_row(ending, *row, unit, (at, lanes));
+        }
     }
 }
 

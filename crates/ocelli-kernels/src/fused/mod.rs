@@ -108,7 +108,8 @@ impl PackedConv {
     /// If the shapes do not fit, or [`PackedConv::serves`] is false for a tensor.
     pub fn forward(&self, x: Tensor<4>, shortcut: Option<(Tensor<4>, Joint)>) -> Tensor<4> {
         assert!(Self::serves(&x), "packed convolution: only 32-bit tensors on the CPU, without gradients");
-        let geometry = self.0.geometry(x.dims()).unwrap_or_else(|error| panic!("packed convolution: {error}"));
+        let geometry =
+            self.0.geometry(x.dims()).unwrap_or_else(|error| panic!("packed convolution: {error}"));
         if let Some((shortcut, _)) = &shortcut {
             assert!(Self::serves(shortcut), "packed convolution: the shortcut must be as the input");
             let (found, wanted) = (shortcut.dims(), geometry.out_shape());

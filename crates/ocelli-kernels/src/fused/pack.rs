@@ -167,7 +167,8 @@ fn fold_after(parts: &mut ConvParts) {
     }
     let bias = parts.bias.take().unwrap_or_else(|| vec![0.0; shift.len()]);
     let folded = bias.iter().zip(scale.iter().zip(&shift));
-    let folded = folded.map(|(&bias, (&scale, &shift))| f64::from(bias) * f64::from(scale) + f64::from(shift));
+    let folded =
+        folded.map(|(&bias, (&scale, &shift))| f64::from(bias) * f64::from(scale) + f64::from(shift));
     parts.bias = Some(folded.map(|bias| bias as f32).collect());
 }
 
@@ -213,7 +214,7 @@ impl Dense {
         let [out, group_in, ..] = parts.shape;
         let groups = parts.options.groups;
         // A pair must not reach from one group into the next.
-        let pairs = parts.precision == Precision::Bf16 && (groups == 1 || group_in % 2 == 0);
+        let pairs = parts.precision == Precision::Bf16 && (groups == 1 || group_in.is_multiple_of(2));
         let words = if pairs { group_in.div_ceil(2) } else { group_in };
         let per_group = out / groups.max(1);
         let units = per_group.div_ceil(UNIT);
@@ -240,7 +241,13 @@ impl Dense {
 }
 
 /// Filters of `[first, count]` channels as `[kh, kw, words, width]`.
-fn pack(parts: &ConvParts, [first, count]: [usize; 2], words: usize, pairs: bool, width: usize) -> AlignedNumbers {
+fn pack(
+    parts: &ConvParts,
+    [first, count]: [usize; 2],
+    words: usize,
+    pairs: bool,
+    width: usize,
+) -> AlignedNumbers {
     let [_, group_in, kh, kw] = parts.shape;
     let area = kh * kw;
     let mut packed = AlignedNumbers::zeros(area * words * width);

@@ -46,7 +46,13 @@ pub(super) fn fill(
             }
             target[..pixels.start].fill(0.0);
             target[pixels.end..].fill(0.0);
-            fill_row(plan, input, treatment, [segment.image, row - above], (&mut target[pixels.clone()], line));
+            fill_row(
+                plan,
+                input,
+                treatment,
+                [segment.image, row - above],
+                (&mut target[pixels.clone()], line),
+            );
         }
     }
 }
@@ -134,7 +140,7 @@ vectorized! {
 vectorized! {
     /// Rounds pixels to pairs; the last of an odd number of channels is paired with zero.
     fn round(source: &[f32], channels: usize, target: &mut [f32]) {
-        if channels % 2 == 0 {
+        if channels.is_multiple_of(2) {
             for (word, numbers) in target.iter_mut().zip(source.as_chunks::<2>().0) {
                 *word = pair(*numbers);
             }

@@ -68,7 +68,12 @@ struct Tile<'a, 'o> {
 ///
 /// # Panics
 /// If an operand reaches past its slice; the tiles rely on it.
-pub(super) fn compute(operands: &Operands<'_>, begin: Begin<'_>, sums: &mut [f32], ending: Option<&Ending<'_, '_>>) {
+pub(super) fn compute(
+    operands: &Operands<'_>,
+    begin: Begin<'_>,
+    sums: &mut [f32],
+    ending: Option<&Ending<'_, '_>>,
+) {
     let &Operands { words, starts, runs, filters, units, .. } = operands;
     let (pixels, lanes) = (starts.len(), units * UNIT);
     assert!((1..=MOST_UNITS).contains(&units) && (1..=most_pixels(units)).contains(&pixels), "tile size");
@@ -217,22 +222,14 @@ unsafe fn part<V: Vector, S: Step<V>, const U: usize, const P: usize>(
                     }
                 }
             }
-            Some(ending) => {
-                let mut finished = [[V::splat(0.0); U]; P];
-                for p in 0..P {
-                    for u in 0..U {
-                        finished[p][u] = sums[p][u];
-                    }
-                }
-                end::<V, U, P>(ending, &finished, unit, pixel);
-            }
+            Some(ending) => end::<V, U, P>(ending, sums, unit, pixel),
         }
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use std::arch::x86_64::{_mm512_castps_si512, _mm512_dpbf16_ps, __m512bh};
+    use std::arch::x86_64::{__m512bh, _mm512_castps_si512, _mm512_dpbf16_ps};
 
     use super::{Avx2, Avx512, MOST_UNITS, Numbers, Pairs, Step, Tile, part};
 

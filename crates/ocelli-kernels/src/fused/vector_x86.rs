@@ -1,5 +1,6 @@
 //! [`Vector`] on AVX-512 and AVX2.
-#![allow(unsafe_code)] // loads and stores through pointers, and calls that need the processor's features
+#![allow(unsafe_code)]
+// loads and stores through pointers, and calls that need the processor's features
 // SAFETY of all blocks: the processor has the features and the pointers reach far enough, by the trait's contract.
 #![allow(clippy::undocumented_unsafe_blocks)]
 

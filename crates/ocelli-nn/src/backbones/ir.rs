@@ -15,8 +15,8 @@ use ocelli_kernels::Joint;
 use super::Embedded;
 use crate::init::Init;
 use crate::layers::{
-    BatchNorm, BatchNormConfig, BlockActivation, Conv2d, Conv2dConfig, ConvBlock, Dropout, Linear, LinearBlock,
-    Prelu, SqueezeExcitation, subsample,
+    BatchNorm, BatchNormConfig, BlockActivation, Conv2d, Conv2dConfig, ConvBlock, Dropout, Linear,
+    LinearBlock, Prelu, SqueezeExcitation, subsample,
 };
 use crate::pass::Pass;
 use crate::store::Path;
@@ -150,9 +150,7 @@ impl IrUnit {
             x = match Step::leading(&mut rest) {
                 Step::Norm(norm) => norm.forward(x, pass),
                 Step::Prelu(prelu) => prelu.forward(x),
-                Step::Squeeze(squeeze) => {
-                    squeeze.forward(x, shortcut.take_if(|_| rest.is_empty()), pass)
-                }
+                Step::Squeeze(squeeze) => squeeze.forward(x, shortcut.take_if(|_| rest.is_empty()), pass),
                 Step::Block(block) => match shortcut.take_if(|_| rest.is_empty()) {
                     Some(shortcut) => block.shortcut(shortcut, Joint::AfterActivation).forward(x, pass),
                     None => block.forward(x, pass),
@@ -167,6 +165,7 @@ impl IrUnit {
 }
 
 /// A layer, or a convolution with those around it.
+#[allow(clippy::large_enum_variant)] // it lives for a statement
 enum Step<'a> {
     Norm(&'a BatchNorm),
     Prelu(&'a Prelu),

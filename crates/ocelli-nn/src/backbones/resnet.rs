@@ -6,8 +6,8 @@ use ocelli_kernels::Joint;
 use super::Embedded;
 use crate::init::Init;
 use crate::layers::{
-    BatchNorm, BatchNormConfig, BlockActivation, Conv2d, Conv2dConfig, ConvBlock, Dropout, Linear, LinearBlock,
-    max_pool2d,
+    BatchNorm, BatchNormConfig, BlockActivation, Conv2d, Conv2dConfig, ConvBlock, Dropout, Linear,
+    LinearBlock, max_pool2d,
 };
 use crate::pass::Pass;
 use crate::store::Path;

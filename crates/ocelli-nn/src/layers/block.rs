@@ -161,15 +161,13 @@ impl<'a> ConvBlock<'a> {
             activation: activation.kind(),
             precision,
         };
-        conv.prepared.get(&params, form, |form| {
-            ConvParts {
-                before: before.map(BatchNorm::affine),
-                bias: conv.bias.as_ref().map(values),
-                after: after.map(BatchNorm::affine),
-                activation: activation.packed(),
-                precision,
-                ..ConvParts::new(values(&conv.weight), form.shape, conv.options)
-            }
+        conv.prepared.get(&params, form, |form| ConvParts {
+            before: before.map(BatchNorm::affine),
+            bias: conv.bias.as_ref().map(values),
+            after: after.map(BatchNorm::affine),
+            activation: activation.packed(),
+            precision,
+            ..ConvParts::new(values(&conv.weight), form.shape, conv.options)
         })
     }
 }
@@ -291,7 +289,12 @@ struct Form {
 impl Prepared {
     /// What was kept, if it is made in this form of these parameters as they are now, or else of `parts`. `None` while a
     /// parameter's gradient is recorded.
-    fn get(&self, params: &[&Param], form: Form, parts: impl FnOnce(&Form) -> ConvParts) -> Option<PackedConv> {
+    fn get(
+        &self,
+        params: &[&Param],
+        form: Form,
+        parts: impl FnOnce(&Form) -> ConvParts,
+    ) -> Option<PackedConv> {
         if params.iter().any(|param| param.is_tracked()) {
             return None;
         }
@@ -301,7 +304,8 @@ impl Prepared {
         }
         // Versions are read before the values: a change between the two is noticed the next time.
         let made_of = params.iter().map(|param| (param.entry().clone(), param.entry().version())).collect();
-        let packed = PackedConv::new(parts(&form)).unwrap_or_else(|error| panic!("cannot fuse a layer: {error}"));
+        let packed =
+            PackedConv::new(parts(&form)).unwrap_or_else(|error| panic!("cannot fuse a layer: {error}"));
         *kept = Some(Kept { form, made_of, packed: packed.clone() });
         Some(packed)
     }

@@ -94,8 +94,11 @@ impl BatchNorm {
             Some((weight, bias)) => (read(weight), read(bias)),
             None => (vec![1.0; self.channels], vec![0.0; self.channels]),
         };
-        let scale: Vec<f64> =
-            weight.iter().zip(&variance).map(|(weight, variance)| weight / (variance + self.epsilon).sqrt()).collect();
+        let scale: Vec<f64> = weight
+            .iter()
+            .zip(&variance)
+            .map(|(weight, variance)| weight / (variance + self.epsilon).sqrt())
+            .collect();
         let shift = bias.iter().zip(mean.iter().zip(&scale)).map(|(bias, (mean, scale))| bias - mean * scale);
         let shift = shift.map(|shift| shift as f32).collect();
         Affine { scale: scale.into_iter().map(|scale| scale as f32).collect(), shift }
