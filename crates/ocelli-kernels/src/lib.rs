@@ -66,6 +66,18 @@
 //!
 //! *Winograd's algorithm* saves multiplications in 3x3 convolutions but rounds worse, and PyTorch does not use it on the
 //! CPU either. *Half precision* has no fast path on most CPUs.
+//! CPU either. *Packing the filters* of a training step would read them a little faster, but costs more than it saves
+//! where few positions share them. *Half precision* in training has no fast path on most CPUs.
+//!
+//! # How inference runs
+//!
+//! Filters that do not change can be packed once. A [`PackedConv`] holds them in the order in which its register tiles
+//! (`fused::tile`) read them, with the affine maps of normalisations folded in. Its vectors lie along the output channels,
+//! and so does its output in memory (`fused`): then a pixel is one number for all lanes, no lane is wasted on the edges of a
+//! map, depthwise filters are vectors too (`fused::depthwise`), and activation and shortcut are applied to the sums in
+//! registers (`fused::finish`). Convolutions without padding read their input where it lies; others copy a band of it to a
+//! slab first (`fused::slab`), where a map before the convolution is applied and numbers are rounded to bfloat16.
+//! [`by_pixel`] has what stands between such convolutions.
 
 pub mod activation;
 mod add_relu;

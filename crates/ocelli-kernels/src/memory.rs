@@ -141,6 +141,43 @@ impl SharedOutput<'_> {
     }
 }
 
+impl<'a> SharedOutput<'a> {
+    /// `rows` rows of `len` neighbours, `pitch` apart, from `first` on.
+    ///
+    /// # Safety
+    /// No other live part may share a number with this one.
+    #[inline]
+    pub(crate) unsafe fn rows(self, first: usize, [rows, len]: [usize; 2], pitch: usize) -> OutputRows<'a> {
+        assert!(rows == 0 || first + (rows - 1) * pitch + len <= self.len, "part reaches past the output");
+        OutputRows { start: self.start.wrapping_add(first).cast(), rows, len, pitch, lifetime: PhantomData }
+    }
+}
+
+/// Rows of an output that belong to their holder alone.
+pub(crate) struct OutputRows<'a> {
+    /// The first number; rows inside the output can be reached from it.
+    pub(crate) start: *mut f32,
+    pub(crate) rows: usize,
+    /// Numbers of a row.
+    pub(crate) len: usize,
+    /// Numbers between the starts of neighbouring rows.
+    pub(crate) pitch: usize,
+    lifetime: PhantomData<&'a mut [MaybeUninit<f32>]>,
+}
+
+impl OutputRows<'_> {
+    /// A row after all of it was written.
+    ///
+    /// # Safety
+    /// All numbers of the row were written.
+    pub(crate) unsafe fn written(&mut self, row: usize) -> &mut [f32] {
+        assert!(row < self.rows, "no such row");
+        // SAFETY: the row lies inside the output by the check in `rows`, is borrowed exclusively, and is initialised by
+        // contract.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(row * self.pitch), self.len) }
+    }
+}
+
 /// A part of an output that belongs to its holder alone.
 pub(crate) struct OutputPart<'a> {
     start: *mut MaybeUninit<f32>,

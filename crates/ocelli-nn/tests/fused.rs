@@ -13,7 +13,7 @@ use ocelli_nn::tensor::{from_values, values};
 use ocelli_nn::{Init, Joint, Pass, Precision, Role, Store, device};
 
 fn store() -> Store {
-    Store::new(&device("cpu").unwrap(), 5)
+    Store::new(&device("cpu").expect("there is always a processor"), 5)
 }
 
 /// Moves statistics, scales and slopes away from where they start, where folding them would change nothing.

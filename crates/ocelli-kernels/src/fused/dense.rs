@@ -1,7 +1,5 @@
 //! Fused convolution over many channels: bands of pixels for the threads, tiles of registers in them.
 
-use std::mem::MaybeUninit;
-
 use burn_flex::FlexTensor;
 
 use super::finish::{Finish, Shortcut};
@@ -14,6 +12,16 @@ use super::{Activation, Input, Joint, jobs, lying};
 use crate::conv::{Geometry, even_parts};
 use crate::memory::{SharedOutput, filled_aligned, with_scratch};
 use ocelli_simd::math::exp_of_negative as exp;
+use super::finish::{Ending, Finish, Shortcut};
+use super::pack::{Block, Dense, Packed};
+use super::plan::{Plan, Segment};
+use super::slab::{self, Treatment};
+use super::tile::{Begin, MOST_UNITS, Operands, compute, most_pixels};
+use super::vector::UNIT;
+use super::{Activation, Input, Joint, jobs, lying};
+use crate::conv::{Geometry, even_parts};
+use crate::memory::{OutputRows, SharedOutput, filled_aligned, with_scratch};
+use crate::softmax::exp;
 use ocelli_simd::vectorized;
 
 /// Output `[B, H', W', O]`; `shortcut` is of the same shape.
@@ -122,8 +130,8 @@ impl Call<'_> {
                     _ => &mut sums[tile.start * width..tile.end * width],
                 };
                 match last {
-                    true => self.finish(block, (operands, begin, waiting), band.first + tile.start, output),
-                    false => compute(operands, begin, waiting, End::Sums),
+                    true => self.finish(block, (&operands, begin, waiting), band.first + tile.start, output),
+                    false => compute(&operands, begin, waiting, None),
                 }
             }
         }
@@ -134,37 +142,26 @@ impl Call<'_> {
     fn finish(
         &self,
         block: &Block,
-        (operands, begin, sums): (Operands<'_>, Begin<'_>, &mut [f32]),
+        (operands, begin, sums): (&Operands<'_>, Begin<'_>, &mut [f32]),
         first: usize,
         output: SharedOutput<'_>,
     ) {
         let channels = self.plan.geometry.out_channels;
-        let pixels = operands.starts.len();
-        let place = |pixel: usize| (first + pixel) * channels + block.first;
-        let part = |pixel: usize| {
-            let (first, count) = if pixel < pixels { (place(pixel), block.channels) } else { (0, 0) };
-            // SAFETY: this block of filters and this pixel belong to this job alone, and it is done with the part before
-            // it takes it again.
-            unsafe { output.strided(first, count, 1) }.memory()
-        };
-        let mut outputs: [_; MOST_PIXELS] = std::array::from_fn(part);
+        let first = first * channels + block.first;
+        // SAFETY: this block of filters and these pixels belong to this job alone.
+        let mut output = unsafe { output.rows(first, [operands.starts.len(), block.channels], channels) };
         let late = self.packed.activation == Activation::Silu;
         let shortcut = self.shortcut.map(|(values, joint)| Shortcut {
-            values,
-            starts: std::array::from_fn(|pixel| if pixel < pixels { place(pixel) } else { 0 }),
+            values: &values[first..],
             before: joint == Joint::BeforeActivation,
         });
-        let in_tile = shortcut.filter(|shortcut| shortcut.before || !late);
         let finish = self.packed.activation.finish(&block.slopes);
-        let end = End::Output { finish, shortcut: in_tile, outputs: &mut outputs[..pixels] };
-        compute(operands, begin, sums, end);
+        let in_tile = shortcut.filter(|shortcut| shortcut.before || !late);
+        let ending = Ending::new(&finish, in_tile, &mut output, block.units * UNIT);
+        compute(operands, begin, sums, Some(&ending));
         if late {
-            for pixel in 0..pixels {
-                let added = shortcut.filter(|shortcut| !shortcut.before);
-                let added = added.map(|shortcut| &shortcut.values[place(pixel)..][..block.channels]);
-                // SAFETY: the tile wrote all of the part.
-                unsafe { silu(part(pixel), added.unwrap_or(&[])) };
-            }
+            // SAFETY: the tile wrote all rows.
+            unsafe { silu(&mut output, shortcut.filter(|shortcut| !shortcut.before)) };
         }
     }
 }
@@ -182,14 +179,18 @@ impl Activation {
     }
 }
 
-/// Replaces numbers by their SiLU, plus what is `added`, if anything is.
+/// Replaces numbers by their SiLU, plus a shortcut, if there is one.
 ///
 /// # Safety
-/// All numbers were written.
+/// All numbers of all rows were written.
 #[allow(unsafe_code)] // the output is not zeroed first
-pub(super) unsafe fn silu(written: &mut [MaybeUninit<f32>], added: &[f32]) {
-    // SAFETY: all were written, by contract.
-    apply_silu(unsafe { written.assume_init_mut() }, added);
+pub(super) unsafe fn silu(output: &mut OutputRows<'_>, shortcut: Option<Shortcut<'_>>) {
+    for row in 0..output.rows {
+        let at = row * output.pitch;
+        let added = shortcut.map_or(&[][..], |shortcut| &shortcut.values[at..][..output.len]);
+        // SAFETY: all were written, by contract.
+        apply_silu(unsafe { output.written(row) }, added);
+    }
 }
 
 vectorized! {

@@ -54,7 +54,7 @@ struct Call<'a> {
 }
 
 /// Neighbouring results of a row, all of which meet the same taps.
-struct Strip<'a> {
+struct Strip<'a, 'o> {
     x: &'a [f32],
     /// What the first result's first tap reads.
     first: usize,
@@ -64,7 +64,7 @@ struct Strip<'a> {
     taps: [Range<usize>; 2],
     kernel_width: usize,
     channels: usize,
-    ending: Ending<'a>,
+    ending: Ending<'a, 'o>,
 }
 
 impl Call<'_> {
@@ -104,7 +104,8 @@ impl Call<'_> {
     fn strip(&self, row: usize, cols: Range<usize>, rows: Range<usize>, output: SharedOutput<'_>) {
         let geometry = self.geometry;
         let (channels, options) = (geometry.in_channels, geometry.options);
-        let (image, row_in_image) = (row / geometry.out_size[0], row % geometry.out_size[0]);
+        let [height_out, width_out] = geometry.out_size;
+        let (image, row_in_image) = (row / height_out, row % height_out);
         let taps = [rows, self.taps(1, cols.start)];
         let pixel = |axis: usize, index: usize| {
             (index * options.stride[axis] + taps[axis].start * options.dilation[axis])
@@ -112,17 +113,12 @@ impl Call<'_> {
         };
         let [height, width] = geometry.in_size;
         let first = (image * height + pixel(0, row_in_image)) * width + pixel(1, cols.start);
-        let place = |index: usize| (row * geometry.out_size[1] + cols.start + index) * channels;
-        let part = |index: usize| {
-            let (first, count) = if index < cols.len() { (place(index), channels) } else { (0, 0) };
-            // SAFETY: this row belongs to one job, which is done with the part before it takes it again.
-            unsafe { output.strided(first, count, 1) }.memory()
-        };
-        let mut outputs: [_; MOST_PIXELS] = std::array::from_fn(part);
+        let place = (row * width_out + cols.start) * channels;
+        // SAFETY: this row belongs to one job.
+        let mut output = unsafe { output.rows(place, [cols.len(), channels], channels) };
         let late = self.packed.activation == Activation::Silu;
         let shortcut = self.shortcut.map(|(values, joint)| Shortcut {
-            values,
-            starts: std::array::from_fn(|index| if index < cols.len() { place(index) } else { 0 }),
+            values: &values[place..],
             before: joint == Joint::BeforeActivation,
         });
         let finish = self.packed.activation.finish(&self.filters.slopes);
@@ -139,16 +135,12 @@ impl Call<'_> {
             taps,
             kernel_width: geometry.kernel[1],
             channels,
-            ending: Ending::new(finish, in_strip, &mut outputs[..cols.len()], self.filters.lanes),
+            ending: Ending::new(&finish, in_strip, &mut output, self.filters.lanes),
         }
         .compute(cols.len());
         if late {
-            for index in 0..cols.len() {
-                let added = shortcut.filter(|shortcut| !shortcut.before);
-                let added = added.map(|shortcut| &shortcut.values[place(index)..][..channels]);
-                // SAFETY: the strip wrote all of the part.
-                unsafe { silu(part(index), added.unwrap_or(&[])) };
-            }
+            // SAFETY: the strip wrote all rows.
+            unsafe { silu(&mut output, shortcut.filter(|shortcut| !shortcut.before)) };
         }
     }
 }
@@ -164,7 +156,7 @@ fn most_pixels() -> usize {
     }
 }
 
-impl Strip<'_> {
+impl Strip<'_, '_> {
     /// Computes `pixels` results.
     fn compute(&self, pixels: usize) {
         let [rows, cols] = self.taps.each_ref();
@@ -194,7 +186,7 @@ impl Strip<'_> {
 /// The processor has AVX-512, the strip has `pixels` results, and its accesses were checked.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,fma")]
-unsafe fn avx512(strip: &Strip<'_>, pixels: usize) {
+unsafe fn avx512(strip: &Strip<'_, '_>, pixels: usize) {
     // SAFETY: passed on.
     unsafe {
         match pixels {
@@ -214,7 +206,7 @@ unsafe fn avx512(strip: &Strip<'_>, pixels: usize) {
 /// The processor has AVX2 and FMA, the strip has `pixels` results, at most four, and its accesses were checked.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn avx2(strip: &Strip<'_>, pixels: usize) {
+unsafe fn avx2(strip: &Strip<'_, '_>, pixels: usize) {
     // SAFETY: passed on.
     unsafe {
         match pixels {
@@ -229,7 +221,7 @@ unsafe fn avx2(strip: &Strip<'_>, pixels: usize) {
 /// # Safety
 /// The processor has the features of `V`, the strip has `P` results, and its accesses were checked.
 #[inline(always)]
-unsafe fn all_units<V: Vector, const P: usize>(strip: &Strip<'_>) {
+unsafe fn all_units<V: Vector, const P: usize>(strip: &Strip<'_, '_>) {
     for unit in 0..strip.channels / UNIT {
         // SAFETY: by contract; all sixteen channels exist.
         unsafe { one_unit::<V, P>(strip, unit, UNIT) };
@@ -245,7 +237,7 @@ unsafe fn all_units<V: Vector, const P: usize>(strip: &Strip<'_>) {
 /// As [`all_units`]; `count` channels of the unit exist.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // counted loops over registers, which the compiler unrolls whole
-unsafe fn one_unit<V: Vector, const P: usize>(strip: &Strip<'_>, unit: usize, count: usize) {
+unsafe fn one_unit<V: Vector, const P: usize>(strip: &Strip<'_, '_>, unit: usize, count: usize) {
     let lane = unit * UNIT;
     let [across, down, right] = strip.steps;
     let [rows, cols] = strip.taps.each_ref();

@@ -1,10 +1,8 @@
 //! What follows a sum on its way to the output: shortcut, activation, store, all in registers.
 #![allow(unsafe_code)] // vector loads and stores through pointers
 
-use std::mem::MaybeUninit;
-
-use super::tile::MOST_PIXELS;
 use super::vector::{UNIT, Vector};
+use crate::memory::OutputRows;
 
 /// What is done to a sum on its way to the output.
 #[derive(Clone, Copy)]
@@ -21,85 +19,135 @@ pub(super) enum Finish<'a> {
     HardSwish,
 }
 
-/// A shortcut that is added: for every pixel the place of its first lane.
+/// A shortcut that is added.
 #[derive(Clone, Copy)]
 pub(super) struct Shortcut<'a> {
+    /// From the number on that is added to the first of the output.
     pub(super) values: &'a [f32],
-    pub(super) starts: [usize; MOST_PIXELS],
     /// Whether it is added before the activation.
     pub(super) before: bool,
 }
 
-/// Outputs of the pixels of a tile, and what is done on the way there; the accesses were checked.
-pub(super) struct Ending<'a> {
-    finish: Finish<'a>,
-    shortcut: Option<Shortcut<'a>>,
-    outputs: [*mut f32; MOST_PIXELS],
-    /// Lanes in use: numbers of every output.
-    lanes: usize,
+/// What becomes of finished sums: the outputs of neighbouring pixels, and what is done on the way there. The accesses were
+/// checked.
+pub(super) struct Ending<'a, 'o> {
+    finish: &'a Finish<'a>,
+    /// Where the shortcut starts, or null.
+    shortcut: *const f32,
+    /// Whether it is added before the activation.
+    before: bool,
+    output: &'a mut OutputRows<'o>,
 }
 
-impl<'a> Ending<'a> {
-    /// An ending for tiles of at most `lanes` lanes; `outputs` has a slice for each pixel, all of the same length.
+impl<'a, 'o> Ending<'a, 'o> {
+    /// An ending for tiles of at most `lanes` lanes; `output` has a row for each pixel, and the shortcut lies as it does.
     ///
     /// # Panics
     /// If an access would reach past its slice.
+    #[inline]
     pub(super) fn new(
-        finish: Finish<'a>,
+        finish: &'a Finish<'a>,
         shortcut: Option<Shortcut<'a>>,
-        outputs: &mut [&mut [MaybeUninit<f32>]],
+        output: &'a mut OutputRows<'o>,
         lanes: usize,
     ) -> Self {
-        let used = outputs.first().map_or(0, |output| output.len());
-        assert!(used <= lanes && outputs.iter().all(|output| output.len() == used), "outputs differ");
-        assert!(outputs.len() <= MOST_PIXELS, "too many outputs");
+        assert!(output.len <= lanes, "outputs of more lanes than there are");
         if let Finish::Slopes(slopes) = finish {
             assert!(slopes.len() >= lanes, "no slope for every lane");
         }
-        if let Some(Shortcut { values, starts, .. }) = &shortcut {
-            let fits = |start: &usize| start + used <= values.len();
-            assert!(starts[..outputs.len()].iter().all(fits), "shortcut too small");
+        let (mut start, mut before) = (std::ptr::null(), false);
+        if let Some(shortcut) = shortcut {
+            let reach = output.rows.saturating_sub(1) * output.pitch + output.len;
+            assert!(reach <= shortcut.values.len(), "shortcut too small");
+            (start, before) = (shortcut.values.as_ptr(), shortcut.before);
         }
-        let mut pointers = [std::ptr::null_mut(); MOST_PIXELS];
-        for (pointer, output) in pointers.iter_mut().zip(outputs) {
-            *pointer = output.as_mut_ptr().cast::<f32>();
-        }
-        Self { finish, shortcut, outputs: pointers, lanes: used }
+        Self { finish, shortcut: start, before, output }
+    }
+
+    /// Pixels that it is made for.
+    pub(super) fn pixels(&self) -> usize {
+        self.output.rows
     }
 }
 
 /// Finishes sums and writes them.
+///
+/// Rows are finished one by one, from a copy in memory: were the code of all of them laid out, or the sums themselves asked
+/// for by number, the compiler would not keep the sums in registers where they are summed.
 ///
 /// # Safety
 /// The processor has the features of `V`; the ending was made for these pixels, and for at least these lanes.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // counted loops over registers, which the compiler unrolls whole
 pub(super) unsafe fn end<V: Vector, const U: usize, const P: usize>(
-    ending: &Ending<'_>,
-    mut sums: [[V; U]; P],
+    ending: &Ending<'_, '_>,
+    sums: [[V; U]; P],
     unit: usize,
     pixel: usize,
 ) {
+    // SAFETY: by contract; a row starts inside the output if it has any lanes.
+    unsafe {
+        let mut copy = [[V::splat(0.0); U]; P];
+        for p in 0..P {
+            for u in 0..U {
+                copy[p][u] = sums[p][u];
+            }
+        }
+        let lanes = ending.output.len.saturating_sub(unit * UNIT);
+        for (p, row) in copy.iter().enumerate() {
+            let at = (pixel + p) * ending.output.pitch + unit * UNIT;
+            end_row(ending, *row, unit, (at, lanes));
+        }
+    }
+}
+
+/// Finishes a row of which `lanes` are used, and writes it from number `at` of the output on.
+///
+/// # Safety
+/// As [`end`].
+#[inline(always)]
+unsafe fn end_row<V: Vector, const U: usize>(
+    ending: &Ending<'_, '_>,
+    mut row: [V; U],
+    unit: usize,
+    (at, lanes): (usize, usize),
+) {
     // SAFETY: by contract.
     unsafe {
-        let before = ending.shortcut.as_ref().filter(|shortcut| shortcut.before);
-        if let Some(shortcut) = before {
-            add_shortcut(&mut sums, shortcut, ending.lanes, unit, pixel);
+        if !ending.shortcut.is_null() && ending.before {
+            add_shortcut(&mut row, ending.shortcut.wrapping_add(at), lanes);
         }
-        activate(&mut sums, ending.finish, unit);
-        if let Some(shortcut) = ending.shortcut.as_ref().filter(|shortcut| !shortcut.before) {
-            add_shortcut(&mut sums, shortcut, ending.lanes, unit, pixel);
+        activate(&mut row, *ending.finish, unit);
+        if !ending.shortcut.is_null() && !ending.before {
+            add_shortcut(&mut row, ending.shortcut.wrapping_add(at), lanes);
         }
-        for p in 0..P {
-            let output = ending.outputs[pixel + p];
-            for u in 0..U {
-                let lane = (unit + u) * UNIT;
-                match ending.lanes.saturating_sub(lane) {
-                    0 => {}
-                    count @ 1..UNIT => sums[p][u].store_part(output.add(lane), count),
-                    _ => sums[p][u].store(output.add(lane)),
-                }
+        let output = ending.output.start.wrapping_add(at);
+        for (u, vector) in row.into_iter().enumerate() {
+            let lane = u * UNIT;
+            match lanes.saturating_sub(lane) {
+                0 => {}
+                count @ 1..UNIT => vector.store_part(output.add(lane), count),
+                _ => vector.store(output.add(lane)),
             }
+        }
+    }
+}
+
+/// Adds the `lanes` numbers at `values`.
+///
+/// # Safety
+/// As [`end`]; they can be read.
+#[inline(always)]
+unsafe fn add_shortcut<V: Vector, const U: usize>(row: &mut [V; U], values: *const f32, lanes: usize) {
+    for (u, vector) in row.iter_mut().enumerate() {
+        let lane = u * UNIT;
+        // SAFETY: by contract.
+        unsafe {
+            *vector = vector.add(match lanes.saturating_sub(lane) {
+                0 => V::splat(0.0),
+                count @ 1..UNIT => V::load_part(values.add(lane), count),
+                _ => V::load(values.add(lane)),
+            });
         }
     }
 }
@@ -107,72 +155,31 @@ pub(super) unsafe fn end<V: Vector, const U: usize, const P: usize>(
 /// # Safety
 /// As [`end`].
 #[inline(always)]
-#[allow(clippy::needless_range_loop)] // counted loops over registers, which the compiler unrolls whole
-unsafe fn add_shortcut<V: Vector, const U: usize, const P: usize>(
-    sums: &mut [[V; U]; P],
-    shortcut: &Shortcut<'_>,
-    lanes: usize,
-    unit: usize,
-    pixel: usize,
-) {
-    // SAFETY: by contract.
-    unsafe {
-        for p in 0..P {
-            let values = shortcut.values.as_ptr().add(shortcut.starts[pixel + p]);
-            for u in 0..U {
-                let lane = (unit + u) * UNIT;
-                sums[p][u] = sums[p][u].add(match lanes.saturating_sub(lane) {
-                    0 => V::splat(0.0),
-                    count @ 1..UNIT => V::load_part(values.add(lane), count),
-                    _ => V::load(values.add(lane)),
-                });
-            }
-        }
-    }
-}
-
-/// # Safety
-/// As [`end`].
-#[inline(always)]
-#[allow(clippy::needless_range_loop)] // counted loops over registers, which the compiler unrolls whole
-unsafe fn activate<V: Vector, const U: usize, const P: usize>(
-    sums: &mut [[V; U]; P],
-    finish: Finish<'_>,
-    unit: usize,
-) {
+unsafe fn activate<V: Vector, const U: usize>(row: &mut [V; U], finish: Finish<'_>, unit: usize) {
     // SAFETY: by contract.
     unsafe {
         match finish {
             Finish::Keep => {}
             Finish::Relu => {
-                for p in 0..P {
-                    for u in 0..U {
-                        sums[p][u] = V::splat(0.0).max(sums[p][u]);
-                    }
+                for vector in row {
+                    *vector = V::splat(0.0).max(*vector);
                 }
             }
             Finish::Clamp { low, high } => {
-                for p in 0..P {
-                    for u in 0..U {
-                        sums[p][u] = V::splat(high).min(V::splat(low).max(sums[p][u]));
-                    }
+                for vector in row {
+                    *vector = V::splat(high).min(V::splat(low).max(*vector));
                 }
             }
             Finish::Slopes(slopes) => {
-                for u in 0..U {
+                for (u, vector) in row.iter_mut().enumerate() {
                     let slope = V::load(slopes.as_ptr().add((unit + u) * UNIT));
-                    for p in 0..P {
-                        sums[p][u] = sums[p][u].positive_or(sums[p][u].mul(slope));
-                    }
+                    *vector = vector.positive_or(vector.mul(slope));
                 }
             }
             Finish::HardSwish => {
-                for p in 0..P {
-                    for u in 0..U {
-                        let x = sums[p][u];
-                        let gate = V::splat(6.0).min(V::splat(0.0).max(x.add(V::splat(3.0))));
-                        sums[p][u] = x.mul(gate.mul(V::splat(1.0 / 6.0)));
-                    }
+                for vector in row {
+                    let gate = V::splat(6.0).min(V::splat(0.0).max(vector.add(V::splat(3.0))));
+                    *vector = vector.mul(gate.mul(V::splat(1.0 / 6.0)));
                 }
             }
         }

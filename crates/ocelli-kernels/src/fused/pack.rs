@@ -215,7 +215,7 @@ impl Dense {
         let [out, group_in, ..] = parts.shape;
         let groups = parts.options.groups;
         // A pair must not reach from one group into the next.
-        let pairs = parts.precision == Precision::Bf16 && (groups == 1 || group_in % 2 == 0);
+        let pairs = parts.precision == Precision::Bf16 && (groups == 1 || group_in.is_multiple_of(2));
         let words = if pairs { group_in.div_ceil(2) } else { group_in };
         let per_group = out / groups.max(1);
         let units = per_group.div_ceil(UNIT);

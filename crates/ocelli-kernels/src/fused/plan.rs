@@ -51,8 +51,15 @@ impl<'a> Plan<'a> {
         let (rows, threads) = (self.rows(), rayon::current_num_threads());
         let [stride, _] = self.geometry.options.stride;
         let halo = self.reach(0).saturating_sub(stride) * self.pitch;
-        let each = (SLAB.saturating_sub(halo) / (stride * self.pitch).max(1)).max(1);
-        self.bands = rows.div_ceil(each).max(1);
+        let mut row = stride * self.pitch;
+        let mut room = SLAB.saturating_sub(halo);
+        // Where all filters fit the cache, short bands cost nothing and leave their results there too.
+        let filters: usize = blocks.iter().map(|block| block.filters.len()).sum();
+        if self.in_place && halo == 0 && filters <= FILTERS {
+            row += self.geometry.out_size[1] * self.geometry.out_channels;
+            room = SLAB / 2;
+        }
+        self.bands = rows.div_ceil((room / row.max(1)).max(1)).max(1);
         if threads == 1 {
             return;
         }

@@ -5,11 +5,9 @@
 //! lanes, and whatever follows the sum (bias, slope, shortcut) is a vector too.
 #![allow(unsafe_code)] // vector loads and stores through pointers, and calls that need the processor's features
 
-use std::mem::MaybeUninit;
-
 use ocelli_simd::{Level, level};
 
-use super::finish::{Ending, Finish, Shortcut, end};
+use super::finish::{Ending, end};
 use super::vector::{Portable, UNIT, Vector};
 #[cfg(target_arch = "x86_64")]
 use super::vector_x86::{Avx2, Avx512};
@@ -55,43 +53,41 @@ pub(super) enum Begin<'a> {
     Sums,
 }
 
-/// What becomes of the sums of a tile.
-pub(super) enum End<'a, 'o> {
-    /// They wait for further words.
-    Sums,
-    /// They are finished; the outputs of the pixels have as many numbers as there are lanes in use.
-    Output {
-        finish: Finish<'a>,
-        shortcut: Option<Shortcut<'a>>,
-        /// One a pixel.
-        outputs: &'o mut [&'o mut [MaybeUninit<f32>]],
-    },
-}
-
 /// A tile whose accesses were checked.
-struct Tile<'a> {
-    operands: Operands<'a>,
+struct Tile<'a, 'o> {
+    operands: &'a Operands<'a>,
     begin: *const f32,
     /// Numbers between the pixels' beginnings.
     begin_pitch: usize,
     sums: *mut f32,
-    end: Option<Ending<'a>>,
+    ending: Option<&'a Ending<'a, 'o>>,
 }
 
-/// Computes a tile. `sums` holds a number for each lane of each pixel where sums come from or go there.
+/// Computes a tile. `sums` holds a number for each lane of each pixel where sums come from there, or go there for want of an
+/// `ending`, which must be made for as many lanes as the tile has.
 ///
 /// # Panics
 /// If an operand reaches past its slice; the tiles rely on it.
-pub(super) fn compute(operands: Operands<'_>, begin: Begin<'_>, sums: &mut [f32], end: End<'_, '_>) {
-    let Operands { words, starts, runs, filters, units, .. } = operands;
+pub(super) fn compute(
+    operands: &Operands<'_>,
+    begin: Begin<'_>,
+    sums: &mut [f32],
+    ending: Option<&Ending<'_, '_>>,
+) {
+    let &Operands { words, starts, runs, filters, units, .. } = operands;
     let (pixels, lanes) = (starts.len(), units * UNIT);
     assert!((1..=MOST_UNITS).contains(&units) && (1..=most_pixels(units)).contains(&pixels), "tile size");
-    let reach = runs.iter().map(|run| run.offset + run.len).max().unwrap_or(0);
+    let (mut reach, mut depth) = (0, 0);
+    for run in runs {
+        reach = reach.max(run.offset + run.len);
+        depth += run.len;
+    }
     let last = starts.iter().max().copied().unwrap_or(0);
     assert!(last + reach <= words.len(), "words reach past their slice");
-    assert!(runs.iter().map(|run| run.len).sum::<usize>() * lanes <= filters.len(), "filters are missing");
-    let waits = matches!(begin, Begin::Sums) || matches!(end, End::Sums);
+    assert!(depth * lanes <= filters.len(), "filters are missing");
+    let waits = matches!(begin, Begin::Sums) || ending.is_none();
     assert!(!waits || pixels * lanes <= sums.len(), "no room for the sums");
+    assert!(ending.is_none_or(|ending| ending.pixels() == pixels), "an output for each pixel");
     let sums = sums.as_mut_ptr();
     let (begin, begin_pitch) = match begin {
         Begin::Bias(bias) => {
@@ -100,14 +96,7 @@ pub(super) fn compute(operands: Operands<'_>, begin: Begin<'_>, sums: &mut [f32]
         }
         Begin::Sums => (sums.cast_const(), lanes),
     };
-    let end = match end {
-        End::Sums => None,
-        End::Output { finish, shortcut, outputs } => {
-            assert_eq!(outputs.len(), pixels, "an output for each pixel");
-            Some(Ending::new(finish, shortcut, outputs, lanes))
-        }
-    };
-    run(&Tile { operands, begin, begin_pitch, sums, end });
+    run(&Tile { operands, begin, begin_pitch, sums, ending });
 }
 
 /// Whether the processor multiplies pairs of numbers in bfloat16.
@@ -122,7 +111,7 @@ pub(super) fn multiplies_pairs() -> bool {
     }
 }
 
-fn run(tile: &Tile<'_>) {
+fn run(tile: &Tile<'_, '_>) {
     match level() {
         #[cfg(target_arch = "x86_64")]
         Level::Avx512 if tile.operands.pairs && multiplies_pairs() => {
@@ -171,7 +160,7 @@ impl<V: Vector> Step<V> for Pairs {
 
 /// # Safety
 /// Every access of the tile was checked.
-unsafe fn portable(tile: &Tile<'_>) {
+unsafe fn portable(tile: &Tile<'_, '_>) {
     for unit in 0..tile.operands.units {
         for pixel in 0..tile.operands.starts.len() {
             // SAFETY: by contract; unit and pixel are the tile's own.
@@ -192,11 +181,11 @@ unsafe fn portable(tile: &Tile<'_>) {
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // counted loops over registers, which the compiler unrolls whole
 unsafe fn part<V: Vector, S: Step<V>, const U: usize, const P: usize>(
-    tile: &Tile<'_>,
+    tile: &Tile<'_, '_>,
     unit: usize,
     pixel: usize,
 ) {
-    let Operands { words, starts, runs, filters, units, .. } = tile.operands;
+    let &Operands { words, starts, runs, filters, units, .. } = tile.operands;
     // SAFETY: by contract.
     unsafe {
         let mut sums = [[V::splat(0.0); U]; P];
@@ -225,7 +214,7 @@ unsafe fn part<V: Vector, S: Step<V>, const U: usize, const P: usize>(
                 filters = filters.add(units * UNIT);
             }
         }
-        match &tile.end {
+        match tile.ending {
             None => {
                 for p in 0..P {
                     for u in 0..U {
@@ -307,7 +296,7 @@ mod x86 {
     /// # Safety
     /// The processor has AVX-512; every access of the tile was checked.
     #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,fma")]
-    pub(super) unsafe fn avx512(tile: &Tile<'_>) {
+    pub(super) unsafe fn avx512(tile: &Tile<'_, '_>) {
         if tile.operands.pairs {
             for unit in 0..tile.operands.units {
                 for pixel in 0..tile.operands.starts.len() {
@@ -323,14 +312,14 @@ mod x86 {
     /// # Safety
     /// The processor has AVX-512 and its bfloat16; the tile's words are pairs and every access was checked.
     #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx512bf16,fma")]
-    pub(super) unsafe fn avx512_pairs(tile: &Tile<'_>) {
+    pub(super) unsafe fn avx512_pairs(tile: &Tile<'_, '_>) {
         tiles!(tile, Native);
     }
 
     /// # Safety
     /// The processor has AVX2 and FMA; every access of the tile was checked.
     #[target_feature(enable = "avx2,fma")]
-    pub(super) unsafe fn avx2(tile: &Tile<'_>) {
+    pub(super) unsafe fn avx2(tile: &Tile<'_, '_>) {
         /// Pixels at a time: with two registers a vector, eight hold sums.
         const PIXELS: usize = 4;
         let pixels = tile.operands.starts.len();

@@ -165,6 +165,7 @@ impl IrUnit {
 }
 
 /// A layer, or a convolution with those around it.
+#[allow(clippy::large_enum_variant)] // it lives for a statement
 enum Step<'a> {
     Norm(&'a BatchNorm),
     Prelu(&'a Prelu),

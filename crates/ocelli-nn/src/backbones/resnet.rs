@@ -8,6 +8,7 @@ use crate::init::Init;
 use crate::layers::{
     BatchNorm, BatchNormConfig, BlockActivation, Conv2d, Conv2dConfig, ConvBlock, Dropout, Linear,
     LinearBlock, global_average, max_pool2d,
+    LinearBlock, max_pool2d,
 };
 use crate::pass::Pass;
 use crate::store::Path;

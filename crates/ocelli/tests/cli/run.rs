@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use ocelli::data::annotations::npy;
+use ocelli::nn::Precision;
 use serde_json::Value;
 
 use crate::bench::{Bench, Said, assert_fields, shared};
@@ -177,6 +178,14 @@ fn embeddings_agree_over_formats_and_shards() {
     assert_eq!(whole, embed("e.csv", ""));
     assert_eq!(whole, embed("e.npy", ""));
     assert_ne!(whole, embed("plain.jsonl", "--no-flip"));
+    let mut half = bench.ocelli("embed people --weights run --out half.csv --precision bf16");
+    if Precision::Bf16.is_native() {
+        half = half.succeeded();
+        assert!(half.err.contains("bf16: cosine to f32 on 13 pictures: mean 0.9"), "{}", half.err);
+        assert_ne!(whole, embeddings(&bench, "half.csv"));
+    } else {
+        half.refused(&["--precision bf16", "use f32"]);
+    }
 
     let (odd, even) = (embed("1.jsonl", "--shard 1/2"), embed("2.npy", "--shard 2/2"));
     assert_eq!((odd.len(), even.len()), (7, 6));
