@@ -10,9 +10,9 @@ use super::program::{Node, Plan, Program, Spread};
 use crate::memory::{SharedOutput, as_uninit, assume_written, with_scratch};
 
 /// Numbers of a block: those of a few nodes fit the nearest cache.
-const BLOCK: usize = 1024;
+const BLOCK: usize = 2048;
 /// The least numbers that make a job.
-const JOB: usize = 16 * BLOCK;
+const JOB: usize = 8 * BLOCK;
 /// The most jobs, each of which may hold sums for a spread leaf.
 const JOBS: usize = 64;
 
