@@ -3,7 +3,7 @@
 //! They are meant for functions that are [`vectorized!`](crate::vectorized), into which they are compiled, and right to a few
 //! units in the last place; NaN stays NaN.
 
-use std::f32::consts::{LN_2, LOG2_E, SQRT_2};
+use std::f32::consts::{FRAC_2_SQRT_PI, LN_2, LOG2_E, SQRT_2};
 
 /// 1.5 · 2²³: adding it rounds to a whole number, which is then found in the lowest bits.
 const ROUNDING: f32 = 12_582_912.0;
@@ -138,7 +138,7 @@ pub fn tanh(x: f32) -> f32 {
 pub fn erf(x: f32) -> f32 {
     let z = x * x;
     let mut near = 8.179_484e-5;
-    for factor in [-8.096_17e-4, 0.005_196_795, -0.026_857_631, 0.112_836_62, -0.376_126_32, 1.128_379_2] {
+    for factor in [-8.096_17e-4, 0.005_196_795, -0.026_857_631, 0.112_836_62, -0.376_126_32, FRAC_2_SQRT_PI] {
         near = near * z + factor;
     }
     let magnitude = x.abs();

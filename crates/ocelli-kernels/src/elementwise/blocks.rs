@@ -256,15 +256,18 @@ impl Backward<'_> {
                 values.step(*node, lower, as_uninit(target));
             }
         }
-        match (self.gradient, outputs.iter().flatten().next()) {
-            (Some(gradient), _) => gradients[..block.len()].copy_from_slice(&gradient[block.clone()]),
-            #[allow(unsafe_code)] // the first output holds the gradient
-            // SAFETY: the gradient's numbers are there until the block is written, which is later.
+        let given = match (self.gradient, outputs.iter().flatten().next()) {
+            (Some(gradient), _) => &gradient[block.clone()],
             (None, Some(first)) => {
-                gradients[..block.len()].copy_from_slice(unsafe { assume_written(part(*first, &block)) })
+                #[allow(unsafe_code)] // the first output holds the gradient
+                // SAFETY: the gradient's numbers are there until the block is written, which is later.
+                unsafe {
+                    assume_written(part(*first, &block))
+                }
             }
             (None, None) => unreachable!("a gradient in the memory of an output that is not there"),
-        }
+        };
+        gradients[..block.len()].copy_from_slice(given);
         self.walk_back(leftmost, &values, scratch, gradients);
         for (leaf, gradient) in gradients.chunks_exact(BLOCK).enumerate() {
             let gradient = &gradient[..block.len()];
