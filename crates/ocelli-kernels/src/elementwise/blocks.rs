@@ -10,9 +10,9 @@ use super::program::{Node, Plan, Program, Spread};
 use crate::memory::{SharedOutput, as_uninit, assume_written, with_scratch};
 
 /// Numbers of a block: those of a few nodes fit the nearest cache.
-const BLOCK: usize = 1024;
+const BLOCK: usize = 2048;
 /// The least numbers that make a job.
-const JOB: usize = 16 * BLOCK;
+const JOB: usize = 8 * BLOCK;
 /// The most jobs, each of which may hold sums for a spread leaf.
 const JOBS: usize = 64;
 
@@ -256,15 +256,18 @@ impl Backward<'_> {
                 values.step(*node, lower, as_uninit(target));
             }
         }
-        match (self.gradient, outputs.iter().flatten().next()) {
-            (Some(gradient), _) => gradients[..block.len()].copy_from_slice(&gradient[block.clone()]),
-            #[allow(unsafe_code)] // the first output holds the gradient
-            // SAFETY: the gradient's numbers are there until the block is written, which is later.
+        let given = match (self.gradient, outputs.iter().flatten().next()) {
+            (Some(gradient), _) => &gradient[block.clone()],
             (None, Some(first)) => {
-                gradients[..block.len()].copy_from_slice(unsafe { assume_written(part(*first, &block)) })
+                #[allow(unsafe_code)] // the first output holds the gradient
+                // SAFETY: the gradient's numbers are there until the block is written, which is later.
+                unsafe {
+                    assume_written(part(*first, &block))
+                }
             }
             (None, None) => unreachable!("a gradient in the memory of an output that is not there"),
-        }
+        };
+        gradients[..block.len()].copy_from_slice(given);
         self.walk_back(leftmost, &values, scratch, gradients);
         for (leaf, gradient) in gradients.chunks_exact(BLOCK).enumerate() {
             let gradient = &gradient[..block.len()];
