@@ -8,7 +8,15 @@
 //! |---|---|
 //! | [`conv2d`] | `module::conv2d` |
 //! | [`batch_norm`] | `module::batch_norm_train` |
+//! | [`batch_norm_with`] | the same and `activation::relu`, with or without a sum before it |
+//! | [`batch_norm_by`] | `module::batch_norm` |
+//! | [`add_relu`] | a sum and `activation::relu` |
 //! | [`prelu`] | `activation::prelu` |
+//! | [`max_pool`], [`adaptive_max_pool`] | `module::max_pool1d`, `2d` |
+//! | [`avg_pool`], [`adaptive_avg_pool`] | `module::avg_pool1d`, `2d`, `adaptive_avg_pool1d`, `2d`, `3d` |
+//! | [`resize`] | `module::interpolate` |
+//! | [`grid_sample`] | `Tensor::grid_sample_2d` |
+//! | [`update`] | sums and products, parameter by parameter |
 //! | [`subsample`] | `module::max_pool2d` with a kernel of one |
 //! | [`attention`] | `matmul`, `activation::softmax`, `matmul` |
 //! | [`sparse_product`] | a product with a dense matrix |

@@ -41,9 +41,8 @@ pub fn max_pool<const D: usize, const N: usize>(x: Tensor<D>, options: PoolOptio
 /// If an axis of the input has no place.
 pub fn adaptive_max_pool<const D: usize, const N: usize>(x: Tensor<D>, outputs: [usize; N]) -> Tensor<D> {
     let extents = extents::<D, N>(&x);
-    let windows = std::array::from_fn(|axis| {
-        adaptive_windows("adaptive_max_pool", extents[axis], outputs[axis])
-    });
+    let windows =
+        std::array::from_fn(|axis| adaptive_windows("adaptive_max_pool", extents[axis], outputs[axis]));
     largest(x, windows, [1; N])
 }
 
@@ -117,7 +116,6 @@ impl Axis {
 }
 
 impl Grid {
-
     fn outputs(&self) -> usize {
         self.axes.iter().map(|axis| axis.windows.len()).product()
     }
@@ -172,7 +170,12 @@ pub(crate) trait MaxPoolKernels: MaxPoolBackend {
     fn pool_with_places(x: FloatTensor<Self>, grid: &Grid) -> (FloatTensor<Self>, Places);
 
     /// Gradient of an input of shape `shape`.
-    fn gradient(output_gradient: FloatTensor<Self>, grid: &Grid, places: &Places, shape: Shape) -> FloatTensor<Self>;
+    fn gradient(
+        output_gradient: FloatTensor<Self>,
+        grid: &Grid,
+        places: &Places,
+        shape: Shape,
+    ) -> FloatTensor<Self>;
 }
 
 impl MaxPoolBackend for Flex {
@@ -205,12 +208,12 @@ impl MaxPoolKernels for Flex {
             pool_plane(grid, source.get(&x, index), output, places);
         };
         let (output, places) = match grid.axes.iter().map(|axis| axis.longest).product::<usize>() {
-            ..=256 => {
+            0..=256 => {
                 let mut places = vec![0; count];
                 let output = with_places(target, &mut places, |i, out, p| run(i, out, PlacesMut::Bytes(p)));
                 (output, Places::Bytes(Arc::new(places)))
             }
-            ..=65_536 => {
+            257..=65_536 => {
                 let mut places = vec![0; count];
                 let output = with_places(target, &mut places, |i, out, p| run(i, out, PlacesMut::Shorts(p)));
                 (output, Places::Shorts(Arc::new(places)))
@@ -225,7 +228,12 @@ impl MaxPoolKernels for Flex {
     }
 
     #[allow(unsafe_code)] // the output is not zeroed first
-    fn gradient(output_gradient: FloatTensor<Self>, grid: &Grid, places: &Places, shape: Shape) -> FloatTensor<Self> {
+    fn gradient(
+        output_gradient: FloatTensor<Self>,
+        grid: &Grid,
+        places: &Places,
+        shape: Shape,
+    ) -> FloatTensor<Self> {
         let (target, outputs) = (Planes::of(&shape), grid.outputs());
         let gradient = Numbers::of(output_gradient);
         let offsets = grid.offsets();
@@ -313,7 +321,11 @@ impl Line<'_> {
     /// The largest values of `N` neighbouring windows, whose first place in a row is `first`, and where they are. `None`
     /// where the plane ends too early for whole blocks.
     #[inline(always)]
-    fn block<const N: usize, const STRIDE: usize>(&self, plane: &[f32], first: usize) -> Option<([f32; N], [u32; N])> {
+    fn block<const N: usize, const STRIDE: usize>(
+        &self,
+        plane: &[f32],
+        first: usize,
+    ) -> Option<([f32; N], [u32; N])> {
         let [deep, high, wide] = self.axes;
         let (mut best, mut places) = ([f32::NEG_INFINITY; N], [0u32; N]);
         for d in 0..self.outer[0].taps {
@@ -368,7 +380,9 @@ impl Line<'_> {
     ) -> usize {
         let (wide, mut place) = (&self.axes[2], from);
         while place + N <= wide.regular.end {
-            let Some((best, found)) = self.block::<N, STRIDE>(plane, wide.windows[place].first) else { break };
+            let Some((best, found)) = self.block::<N, STRIDE>(plane, wide.windows[place].first) else {
+                break;
+            };
             let at = self.at + place;
             output[at..at + N].iter_mut().zip(best).for_each(|(output, best)| _ = output.write(best));
             places.write(at, found);

@@ -65,7 +65,9 @@ impl<const N: usize> PoolOptions<N> {
         let reach = dilation * (kernel - 1) + 1;
         assert!(2 * padding <= reach, "{name}: a padding of {padding} is more than half a window of {reach}");
         let room = (extent + 2 * padding).checked_sub(reach);
-        let Some(room) = room else { panic!("{name}: a window of {reach} is larger than the input's {extent}") };
+        let Some(room) = room else {
+            panic!("{name}: a window of {reach} is larger than the input's {extent}")
+        };
         let mut count = if self.ceil_mode { room.div_ceil(stride) } else { room / stride } + 1;
         // The last window must start within the input or the padding before it.
         if self.ceil_mode && (count - 1) * stride >= extent + padding {
@@ -133,7 +135,13 @@ pub fn avg_pool<const D: usize, const N: usize>(x: Tensor<D>, options: PoolOptio
     let windows = options.windows("avg_pool", extents);
     let divisor = |axis: usize, window: &Window| match options.divisor {
         // The whole of it goes to the first axis.
-        Some(divisor) => if axis == 0 { divisor } else { 1 },
+        Some(divisor) => {
+            if axis == 0 {
+                divisor
+            } else {
+                1
+            }
+        }
         None if options.count_include_pad => window.padded,
         None => window.taps,
     };

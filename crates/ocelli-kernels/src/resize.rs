@@ -39,7 +39,9 @@ impl<const N: usize> ResizeTo<N> {
     fn along(&self, axis: usize, inputs: usize) -> (usize, f32) {
         match self {
             Self::Size(size) => (size[axis], inputs as f32 / size[axis] as f32),
-            Self::Scale(scale) => ((inputs as f64 * scale[axis]).floor() as usize, (1.0 / scale[axis]) as f32),
+            Self::Scale(scale) => {
+                ((inputs as f64 * scale[axis]).floor() as usize, (1.0 / scale[axis]) as f32)
+            }
         }
     }
 }
@@ -53,7 +55,10 @@ impl<const N: usize> ResizeTo<N> {
 /// If an axis of the input has no place while the output's has, or a scale is not above 0.
 pub fn resize<const D: usize, const N: usize>(x: Tensor<D>, to: ResizeTo<N>, mode: ResizeMode) -> Tensor<D> {
     if let ResizeTo::Scale(scale) = to {
-        assert!(scale.iter().all(|&s| s > 0.0 && s.is_finite()), "resize: scales are above 0, found {scale:?}");
+        assert!(
+            scale.iter().all(|&s| s > 0.0 && s.is_finite()),
+            "resize: scales are above 0, found {scale:?}"
+        );
     }
     let extents = extents::<D, N>(&x);
     let bands = extents.iter().enumerate().map(|(axis, &inputs)| {

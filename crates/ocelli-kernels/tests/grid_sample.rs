@@ -52,7 +52,13 @@ fn defined(plane: &[f64], [h, w]: [usize; 2], place: [f64; 2], options: SampleOp
     let (x, y) = (coordinate(place[0], w), coordinate(place[1], h));
     let weight = |distance: f64| match options.mode {
         SampleMode::Bilinear => (1.0 - distance.abs()).max(0.0),
-        SampleMode::Nearest => if distance.abs() < 0.5 { 1.0 } else { 0.0 },
+        SampleMode::Nearest => {
+            if distance.abs() < 0.5 {
+                1.0
+            } else {
+                0.0
+            }
+        }
     };
     (0..h * w).map(|at| plane[at] * weight(x - (at % w) as f64) * weight(y - (at / w) as f64)).sum()
 }
@@ -96,14 +102,14 @@ fn check(shape: [usize; 4], places: [usize; 2], options: SampleOptions, reach: f
 }
 
 fn options() -> impl Strategy<Value = SampleOptions> {
-    let padding = prop_oneof![
-        Just(SamplePadding::Zeros),
-        Just(SamplePadding::Border),
-        Just(SamplePadding::Reflection)
-    ];
+    let padding =
+        prop_oneof![Just(SamplePadding::Zeros), Just(SamplePadding::Border), Just(SamplePadding::Reflection)];
     let mode = prop_oneof![Just(SampleMode::Bilinear), Just(SampleMode::Nearest)];
-    (mode, padding, any::<bool>())
-        .prop_map(|(mode, padding, align_corners)| SampleOptions { mode, padding, align_corners })
+    (mode, padding, any::<bool>()).prop_map(|(mode, padding, align_corners)| SampleOptions {
+        mode,
+        padding,
+        align_corners,
+    })
 }
 
 proptest! {
@@ -139,7 +145,8 @@ fn results_do_not_depend_on_the_number_of_threads() {
             let device = Device::flex().autodiff();
             let x = tensor([3, 70, 9, 11], 1, 1.0, &device).require_grad();
             let grid = tensor([3, 13, 14, 2], 2, 1.2, &device).require_grad();
-            let tape = grid_sample(x.clone(), grid.clone(), SampleOptions::default()).square().sum().backward();
+            let tape =
+                grid_sample(x.clone(), grid.clone(), SampleOptions::default()).square().sum().backward();
             [x.grad(&tape).unwrap().into_data(), grid.grad(&tape).unwrap().into_data()]
         })
     };
@@ -155,7 +162,9 @@ fn what_is_no_number_takes_from_nowhere() {
     let device = Device::flex();
     let x = Tensor::<4>::ones([1, 5, 3, 3], &device);
     let grid = Tensor::<4>::full([1, 1, 2, 2], f32::NAN, &device);
-    let output = |padding| numbers(grid_sample(x.clone(), grid.clone(), SampleOptions { padding, ..SampleOptions::default() }));
+    let output = |padding| {
+        numbers(grid_sample(x.clone(), grid.clone(), SampleOptions { padding, ..SampleOptions::default() }))
+    };
     // The shares of a place that is no number are none either, but no pixel is there to have them.
     assert_eq!(output(SamplePadding::Zeros), [0.0; 10]);
     assert_eq!(output(SamplePadding::Border), [1.0; 10]);
@@ -165,5 +174,9 @@ fn what_is_no_number_takes_from_nowhere() {
 #[should_panic(expected = "grid_sample: pictures [1, 1, 2, 2] with a grid [1, 1, 1, 3]")]
 fn a_grid_has_two_numbers_a_place() {
     let device = Device::flex();
-    grid_sample(Tensor::zeros([1, 1, 2, 2], &device), Tensor::zeros([1, 1, 1, 3], &device), SampleOptions::default());
+    grid_sample(
+        Tensor::zeros([1, 1, 2, 2], &device),
+        Tensor::zeros([1, 1, 1, 3], &device),
+        SampleOptions::default(),
+    );
 }

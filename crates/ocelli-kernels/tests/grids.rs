@@ -70,7 +70,13 @@ fn windows<const N: usize>(options: &PoolOptions<N>, axis: usize, extent: usize,
         let count = if options.count_include_pad { padded } else { inside.len() };
         let weight = match (average, options.divisor) {
             (false, _) => 1.0,
-            (true, Some(divisor)) => if axis == 0 { 1.0 / divisor as f64 } else { 1.0 },
+            (true, Some(divisor)) => {
+                if axis == 0 {
+                    1.0 / divisor as f64
+                } else {
+                    1.0
+                }
+            }
             (true, None) => 1.0 / count as f64,
         };
         taps.push(inside.into_iter().map(|place| (place as usize, weight)).collect());
@@ -200,7 +206,9 @@ fn check_resize<const D: usize, const N: usize>(
             ResizeTo::Scale(scale) => ((inputs as f64 * scale[axis]).floor() as usize, 1.0 / scale[axis]),
         };
         match mode {
-            ResizeMode::Linear { .. } if inputs == outputs => (inputs, resized(ResizeMode::Nearest, inputs, outputs, 1.0)),
+            ResizeMode::Linear { .. } if inputs == outputs => {
+                (inputs, resized(ResizeMode::Nearest, inputs, outputs, 1.0))
+            }
             _ => (inputs, resized(mode, inputs, outputs, step)),
         }
     };
@@ -214,7 +222,12 @@ fn axis() -> impl Strategy<Value = [usize; 4]> {
         .prop_map(|(kernel, stride, padding, dilation)| [kernel, stride, padding.min(kernel / 2), dilation])
 }
 
-fn options<const N: usize>(axes: [[usize; 4]; N], ceil: bool, include: bool, divisor: Option<usize>) -> PoolOptions<N> {
+fn options<const N: usize>(
+    axes: [[usize; 4]; N],
+    ceil: bool,
+    include: bool,
+    divisor: Option<usize>,
+) -> PoolOptions<N> {
     PoolOptions {
         stride: axes.map(|a| a[1]),
         padding: axes.map(|a| a[2]),

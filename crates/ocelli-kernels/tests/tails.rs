@@ -95,7 +95,8 @@ fn check_tails<const D: usize>(shape: [usize; D], swapped: bool) {
         inputs.run(|x, vectors, shortcut| activation::relu(stock(x, vectors) + lifted(shortcut))),
     );
     let device = inputs.x.device().without_autodiff();
-    let statistics = || [tensor([shape[1]], 5, &device), tensor([shape[1]], 6, &device).abs().add_scalar(0.1)];
+    let statistics =
+        || [tensor([shape[1]], 5, &device), tensor([shape[1]], 6, &device).abs().add_scalar(0.1)];
     same(
         inputs.run(|x, [gamma, beta], _| batch_norm_by(x, gamma, beta, statistics(), EPSILON)),
         inputs.run(|x, [gamma, beta], _| {
@@ -124,7 +125,9 @@ fn rules() -> impl Strategy<Value = Rule> {
         |(kind, rate, decay, b1, b2)| match kind {
             0 => Rule::Descent { rate, decay },
             1 | 2 => Rule::Momentum { rate, decay, momentum: b1, nesterov: kind == 2 },
-            _ => Rule::Adam { rate, decay, keep: 1.0 - decay, betas: [b1, b2], correction: 0.7, epsilon: 1e-3 },
+            _ => {
+                Rule::Adam { rate, decay, keep: 1.0 - decay, betas: [b1, b2], correction: 0.7, epsilon: 1e-3 }
+            }
         },
     )
 }

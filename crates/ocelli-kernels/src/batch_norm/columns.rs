@@ -50,9 +50,8 @@ fn normalize_block(job: &Forward<'_>, block: Block, output: SharedOutput<'_>) ->
     };
     let spread = Spread {
         mean: block.spread(|channel| statistics[channel - block.first].0),
-        factor: block.spread(|channel| {
-            factor(job.gamma[channel], statistics[channel - block.first].1, job.epsilon)
-        }),
+        factor: block
+            .spread(|channel| factor(job.gamma[channel], statistics[channel - block.first].1, job.epsilon)),
         beta: block.spread(|channel| job.beta[channel]),
     };
     write_rows(block, job.x, &spread, job.tail, output);

@@ -26,6 +26,7 @@ pub struct Normalized<const D: usize> {
 
 /// What becomes of a normalised batch before it is written.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // it lives for one call
 pub enum NormTail<const D: usize> {
     /// Nothing.
     Plain,
@@ -184,9 +185,7 @@ fn backward_of(
     let gamma_gradient = centred * inverse_deviation;
     let scale = f64::from(gamma) * inverse_deviation;
     let (slope, shift) = match statistics {
-        Statistics::OfBatch => {
-            (-scale * inverse_deviation * gamma_gradient / count, -scale * plain / count)
-        }
+        Statistics::OfBatch => (-scale * inverse_deviation * gamma_gradient / count, -scale * plain / count),
         Statistics::Given => (0.0, 0.0),
     };
     let slopes = Slopes { factor: scale as f32, slope: slope as f32, shift: shift as f32 };

@@ -20,7 +20,8 @@ pub(super) fn grid_sample(x: Tensor<4>, grid: Tensor<4>, options: SampleOptions)
     let take = |x: Tensor<2>, y: Tensor<2>| {
         let outside = beyond(&x, w as f64 - 1.0).bool_or(beyond(&y, h as f64 - 1.0));
         let clamped = |at: Tensor<2>, extent: usize| at.detach().clamp(0.0, extent as f64 - 1.0);
-        let index = clamped(y, h).mul_scalar(w as f64).add(clamped(x, w)).mask_fill(outside.clone(), 0.0).int();
+        let index =
+            clamped(y, h).mul_scalar(w as f64).add(clamped(x, w)).mask_fill(outside.clone(), 0.0).int();
         let spread = |t: Tensor<2, burn::tensor::Int>| t.reshape([b, 1, places]).expand([b, c, places]);
         let outside = outside.reshape([b, 1, places]).expand([b, c, places]);
         pixels.clone().gather(2, spread(index)).mask_fill(outside, 0.0)

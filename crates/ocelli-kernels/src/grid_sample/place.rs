@@ -78,11 +78,12 @@ fn coordinate(place: f32, extent: usize, options: SampleOptions) -> (f32, f32) {
         SamplePadding::Reflection if options.align_corners => reflect(at, speed, 0.0, last),
         SamplePadding::Reflection => reflect(at, speed, -0.5, extent),
     };
-    // Also for what is no number.
-    if !(at > 0.0) {
-        return (0.0, 0.0);
+    match at {
+        at if at >= last && at > 0.0 => (last, 0.0),
+        at if at > 0.0 => (at, speed),
+        // Also what is no number.
+        _ => (0.0, 0.0),
     }
-    if at >= last { (last, 0.0) } else { (at, speed) }
 }
 
 /// A place mirrored into `span` numbers from `first` on.

@@ -24,7 +24,7 @@ pub use linear::Linear;
 pub use norm::{BatchNorm, BatchNormConfig};
 pub use pointwise::Pointwise;
 pub use pool::{
-    PoolOptions, adaptive_avg_pool, adaptive_max_pool, avg_pool, global_average, max_pool, max_pool2d, subsample,
-    upsample_nearest,
+    PoolOptions, adaptive_avg_pool, adaptive_max_pool, avg_pool, global_average, max_pool, max_pool2d,
+    subsample, upsample_nearest,
 };
 pub use squeeze::SqueezeExcitation;

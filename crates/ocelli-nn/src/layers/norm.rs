@@ -98,7 +98,12 @@ impl BatchNorm {
     }
 
     /// The positive part of the normalised input and a shortcut of its shape, in one visit: the end of a residual unit.
-    pub fn forward_add_relu<const D: usize>(&self, x: Tensor<D>, shortcut: Tensor<D>, pass: &Pass) -> Tensor<D> {
+    pub fn forward_add_relu<const D: usize>(
+        &self,
+        x: Tensor<D>,
+        shortcut: Tensor<D>,
+        pass: &Pass,
+    ) -> Tensor<D> {
         self.forward_with(x, NormTail::AddRelu(shortcut), pass)
     }
 

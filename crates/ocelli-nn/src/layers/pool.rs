@@ -1,9 +1,7 @@
 //! Pooling and enlarging of planes.
 
 use burn::tensor::Tensor;
-pub use ocelli_kernels::{
-    PoolOptions, adaptive_avg_pool, adaptive_max_pool, avg_pool, max_pool,
-};
+pub use ocelli_kernels::{PoolOptions, adaptive_avg_pool, adaptive_max_pool, avg_pool, max_pool};
 use ocelli_kernels::{ResizeMode, ResizeTo, resize};
 
 /// Largest value of every `kernel` x `kernel` window (`torch.nn.MaxPool2d`): `[B, C, H, W]` to `[B, C, H', W']`.
