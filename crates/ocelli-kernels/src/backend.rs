@@ -15,15 +15,14 @@ pub(crate) fn is_served<const D: usize>(tensor: &Tensor<D>) -> bool {
     tensor.dtype() == DType::F32 && on_cpu(&tensor.clone().into_dispatch())
 }
 
-/// The tensor on the CPU backend, if it is one of 32-bit floats that records no gradients; else the tensor again.
-pub(crate) fn into_flex<const D: usize>(tensor: Tensor<D>) -> Result<FlexTensor, Tensor<D>> {
+/// The tensor on the CPU backend, if it is one of 32-bit floats that records no gradients.
+pub(crate) fn into_flex<const D: usize>(tensor: Tensor<D>) -> Option<FlexTensor> {
     if tensor.dtype() != DType::F32 {
-        return Err(tensor);
+        return None;
     }
-    let DispatchTensor { kind, autodiff } = tensor.into_dispatch();
-    match kind {
-        DispatchTensorKind::Flex(BackendTensor::Float(tensor)) => Ok(tensor),
-        kind => Err(Tensor::from_dispatch(DispatchTensor { kind, autodiff })),
+    match tensor.into_dispatch().kind {
+        DispatchTensorKind::Flex(BackendTensor::Float(tensor)) => Some(tensor),
+        _ => None,
     }
 }
 

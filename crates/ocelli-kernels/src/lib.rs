@@ -9,7 +9,15 @@
 //! | [`conv1d`], [`conv2d`], [`conv3d`] | `module::conv2d` and its kin |
 //! | [`conv_transpose1d`], [`conv_transpose2d`], [`conv_transpose3d`] | `module::conv_transpose2d` and its kin |
 //! | [`batch_norm`] | `module::batch_norm_train` |
+//! | [`batch_norm_with`] | the same and `activation::relu`, with or without a sum before it |
+//! | [`batch_norm_by`] | `module::batch_norm` |
+//! | [`add_relu`] | a sum and `activation::relu` |
 //! | [`prelu`] | `activation::prelu` |
+//! | [`max_pool`], [`adaptive_max_pool`] | `module::max_pool1d`, `2d` |
+//! | [`avg_pool`], [`adaptive_avg_pool`] | `module::avg_pool1d`, `2d`, `adaptive_avg_pool1d`, `2d`, `3d` |
+//! | [`resize`] | `module::interpolate` |
+//! | [`grid_sample`] | `Tensor::grid_sample_2d` |
+//! | [`update`] | sums and products, parameter by parameter |
 //! | [`subsample`] | `module::max_pool2d` with a kernel of one |
 //! | [`max_pool`], [`avg_pool`] and adaptive ones | `module::max_pool2d`, `module::avg_pool2d`, … |
 //! | [`resize`] | `module::interpolate` |
@@ -94,6 +102,7 @@ mod fused;
 mod gemm;
 mod linear;
 mod matmul;
+mod grid_sample;
 mod max_pool;
 mod memory;
 mod pieces;
@@ -124,6 +133,8 @@ pub use elementwise::Chain;
 pub use fused::{Activation, Affine, ConvParts, Joint, PackedConv, Precision, by_pixel};
 pub use linear::linear;
 pub use matmul::matmul;
+pub use conv::{ConvError, ConvOptions, conv2d};
+pub use grid_sample::{SampleMode, SampleOptions, SamplePadding, grid_sample};
 pub use max_pool::{adaptive_max_pool, max_pool};
 pub use pool::{PoolOptions, adaptive_avg_pool, avg_pool};
 pub use prelu::prelu;

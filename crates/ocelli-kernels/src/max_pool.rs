@@ -208,12 +208,12 @@ impl MaxPoolKernels for Flex {
             pool_plane(grid, source.get(&x, index), output, places);
         };
         let (output, places) = match grid.axes.iter().map(|axis| axis.longest).product::<usize>() {
-            ..=256 => {
+            0..=256 => {
                 let mut places = vec![0; count];
                 let output = with_places(target, &mut places, |i, out, p| run(i, out, PlacesMut::Bytes(p)));
                 (output, Places::Bytes(Arc::new(places)))
             }
-            ..=65_536 => {
+            257..=65_536 => {
                 let mut places = vec![0; count];
                 let output = with_places(target, &mut places, |i, out, p| run(i, out, PlacesMut::Shorts(p)));
                 (output, Places::Shorts(Arc::new(places)))

@@ -25,32 +25,33 @@ pub(crate) unsafe fn filled_in_pieces(
     fill: impl Fn(Range<usize>, &mut [MaybeUninit<f32>]) + Sync,
 ) -> Vec<f32> {
     // SAFETY: the contract is the same.
-    unsafe { filled_in_runs(len, 1, fill) }
+    unsafe { filled_in_runs(len, [1, 1], fill) }
 }
 
-/// `len` numbers, each made of `size` others, that `fill` writes piece by piece.
+/// `count` rows of `sizes[1]` numbers, each made of `sizes[0]` others, that `fill` writes a run of rows at a time.
 ///
 /// # Safety
-/// `fill`, called with a piece and its memory, must write every number.
+/// `fill`, called with a range of rows and their memory, must write every number.
 #[allow(unsafe_code)] // the output is not zeroed first
 pub(crate) unsafe fn filled_in_runs(
-    len: usize,
-    size: usize,
+    count: usize,
+    sizes: [usize; 2],
     fill: impl Fn(Range<usize>, &mut [MaybeUninit<f32>]) + Sync,
 ) -> Vec<f32> {
-    let step = PIECE.div_ceil(size.max(1));
+    let step = PIECE.div_ceil(sizes[0].max(sizes[1]).max(1));
+    let width = sizes[1];
     let work = |output: crate::memory::SharedOutput<'_>| {
-        let run = |piece: Range<usize>| {
-            // SAFETY: the pieces do not overlap.
-            let memory = unsafe { output.strided(piece.start, piece.len(), 1) }.memory();
-            fill(piece, memory);
+        let run = |rows: Range<usize>| {
+            // SAFETY: the runs do not overlap.
+            let memory = unsafe { output.strided(rows.start * width, rows.len() * width, 1) }.memory();
+            fill(rows, memory);
         };
-        let piece = |index: usize| index * step..(index * step + step).min(len);
-        match len.div_ceil(step) {
-            1 => run(0..len),
+        let piece = |index: usize| index * step..(index * step + step).min(count);
+        match count.div_ceil(step) {
+            1 => run(0..count),
             jobs => (0..jobs).into_par_iter().map(piece).for_each(run),
         }
     };
-    // SAFETY: the pieces are all of the output, and `fill` writes them by contract.
-    unsafe { filled(len, work) }
+    // SAFETY: the runs are all of the output, and `fill` writes them by contract.
+    unsafe { filled(count * width, work) }
 }

@@ -153,7 +153,8 @@ vectorized! {
 #[allow(unsafe_code)] // the output is not zeroed first
 fn rectify_rows(planes: Planes, x: &[f32], slope: &[f32]) -> Vec<f32> {
     let rows = Planes { batch: planes.batch, channels: 1, size: planes.channels * planes.size };
-    let slopes: Vec<f32> = slope.iter().flat_map(|slope| std::iter::repeat_n(*slope, planes.size)).collect();
+    let mut slopes = Vec::with_capacity(rows.size);
+    slope.iter().for_each(|slope| slopes.resize(slopes.len() + planes.size, *slope));
     let fill = |row: usize, output: &mut [MaybeUninit<f32>]| rectify_row(rows.get(x, row), &slopes, output);
     // SAFETY: `rectify_row` writes every number.
     unsafe { rows.filled_by_plane(fill) }.0

@@ -164,12 +164,15 @@ fn apply(x: FlexTensor, bands: &[Band], after: &[usize]) -> FlexTensor {
             row_sums(&x[range.start * size..range.end * size], size, weight, output);
         };
         // SAFETY: `row_sums` writes every number.
-        return tensor(unsafe { filled_in_runs(target.channels * target.per_channel(), size, fill) }, shape);
+        return tensor(
+            unsafe { filled_in_runs(target.channels * target.per_channel(), [size, 1], fill) },
+            shape,
+        );
     }
     if let Some(weights) = steps.spread().filter(|_| source.size == 1) {
-        let fill = |index: usize, output: &mut [MaybeUninit<f32>]| multiply(weights, x[index], output);
-        // SAFETY: `multiply` writes every number.
-        return tensor(unsafe { target.filled_by_plane(fill) }.0, shape);
+        let fill = |planes: Range<usize>, output: &mut [MaybeUninit<f32>]| outer(&x[planes], weights, output);
+        // SAFETY: `outer` writes every number.
+        return tensor(unsafe { filled_in_runs(x.len(), [1, target.size], fill) }, shape);
     }
     let fill = |index: usize, output: &mut [MaybeUninit<f32>]| steps.run(source.get(&x, index), output);
     // SAFETY: the last pass writes every number.
@@ -278,8 +281,16 @@ vectorized! {
                     *sum += value;
                 }
             }
-            for (sum, value) in sums.iter_mut().zip(rest) {
-                *sum += value;
+            // The last numbers at once, without those that are in already.
+            let known = FEW - rest.len();
+            if let Some(last) = row.last_chunk::<FEW>() {
+                for (lane, (sum, value)) in sums.iter_mut().zip(last).enumerate() {
+                    *sum += if lane < known { 0.0 } else { *value };
+                }
+            } else {
+                for (sum, value) in sums.iter_mut().zip(rest) {
+                    *sum += value;
+                }
             }
             let halves: [f32; 8] = std::array::from_fn(|lane| sums[lane] + sums[lane + 8]);
             let quarters: [f32; 4] = std::array::from_fn(|lane| halves[lane] + halves[lane + 4]);
@@ -289,9 +300,12 @@ vectorized! {
 }
 
 vectorized! {
-    fn multiply(weights: &[f32], value: f32, output: &mut [MaybeUninit<f32>]) {
-        for (output, weight) in output.iter_mut().zip(weights) {
-            output.write(weight * value);
+    /// Every value times all weights, a row a value.
+    fn outer(values: &[f32], weights: &[f32], output: &mut [MaybeUninit<f32>]) {
+        for (row, value) in output.chunks_exact_mut(weights.len().max(1)).zip(values) {
+            for (output, weight) in row.iter_mut().zip(weights) {
+                output.write(weight * value);
+            }
         }
     }
 }

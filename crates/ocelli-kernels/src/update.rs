@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use crate::backend::{Numbers, from_flex, into_flex, is_served};
+use crate::backend::{Numbers, from_flex, into_flex};
 use crate::pieces::{PIECE, pieces};
 use ocelli_simd::lanes::Lanes;
 use ocelli_simd::vectorized;
@@ -109,14 +109,14 @@ impl OnCpu {
     /// Takes value and moments out of a parameter, so that nobody else holds them; leaves it as it is if they are not
     /// all on the CPU.
     fn take(parameter: &mut Moving) -> Option<Self> {
-        let gradient = Numbers::of(into_flex(parameter.gradient.clone()).ok()?);
-        let served = |tensor: &Tensor<1>| is_served(tensor) && !tensor.is_autodiff();
+        let gradient = Numbers::of(into_flex(parameter.gradient.clone())?);
+        let served = |tensor: &Tensor<1>| into_flex(tensor.clone()).is_some();
         if !std::iter::once(&parameter.value).chain(&parameter.moments).all(served) {
             return None;
         }
         let nothing = Tensor::empty([0], &parameter.value.device());
-        let value = into_flex(std::mem::replace(&mut parameter.value, nothing)).ok()?;
-        let moments = parameter.moments.drain(..).filter_map(|moment| into_flex(moment).ok());
+        let value = into_flex(std::mem::replace(&mut parameter.value, nothing))?;
+        let moments = parameter.moments.drain(..).filter_map(into_flex);
         Some(Self { value: in_order(value), gradient, moments: moments.map(in_order).collect() })
     }
 }
@@ -186,8 +186,8 @@ pub fn norm<'a>(tensors: impl IntoIterator<Item = &'a Tensor<1>>) -> f64 {
     let (mut ours, mut squares) = (Vec::new(), 0.0);
     for tensor in tensors {
         match into_flex(tensor.clone()) {
-            Ok(tensor) => ours.push(Numbers::of(tensor)),
-            Err(tensor) => squares += tensor.square().sum().into_scalar::<f64>(),
+            Some(tensor) => ours.push(Numbers::of(tensor)),
+            None => squares += tensor.clone().square().sum().into_scalar::<f64>(),
         }
     }
     let all: Vec<&[f32]> = ours.iter().flat_map(|tensor| tensor.chunks(PIECE)).collect();
@@ -198,16 +198,17 @@ pub fn norm<'a>(tensors: impl IntoIterator<Item = &'a Tensor<1>>) -> f64 {
 /// Multiplies all numbers of tensors `[N]`, where they lie if nobody else holds them.
 pub fn scale<'a>(tensors: impl IntoIterator<Item = &'a mut Tensor<1>>, factor: f64) {
     for tensor in tensors {
+        if into_flex(tensor.clone()).is_none() {
+            *tensor = tensor.clone().mul_scalar(factor);
+            continue;
+        }
         let nothing = Tensor::empty([0], &tensor.device());
-        *tensor = match into_flex(std::mem::replace(tensor, nothing)) {
-            Ok(numbers) => {
-                let mut numbers = in_order(numbers);
-                let pieces = numbers.storage_mut::<f32>().par_chunks_mut(PIECE);
-                pieces.for_each(|piece| multiply(piece, factor as f32));
-                from_flex(numbers)
-            }
-            Err(tensor) => tensor.mul_scalar(factor),
-        };
+        if let Some(numbers) = into_flex(std::mem::replace(tensor, nothing)) {
+            let mut numbers = in_order(numbers);
+            let pieces = numbers.storage_mut::<f32>().par_chunks_mut(PIECE);
+            pieces.for_each(|piece| multiply(piece, factor as f32));
+            *tensor = from_flex(numbers);
+        }
     }
 }
 

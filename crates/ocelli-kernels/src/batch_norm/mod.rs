@@ -26,6 +26,7 @@ pub struct Normalized<const D: usize> {
 
 /// What becomes of a normalised batch before it is written.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // it lives for one call
 pub enum NormTail<const D: usize> {
     /// Nothing.
     Plain,

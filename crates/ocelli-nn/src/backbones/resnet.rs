@@ -165,6 +165,9 @@ impl Block {
             };
         }
         x
+        let Some(((conv, norm), inner)) = self.layers.split_last() else { return shortcut };
+        let residual = inner.iter().fold(x, |x, (conv, norm)| norm.forward_relu(conv.forward(x), pass));
+        norm.forward_add_relu(conv.forward(residual), shortcut, pass)
     }
 }
 

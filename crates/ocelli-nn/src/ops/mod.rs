@@ -1,7 +1,9 @@
 //! Operations without weights that several methods share.
 
+mod grid_sample;
 mod resize;
 
+pub use grid_sample::{SampleMode, SampleOptions, SamplePadding, affine_grid, grid_sample};
 pub use resize::{ResizeMode, ResizeTo, interpolate};
 
 use burn::tensor::{Bool, Int, Tensor};
