@@ -1,10 +1,13 @@
 //! MobileNetV2 (Sandler et al. 2018) under torchvision's names.
 
 use burn::tensor::Tensor;
-use ocelli_kernels::activation::relu6;
+use ocelli_kernels::Joint;
 
 use crate::init::Init;
-use crate::layers::{BatchNorm, BatchNormConfig, Conv2d, Conv2dConfig, Dropout, Linear, global_average};
+use crate::layers::{
+    BatchNorm, BatchNormConfig, BlockActivation, Conv2d, Conv2dConfig, ConvBlock, Dropout, Linear,
+    global_average,
+};
 use crate::pass::Pass;
 use crate::store::Path;
 
@@ -88,16 +91,21 @@ impl Layer {
         Self { conv: config.build(&conv), norm: BatchNormConfig::new(channels).build(&norm), activated }
     }
 
+    fn block(&self) -> ConvBlock<'_> {
+        let block = ConvBlock::new(&self.conv).after(&self.norm);
+        if self.activated { block.activation(BlockActivation::Relu6) } else { block }
+    }
+
     fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
-        let x = self.norm.forward(self.conv.forward(x), pass);
-        if self.activated { relu6(x) } else { x }
+        self.block().forward(x, pass)
     }
 }
 
 /// 1x1 to more channels, depthwise 3x3 with the stride, 1x1 projection; residual where the shape stays (figure 4).
 #[derive(Clone, Debug)]
 struct InvertedResidual {
-    layers: Vec<Layer>,
+    activated: Vec<Layer>,
+    projection: Layer,
     residual: bool,
 }
 
@@ -114,13 +122,15 @@ impl InvertedResidual {
         }
         activated(&mut layers, Conv2dConfig::new(hidden, hidden, 3).stride(stride).padding(1).groups(hidden));
         let places = [path.at(layers.len()), path.at(layers.len() + 1)];
-        layers.push(Layer::new(places, Conv2dConfig::new(hidden, output, 1), output, false));
-        Self { layers, residual: stride == 1 && input == output }
+        let projection = Layer::new(places, Conv2dConfig::new(hidden, output, 1), output, false);
+        Self { activated: layers, projection, residual: stride == 1 && input == output }
     }
 
     fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<4> {
-        let y = self.layers.iter().fold(x.clone(), |y, layer| layer.forward(y, pass));
-        if self.residual { x + y } else { y }
+        let y = self.activated.iter().fold(x.clone(), |y, layer| layer.forward(y, pass));
+        let projection = self.projection.block();
+        let joined = if self.residual { projection.shortcut(x, Joint::AfterActivation) } else { projection };
+        joined.forward(y, pass)
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use ocelli_data::annotations::npy;
 use ocelli_face::recognition::predict::{expand, read};
 use ocelli_face::recognition::recognizer::{Embeddings, Recognizer};
@@ -16,6 +16,7 @@ use serde_json::json;
 
 use super::Ended;
 use super::output;
+use super::precision::Numbers;
 
 /// Turn pictures into unit vectors, for search or for other programs.
 ///
@@ -46,15 +47,6 @@ pub(super) struct Embed {
     device: String,
 }
 
-/// What `--precision` takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Numbers {
-    /// 32 bits.
-    F32,
-    /// bfloat16.
-    Bf16,
-}
-
 /// Pictures on which the cost of a lower precision is measured.
 const COMPARED: usize = 32;
 
@@ -70,16 +62,9 @@ impl Embed {
             self.out.display()
         );
         let exact = Recognizer::open(&self.weights, &self.device)?;
-        let recognizer = match self.precision {
-            Numbers::F32 => exact.clone(),
-            Numbers::Bf16 => {
-                ensure!(
-                    self.device == "cpu" && Precision::Bf16.is_native(),
-                    "--precision bf16: this {} does not multiply bfloat16 numbers; use f32",
-                    if self.device == "cpu" { "processor" } else { "device" }
-                );
-                exact.in_precision(Precision::Bf16)
-            }
+        let recognizer = match self.precision.precision(&self.device)? {
+            Precision::Single => exact.clone(),
+            lower => exact.in_precision(lower),
         };
         let mut files = expand(&self.inputs)?;
         if let Some(shard) = &self.shard {

@@ -11,6 +11,7 @@ mod import;
 mod index;
 mod list;
 mod output;
+mod precision;
 mod predict;
 mod process;
 mod proposals;

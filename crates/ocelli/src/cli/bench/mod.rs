@@ -15,6 +15,7 @@ use serde_json::json;
 use self::case::{Case, Ready};
 use super::Ended;
 use super::output;
+use super::precision::Numbers;
 use super::process::{Took, peak_memory, resident_memory, timed};
 
 /// Seconds that a round of a quick case lasts at least: it is run that many times.
@@ -34,10 +35,19 @@ pub(super) struct Bench {
 enum What {
     /// Single operations, forward, or with gradients.
     Ops(Options),
-    /// Inference of whole networks with random weights.
-    Models(Options),
+    /// Inference of whole networks with random weights, in passes that fuse.
+    Models(Models),
     /// Whole training steps: forward, backward, update.
     Train(Options),
+}
+
+#[derive(Debug, Args)]
+struct Models {
+    #[command(flatten)]
+    options: Options,
+    /// The numbers that convolutions multiply.
+    #[arg(long, value_enum, default_value = "f32")]
+    precision: Numbers,
 }
 
 #[derive(Debug, Args)]
@@ -66,29 +76,28 @@ struct Options {
     json: bool,
 }
 
-/// A group of cases and how each is made ready.
-struct Group {
-    cases: &'static [&'static str],
-    ready: fn(&Case) -> anyhow::Result<Ready>,
-}
+/// What makes a case ready.
+type Make<'a> = &'a dyn Fn(&Case) -> anyhow::Result<Ready>;
 
 impl Bench {
     pub(super) fn run(self) -> Ended {
-        let (group, options) = match self.what {
-            What::Ops(options) => (Group { cases: ops::CASES, ready: ops::ready }, options),
-            What::Models(options) => (Group { cases: models::CASES, ready: models::ready }, options),
-            What::Train(options) => (Group { cases: train::CASES, ready: train::ready }, options),
-        };
-        options.run(&group)
+        match self.what {
+            What::Ops(options) => options.run(ops::CASES, &ops::ready),
+            What::Models(Models { options, precision }) => {
+                let precision = precision.precision("cpu")?;
+                options.run(models::CASES, &|case| models::ready(case, precision))
+            }
+            What::Train(options) => options.run(train::CASES, &train::ready),
+        }
     }
 }
 
 impl Options {
-    fn run(&self, group: &Group) -> Ended {
+    fn run(&self, cases: &[&str], ready: Make<'_>) -> Ended {
         ensure!(self.threads != Some(0), "--threads 0: at least 1");
         ensure!(self.rounds > 0, "--rounds 0: at least 1");
         ensure!(self.batch != Some(0), "--batch 0: at least 1");
-        let cases = self.cases(group)?;
+        let cases = self.cases(cases)?;
         if self.list {
             cases.iter().try_for_each(output::line)?;
             return Ok(ExitCode::SUCCESS);
@@ -100,7 +109,7 @@ impl Options {
             .context("cannot make the threads")?;
         if self.serve {
             let before = resident_memory();
-            serve::serve(group.ready)?;
+            serve::serve(ready)?;
             let mebibytes =
                 |bytes: Option<u64>| bytes.map_or(f64::NAN, |bytes| bytes as f64 / f64::from(1 << 20));
             output::line(format_args!("{:.1} {:.1}", mebibytes(peak_memory()), mebibytes(before)))?;
@@ -108,7 +117,7 @@ impl Options {
         }
         let mut measured = Vec::new();
         for case in cases {
-            let timing = Timing::of(&case, group.ready, self.rounds)?;
+            let timing = Timing::of(&case, ready, self.rounds)?;
             if !self.json {
                 output::note(timing.line());
             }
@@ -123,9 +132,9 @@ impl Options {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn cases(&self, group: &Group) -> anyhow::Result<Vec<Case>> {
+    fn cases(&self, names: &[&str]) -> anyhow::Result<Vec<Case>> {
         let wanted = |name: &&&str| self.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
-        let cases = group.cases.iter().filter(wanted).map(|name| Case::parse(name));
+        let cases = names.iter().filter(wanted).map(|name| Case::parse(name));
         let cases = cases.collect::<anyhow::Result<Vec<Case>>>()?;
         ensure!(
             !cases.is_empty(),
@@ -152,7 +161,7 @@ struct Timing {
 }
 
 impl Timing {
-    fn of(case: &Case, ready: fn(&Case) -> anyhow::Result<Ready>, rounds: usize) -> anyhow::Result<Self> {
+    fn of(case: &Case, ready: Make<'_>, rounds: usize) -> anyhow::Result<Self> {
         let Ready { mut run, operations } = ready(case)?;
         // What is made at the first run, such as threads and caches, is not to be timed.
         run();

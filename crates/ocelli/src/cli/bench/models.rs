@@ -1,11 +1,11 @@
 //! Inference of whole networks.
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use burn::tensor::Tensor;
 use ocelli_nn::backbones::{
     IrConfig, IrDepth, IrDialect, MobileNetV2Config, ResNetConfig, ResNetDepth, VitConfig,
 };
-use ocelli_nn::{Pass, Store};
+use ocelli_nn::{Pass, Precision, Store};
 
 use super::case::{Case, Ready, device, input};
 
@@ -22,8 +22,8 @@ pub(super) const CASES: &[&str] = &[
 ];
 
 /// # Errors
-/// When there is no such network.
-pub(super) fn ready(case: &Case) -> anyhow::Result<Ready> {
+/// When there is no such network, or not with numbers of that precision.
+pub(super) fn ready(case: &Case, precision: Precision) -> anyhow::Result<Ready> {
     let batch = case.number('b')?;
     let store = Store::new(&device(), 0);
     let root = store.root();
@@ -33,7 +33,7 @@ pub(super) fn ready(case: &Case) -> anyhow::Result<Ready> {
             std::hint::black_box(network(x.clone()));
         })
     };
-    let pass = Pass::eval();
+    let pass = Pass::fused_in(precision);
     Ok(match case.kind() {
         "resnet50" => {
             let network = ResNetConfig::new(ResNetDepth::D50).build_classifier(&root, 1000);
@@ -48,6 +48,10 @@ pub(super) fn ready(case: &Case) -> anyhow::Result<Ready> {
             run(112, Box::new(move |x| network.forward(x, &pass).embedding))
         }
         "vit_b32" => {
+            ensure!(
+                precision == Precision::Single,
+                "`{case}`: its products know single precision only; use f32"
+            );
             let network = VitConfig::B32.build(&root.at("visual"));
             run(224, Box::new(move |x| network.forward(x)))
         }

@@ -1,15 +1,17 @@
 //! Single operations.
 
 use anyhow::bail;
-use burn::nn::{GroupNormConfig, LstmConfig, gru::GruConfig};
-use burn::tensor::ops::{
-    AttentionModuleOptions, AvgPoolOptions, GridSampleOptions, InterpolateMode, InterpolateOptions,
-    MaxPoolOptions,
+use burn::tensor::Tensor;
+use burn::tensor::ops::GridSampleOptions;
+use ocelli_kernels::{
+    AttentionOptions, Chain, ConvOptions, NormTail, PoolOptions, ResizeMode, ResizeTo, TransposeOptions,
+    activation, avg_pool, batch_norm_with, conv_transpose2d, conv1d, conv2d, conv3d, log_softmax, max_pool,
+    resize, scaled_attention, softmax,
 };
-use burn::tensor::{Device, Tensor, activation, module};
-use ocelli_kernels::{Chain, ConvOptions, TransposeOptions, conv_transpose2d, conv1d, conv2d, conv3d};
+use ocelli_nn::layers::{Gru, Lstm, RecurrentConfig};
 use ocelli_nn::ops::cross_entropy;
 use ocelli_nn::tensor::integers;
+use ocelli_nn::{Pass, Store};
 
 use super::case::{Case, Ready, device, input};
 
@@ -84,18 +86,18 @@ pub(super) fn ready(case: &Case) -> anyhow::Result<Ready> {
         "conv_transpose2d" => transposed(case),
         "matmul" => matmul(case),
         "linear" => linear(case),
-        "softmax" => rows(case, |x| activation::softmax(x, 1)),
-        "log_softmax" => rows(case, |x| activation::log_softmax(x, 1)),
+        "softmax" => rows(case, |x| softmax(x, 1)),
+        "log_softmax" => rows(case, |x| log_softmax(x, 1)),
         "cross_entropy" => classes(case),
         "multiply_add_sigmoid" => multiply_add_sigmoid(case),
-        "gelu" => vectors(case, ocelli_kernels::activation::gelu),
+        "gelu" => vectors(case, activation::gelu),
         "layer_norm" => layer_norm(case),
         "group_norm" => group_norm(case),
         "batch_norm_relu" => batch_norm_relu(case),
-        "bilinear" => resize(case, InterpolateMode::Bilinear),
-        "nearest" => resize(case, InterpolateMode::Nearest),
-        "max_pool" => max_pool(case),
-        "avg_pool" => avg_pool(case),
+        "bilinear" => resized(case, ResizeMode::Linear { align_corners: false }),
+        "nearest" => resized(case, ResizeMode::Nearest),
+        "max_pool" => pooled(case, max_pool::<4, 2>),
+        "avg_pool" => pooled(case, avg_pool::<4, 2>),
         "grid_sample" => grid_sample(case),
         "lstm" => lstm(case),
         "gru" => gru(case),
@@ -229,9 +231,8 @@ fn matmul(case: &Case) -> anyhow::Result<Ready> {
 
 fn linear(case: &Case) -> anyhow::Result<Ready> {
     let (rows, input, output) = (case.number('r')?, case.number('d')?, case.number('o')?);
-    let run = of_three(case, ([rows, input], [output, input], [output]), |x, w, b| {
-        x.matmul(w.transpose()) + b.unsqueeze()
-    });
+    let shapes = ([rows, input], [output, input], [output]);
+    let run = of_three(case, shapes, |x, w, b| ocelli_kernels::linear(x, w, Some(b)));
     Ok(run.operations(case, 2 * rows * input * output))
 }
 
@@ -260,7 +261,7 @@ fn multiply_add_sigmoid(case: &Case) -> anyhow::Result<Ready> {
 fn layer_norm(case: &Case) -> anyhow::Result<Ready> {
     let (rows, length) = (case.number('r')?, case.number('d')?);
     Ok(of_three(case, ([rows, length], [length], [length]), |x, w, b| {
-        module::layer_norm(x, w, Some(b), 1e-5)
+        ocelli_kernels::layer_norm(x, 1, Some([w, b]), 1e-5)
     }))
 }
 
@@ -272,35 +273,27 @@ fn pictures(case: &Case) -> anyhow::Result<[usize; 4]> {
 
 fn group_norm(case: &Case) -> anyhow::Result<Ready> {
     let (shape, groups) = (pictures(case)?, case.number('g')?);
-    let layer = GroupNormConfig::new(groups, shape[1]).init(&recording(case));
-    Ok(of_one(case, shape, move |x| layer.forward(x)))
+    Ok(of_three(case, (shape, [shape[1]], [shape[1]]), move |x, w, b| {
+        ocelli_kernels::group_norm(x, groups, Some([w, b]), 1e-5)
+    }))
 }
 
 fn batch_norm_relu(case: &Case) -> anyhow::Result<Ready> {
     let shape = pictures(case)?;
     Ok(of_three(case, (shape, [shape[1]], [shape[1]]), |x, w, b| {
-        activation::relu(ocelli_kernels::batch_norm(x, w, b, 1e-5).output)
+        batch_norm_with(x, w, b, 1e-5, NormTail::Relu).output
     }))
 }
 
-fn resize(case: &Case, mode: InterpolateMode) -> anyhow::Result<Ready> {
-    let size = case.number('u')?;
-    let options = InterpolateOptions::new(mode).with_align_corners(false).with_output_size([size; 2]);
-    Ok(of_one(case, pictures(case)?, move |x| module::interpolate(x, options.clone())))
+fn resized(case: &Case, mode: ResizeMode) -> anyhow::Result<Ready> {
+    let to = ResizeTo::Size([case.number('u')?; 2]);
+    Ok(of_one(case, pictures(case)?, move |x| resize(x, to, mode)))
 }
 
-fn max_pool(case: &Case) -> anyhow::Result<Ready> {
+fn pooled(case: &Case, pool: fn(Tensor<4>, PoolOptions<2>) -> Tensor<4>) -> anyhow::Result<Ready> {
     let kernel = case.number('k')?;
-    let options = MaxPoolOptions::new([kernel; 2]);
-    let options = options.with_stride([case.number('s')?; 2]).with_padding([kernel / 2; 2]);
-    Ok(of_one(case, pictures(case)?, move |x| module::max_pool2d(x, options.clone())))
-}
-
-fn avg_pool(case: &Case) -> anyhow::Result<Ready> {
-    let kernel = case.number('k')?;
-    let options = AvgPoolOptions::new([kernel; 2]);
-    let options = options.with_stride([case.number('s')?; 2]).with_padding([kernel / 2; 2]);
-    Ok(of_one(case, pictures(case)?, move |x| module::avg_pool2d(x, options.clone())))
+    let options = PoolOptions::new([kernel; 2]).stride([case.number('s')?; 2]).padding([kernel / 2; 2]);
+    Ok(of_one(case, pictures(case)?, move |x| pool(x, options)))
 }
 
 fn grid_sample(case: &Case) -> anyhow::Result<Ready> {
@@ -309,28 +302,41 @@ fn grid_sample(case: &Case) -> anyhow::Result<Ready> {
     Ok(of_two(case, (shape, grid), |x, grid| x.grid_sample_2d(grid, GridSampleOptions::default())))
 }
 
-/// The device on which a layer of the framework records, if it is to.
-fn recording(case: &Case) -> Device {
-    if case.gradients { device().autodiff() } else { device() }
+/// A layer on sequences `[B, T, D]` with the parameters of `store`.
+fn of_layer(
+    case: &Case,
+    store: Store,
+    forward: impl Fn(Tensor<3>) -> Tensor<3> + 'static,
+) -> anyhow::Result<Ready> {
+    let shape = [case.number('b')?, case.number('t')?, case.number('d')?];
+    let (x, gradients) = (input("x", shape), case.gradients);
+    Ok(Ready::new(move || {
+        if gradients {
+            store.track();
+        }
+        finish(forward(leaf(&x, gradients)), gradients);
+    }))
 }
 
 fn lstm(case: &Case) -> anyhow::Result<Ready> {
-    let (input, hidden) = (case.number('d')?, case.number('h')?);
-    let layer = LstmConfig::new(input, hidden, true).init(&recording(case));
-    Ok(of_one(case, [case.number('b')?, case.number('t')?, input], move |x| layer.forward(x, None).0))
+    let (store, config) = (Store::new(&device(), 0), RecurrentConfig::default());
+    let config = RecurrentConfig { batch_first: true, ..config };
+    let layer = Lstm::new(&store.root(), case.number('d')?, case.number('h')?, config);
+    of_layer(case, store, move |x| layer.forward(x, None, &Pass::eval()).0)
 }
 
 fn gru(case: &Case) -> anyhow::Result<Ready> {
-    let (input, hidden) = (case.number('d')?, case.number('h')?);
-    let layer = GruConfig::new(input, hidden, true).init(&recording(case));
-    Ok(of_one(case, [case.number('b')?, case.number('t')?, input], move |x| layer.forward(x, None)))
+    let (store, config) = (Store::new(&device(), 0), RecurrentConfig::default());
+    let config = RecurrentConfig { batch_first: true, ..config };
+    let layer = Gru::new(&store.root(), case.number('d')?, case.number('h')?, config);
+    of_layer(case, store, move |x| layer.forward(x, None, &Pass::eval()).0)
 }
 
 fn attention(case: &Case) -> anyhow::Result<Ready> {
     let (heads, tokens, width) = (case.number('a')?, case.number('t')?, case.number('d')?);
     let shape = [case.number('b')?, heads, tokens, width];
     let run = of_three(case, (shape, shape, shape), |q, k, v| {
-        module::attention(q, k, v, None, None, AttentionModuleOptions::default())
+        scaled_attention(q, k, v, AttentionOptions::default())
     });
     Ok(run.operations(case, 4 * shape[0] * heads * tokens * tokens * width))
 }

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anyhow::{Context, anyhow};
 
+use super::Make;
 use super::case::{Case, Ready};
 use crate::cli::output;
 use crate::cli::process::timed;
@@ -14,7 +15,7 @@ use crate::cli::process::timed;
 ///
 /// # Errors
 /// When a line is not of that form, or there is no such case.
-pub(super) fn serve(ready: fn(&Case) -> anyhow::Result<Ready>) -> anyhow::Result<()> {
+pub(super) fn serve(ready: Make<'_>) -> anyhow::Result<()> {
     // Layers refuse numbers that do not fit together by a panic; it is told as an error, and no trace needs to be printed.
     std::panic::set_hook(Box::new(|_| ()));
     let mut at_hand: Option<(Case, Ready)> = None;

@@ -5,10 +5,11 @@ use burn::tensor::{Int, Tensor};
 use ocelli_face::recognition::arcface::{ArcConfig, ArcHead};
 use ocelli_face::recognition::margin::Head;
 use ocelli_kernels::activation::gelu;
+use ocelli_kernels::activation::gelu;
 use ocelli_method::random::{hash_uniform, stream};
 use ocelli_metrics::segment::Segment;
 use ocelli_nn::backbones::{IrConfig, IrDepth, IrDialect, ResNetConfig, ResNetDepth, ResNetStem};
-use ocelli_nn::layers::{LayerNorm, Linear, MultiHeadAttention};
+use ocelli_nn::layers::{LayerNorm, Linear, Lstm, MultiHeadAttention, RecurrentConfig};
 use ocelli_nn::ops::cross_entropy;
 use ocelli_nn::tensor::integers;
 use ocelli_nn::{Gradients, Init, Pass, Path, Store};
@@ -28,6 +29,7 @@ pub(super) const CASES: &[&str] = &[
     "resnet18 b16 h112 n1000",
     "ir18_arcface b32 h112 n10000",
     "transformer b32 t64 d256 a4 l4 n10",
+    "bilstm b32 t50 d256 h256 n10",
     "dbg b1 t100",
 ];
 
@@ -41,6 +43,7 @@ pub(super) fn ready(case: &Case) -> anyhow::Result<Ready> {
         "resnet18" => resnet18(case),
         "ir18_arcface" => ir18_arcface(case),
         "transformer" => transformer(case),
+        "bilstm" => bilstm(case),
         "dbg" => dbg(case),
         other => bail!("no training `{other}`; `ocelli bench train --list` has them"),
     }
@@ -135,6 +138,22 @@ fn transformer(case: &Case) -> anyhow::Result<Ready> {
     Ok(step(vec![store], move |_| {
         let x = layers.iter().fold(x.clone(), |x, layer| layer.forward(x));
         let pooled = x.mean_dim(1).reshape([batch, width]);
+        cross_entropy(classifier.forward(pooled), labels.clone())
+    }))
+}
+
+fn bilstm(case: &Case) -> anyhow::Result<Ready> {
+    let (batch, steps, width) = (case.number('b')?, case.number('t')?, case.number('d')?);
+    let (hidden, classes) = (case.number('h')?, case.number('n')?);
+    let store = Store::new(&device(), 0);
+    let root = store.root();
+    let config = RecurrentConfig { bidirectional: true, batch_first: true, ..RecurrentConfig::default() };
+    let lstm = Lstm::new(&root.at("lstm"), width, hidden, config);
+    let classifier = Linear::new(&root.at("classifier"), 2 * hidden, classes, true, Init::FanInUniform);
+    let (x, labels) = (input("x", [batch, steps, width]), labels(batch, classes));
+    Ok(step(vec![store], move |pass| {
+        let (x, _) = lstm.forward(x.clone(), None, pass);
+        let pooled = x.mean_dim(1).reshape([batch, 2 * hidden]);
         cross_entropy(classifier.forward(pooled), labels.clone())
     }))
 }
