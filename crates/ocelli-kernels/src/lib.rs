@@ -19,9 +19,6 @@
 //! | [`grid_sample`] | `Tensor::grid_sample_2d` |
 //! | [`update`] | sums and products, parameter by parameter |
 //! | [`subsample`] | `module::max_pool2d` with a kernel of one |
-//! | [`max_pool`], [`avg_pool`] and adaptive ones | `module::max_pool2d`, `module::avg_pool2d`, … |
-//! | [`resize`] | `module::interpolate` |
-//! | [`update`] | the steps of optimisers |
 //! | [`softmax`], [`log_softmax`] | `activation::softmax`, `activation::log_softmax` |
 //! | [`cross_entropy`] | `log_softmax`, `gather`, `mean` |
 //! | [`layer_norm`], [`rms_norm`] | `module::layer_norm` |
@@ -73,9 +70,7 @@
 //! # Considered but skipped
 //!
 //! *Winograd's algorithm* saves multiplications in 3x3 convolutions but rounds worse, and PyTorch does not use it on the
-//! CPU either. *Half precision* has no fast path on most CPUs.
-//! CPU either. *Packing the filters* of a training step would read them a little faster, but costs more than it saves
-//! where few positions share them. *Half precision* in training has no fast path on most CPUs.
+//! CPU either. *Half precision* in training has no fast path on most CPUs.
 //!
 //! # How inference runs
 //!
@@ -100,9 +95,9 @@ mod dropout;
 mod elementwise;
 mod fused;
 mod gemm;
+mod grid_sample;
 mod linear;
 mod matmul;
-mod grid_sample;
 mod max_pool;
 mod memory;
 mod pieces;
@@ -131,10 +126,9 @@ pub use conv::{
 pub use dropout::{KeptBits, dropout};
 pub use elementwise::Chain;
 pub use fused::{Activation, Affine, ConvParts, Joint, PackedConv, Precision, by_pixel};
+pub use grid_sample::{SampleMode, SampleOptions, SamplePadding, grid_sample};
 pub use linear::linear;
 pub use matmul::matmul;
-pub use conv::{ConvError, ConvOptions, conv2d};
-pub use grid_sample::{SampleMode, SampleOptions, SamplePadding, grid_sample};
 pub use max_pool::{adaptive_max_pool, max_pool};
 pub use pool::{PoolOptions, adaptive_avg_pool, avg_pool};
 pub use prelu::prelu;

@@ -169,7 +169,7 @@ proptest! {
         let leaf = tensor(1, [b, n, 3 * heads * each], &device);
         let added = hidden.then(|| heads_tensor(2, [b, 1, 1, n], &device).mul_scalar(5.0));
         let options = AttentionOptions { added: added.clone(), ..AttentionOptions::default() };
-        let ours = walk(&[leaf.clone()], |leaf| self_attention(leaf[0].clone(), heads, options.clone()));
+        let ours = walk(std::slice::from_ref(&leaf), |leaf| self_attention(leaf[0].clone(), heads, options.clone()));
         let theirs = walk(&[leaf], |leaf| {
             let all = leaf[0].clone().reshape([b, n, 3, heads, each]).permute([2, 0, 3, 1, 4]);
             let part = |index: usize| all.clone().narrow(0, index, 1).squeeze_dim::<4>(0);

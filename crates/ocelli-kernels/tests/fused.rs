@@ -1,4 +1,5 @@
 //! Packed convolutions against the definition, in double precision.
+#![allow(clippy::unwrap_used)] // helpers of tests
 
 use burn::tensor::{Device, Tensor, TensorData};
 use ocelli_kernels::{Activation, Affine, ConvOptions, ConvParts, Joint, PackedConv, Precision};
@@ -66,13 +67,12 @@ impl Case {
     }
 
     fn out_size(&self) -> Option<[usize; 2]> {
-        let mut out = [0; 2];
-        for axis in 0..2 {
+        let along = |axis: usize| {
             let reach = self.options.dilation[axis] * (self.kernel[axis] - 1) + 1;
             let room = (self.size[axis] + 2 * self.options.padding[axis]).checked_sub(reach)?;
-            out[axis] = room / self.options.stride[axis] + 1;
-        }
-        Some(out)
+            Some(room / self.options.stride[axis] + 1)
+        };
+        Some([along(0)?, along(1)?])
     }
 
     fn out_shape(&self) -> [usize; 4] {

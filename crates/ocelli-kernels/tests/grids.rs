@@ -172,6 +172,8 @@ fn resized(mode: ResizeMode, inputs: usize, outputs: usize, step: f64) -> Taps {
     // Away from the rounding of places that lie on an edge between two inputs.
     let nudged = |place: f64| (place as f32).floor() as f64;
     let taps = |o: usize| match mode {
+        ResizeMode::Nearest if inputs == outputs => vec![(o, 1.0)],
+        ResizeMode::Nearest if 2 * inputs == outputs => vec![(o / 2, 1.0)],
         ResizeMode::Nearest => vec![(clamp(nudged((o as f32 * step as f32) as f64)), 1.0)],
         ResizeMode::NearestExact => vec![(clamp(nudged(((o as f32 + 0.5) * step as f32) as f64)), 1.0)],
         ResizeMode::Linear { align_corners } => {

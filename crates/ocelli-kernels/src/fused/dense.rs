@@ -2,16 +2,6 @@
 
 use burn_flex::FlexTensor;
 
-use super::finish::{Finish, Shortcut};
-use super::pack::{Block, Dense, Packed};
-use super::plan::{Plan, Segment};
-use super::slab::{self, Treatment};
-use super::tile::{Begin, End, MOST_PIXELS, MOST_UNITS, Operands, compute, most_pixels};
-use super::vector::UNIT;
-use super::{Activation, Input, Joint, jobs, lying};
-use crate::conv::{Geometry, even_parts};
-use crate::memory::{SharedOutput, filled_aligned, with_scratch};
-use ocelli_simd::math::exp_of_negative as exp;
 use super::finish::{Ending, Finish, Shortcut};
 use super::pack::{Block, Dense, Packed};
 use super::plan::{Plan, Segment};
@@ -21,7 +11,7 @@ use super::vector::UNIT;
 use super::{Activation, Input, Joint, jobs, lying};
 use crate::conv::{Geometry, even_parts};
 use crate::memory::{OutputRows, SharedOutput, filled_aligned, with_scratch};
-use crate::softmax::exp;
+use ocelli_simd::math::exp_of_negative as exp;
 use ocelli_simd::vectorized;
 
 /// Output `[B, H', W', O]`; `shortcut` is of the same shape.

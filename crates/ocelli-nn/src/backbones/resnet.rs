@@ -8,7 +8,6 @@ use crate::init::Init;
 use crate::layers::{
     BatchNorm, BatchNormConfig, BlockActivation, Conv2d, Conv2dConfig, ConvBlock, Dropout, Linear,
     LinearBlock, global_average, max_pool2d,
-    LinearBlock, max_pool2d,
 };
 use crate::pass::Pass;
 use crate::store::Path;
@@ -165,9 +164,6 @@ impl Block {
             };
         }
         x
-        let Some(((conv, norm), inner)) = self.layers.split_last() else { return shortcut };
-        let residual = inner.iter().fold(x, |x, (conv, norm)| norm.forward_relu(conv.forward(x), pass));
-        norm.forward_add_relu(conv.forward(residual), shortcut, pass)
     }
 }
 

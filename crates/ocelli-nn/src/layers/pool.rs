@@ -3,9 +3,6 @@
 use burn::tensor::{Tensor, s};
 pub use ocelli_kernels::{PoolOptions, adaptive_avg_pool, adaptive_max_pool, avg_pool, max_pool};
 use ocelli_kernels::{ResizeMode, ResizeTo, by_pixel, resize};
-use burn::tensor::Tensor;
-pub use ocelli_kernels::{PoolOptions, adaptive_avg_pool, adaptive_max_pool, avg_pool, max_pool};
-use ocelli_kernels::{ResizeMode, ResizeTo, resize};
 
 /// Largest value of every `kernel` x `kernel` window (`torch.nn.MaxPool2d`): `[B, C, H, W]` to `[B, C, H', W']`.
 pub fn max_pool2d(x: Tensor<4>, kernel: usize, stride: usize, padding: usize) -> Tensor<4> {

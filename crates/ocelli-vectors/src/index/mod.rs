@@ -35,7 +35,7 @@ pub use filter::Filter;
 pub use metadata::{Metadata, MetadataColumn, MetadataValue, MetadataValues};
 pub use rows::{Rows, Storage};
 pub use search::{Hits, SearchParams};
-pub use tune::{Goal, Tuned, TuningSet};
+pub use tune::{Costs, Goal, Tuned, TuningSet};
 
 /// What is large for vectors that belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

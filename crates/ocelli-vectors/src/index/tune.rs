@@ -20,6 +20,9 @@ const BELIEVED: f64 = 1.7;
 const TIMED: usize = 10;
 const REFINED: usize = 3;
 
+/// Says what each of some settings costs a query.
+pub type Costs<'a> = dyn FnMut(&[SearchParams]) -> Result<Vec<f64>, IndexError> + 'a;
+
 /// What was chosen, and what it promises.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Tuned {
@@ -314,12 +317,7 @@ impl Index {
     ///
     /// # Errors
     /// [`IndexError`] for a recall that is none, or from `costs`.
-    pub fn tune_by(
-        &self,
-        set: &TuningSet,
-        goal: &Goal,
-        costs: &mut dyn FnMut(&[SearchParams]) -> Result<Vec<f64>, IndexError>,
-    ) -> Result<Tuned, IndexError> {
+    pub fn tune_by(&self, set: &TuningSet, goal: &Goal, costs: &mut Costs<'_>) -> Result<Tuned, IndexError> {
         if !(goal.recall > 0.0 && goal.recall <= 1.0) {
             return Err(IndexError::setting("recall", goal.recall, "above 0, at most 1"));
         }

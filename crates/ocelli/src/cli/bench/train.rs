@@ -5,7 +5,6 @@ use burn::tensor::{Int, Tensor};
 use ocelli_face::recognition::arcface::{ArcConfig, ArcHead};
 use ocelli_face::recognition::margin::Head;
 use ocelli_kernels::activation::gelu;
-use ocelli_kernels::activation::gelu;
 use ocelli_method::random::{hash_uniform, stream};
 use ocelli_metrics::segment::Segment;
 use ocelli_nn::backbones::{IrConfig, IrDepth, IrDialect, ResNetConfig, ResNetDepth, ResNetStem};
