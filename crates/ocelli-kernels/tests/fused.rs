@@ -146,14 +146,18 @@ impl Case {
                                 }
                                 let pixel = x[((image * input + channel) * height + y) * width + z];
                                 let mut pixel = f64::from(pixel);
+                                let mut magnitude = pixel.abs();
                                 if let Some(map) = &parts.before {
-                                    pixel =
-                                        pixel * f64::from(map.scale[channel]) + f64::from(map.shift[channel]);
+                                    let [scale, shift] =
+                                        [map.scale[channel], map.shift[channel]].map(f64::from);
+                                    pixel = pixel * scale + shift;
+                                    // Filters may take the scale in, and are then rounded before the shift is added.
+                                    magnitude = magnitude * scale.abs() + shift.abs();
                                 }
                                 let at =
                                     ((filter * self.group_in + c) * self.kernel[0] + i) * self.kernel[1] + j;
                                 sum += pixel * f64::from(parts.weight[at]);
-                                size += (pixel * f64::from(parts.weight[at])).abs() + 0.01;
+                                size += magnitude * f64::from(parts.weight[at]).abs() + 0.01;
                             }
                         }
                     }

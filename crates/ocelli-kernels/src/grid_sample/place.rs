@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(coordinate(1.5, 5, aligned), (3.0, -2.0));
         assert_eq!(coordinate(-1.2, 4, options), (0.0, 0.0));
         assert_eq!(coordinate(-1.5, 4, options), (0.5, -2.0));
-        assert_eq!(coordinate(5.5, 5, aligned), (3.0, 2.0));
+        assert_eq!(coordinate(4.5, 5, aligned), (3.0, 2.0));
     }
 
     #[test]

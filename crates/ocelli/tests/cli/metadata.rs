@@ -192,8 +192,8 @@ fn a_folder_of_the_published_package_finds_the_same() {
 fn memory_is_that_of_codes_and_vectors() {
     let bench = Bench::new();
     let values =
-        (0..20_000 * 32).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / 16_777_216.0 - 0.5);
-    let base = Array::f32([20_000, 32], values.collect::<Vec<f32>>()).unwrap();
+        (0..20_000 * 128).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / 16_777_216.0 - 0.5);
+    let base = Array::f32([20_000, 128], values.collect::<Vec<f32>>()).unwrap();
     vecs::write(bench.path("base.fvecs"), &base).unwrap();
     bench.ocelli("index build base.fvecs --out a.index").succeeded();
     let info = bench.ocelli("index info a.index --json").succeeded().json();

@@ -141,10 +141,15 @@ impl Options {
             "--only {}: no such case; --list has them",
             self.only.as_deref().unwrap_or_default()
         );
-        Ok(match self.batch {
-            Some(batch) => cases.into_iter().map(|case| case.with('b', batch)).collect(),
-            None => cases,
-        })
+        let Some(batch) = self.batch else { return Ok(cases) };
+        let mut chosen: Vec<Case> = Vec::new();
+        for case in cases.into_iter().map(|case| case.with('b', batch)) {
+            // Cases that differ in the batch alone are one now.
+            if !chosen.contains(&case) {
+                chosen.push(case);
+            }
+        }
+        Ok(chosen)
     }
 }
 
