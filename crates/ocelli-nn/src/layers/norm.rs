@@ -1,7 +1,7 @@
 //! Normalisation layers.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
+use ocelli_kernels::activation::relu;
 use ocelli_kernels::{Affine, NormTail, Normalized, add_relu, batch_norm_by, batch_norm_with};
 
 use crate::init::Init;

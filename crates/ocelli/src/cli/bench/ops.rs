@@ -2,14 +2,13 @@
 
 use anyhow::bail;
 use burn::tensor::Tensor;
-use burn::tensor::ops::GridSampleOptions;
 use ocelli_kernels::{
     AttentionOptions, Chain, ConvOptions, NormTail, PoolOptions, ResizeMode, ResizeTo, TransposeOptions,
     activation, avg_pool, batch_norm_with, conv_transpose2d, conv1d, conv2d, conv3d, log_softmax, max_pool,
     resize, scaled_attention, softmax,
 };
 use ocelli_nn::layers::{Gru, Lstm, RecurrentConfig};
-use ocelli_nn::ops::cross_entropy;
+use ocelli_nn::ops::{SampleOptions, cross_entropy, grid_sample as sampled};
 use ocelli_nn::tensor::integers;
 use ocelli_nn::{Pass, Store};
 
@@ -299,7 +298,7 @@ fn pooled(case: &Case, pool: fn(Tensor<4>, PoolOptions<2>) -> Tensor<4>) -> anyh
 fn grid_sample(case: &Case) -> anyhow::Result<Ready> {
     let shape = pictures(case)?;
     let grid = [shape[0], shape[2], shape[3], 2];
-    Ok(of_two(case, (shape, grid), |x, grid| x.grid_sample_2d(grid, GridSampleOptions::default())))
+    Ok(of_two(case, (shape, grid), |x, grid| sampled(x, grid, SampleOptions::default())))
 }
 
 /// A layer on sequences `[B, T, D]` with the parameters of `store`.

@@ -17,8 +17,8 @@ use crate::cli::output;
 
 /// Vectors that candidates are built on, at most.
 const VECTORS: usize = 100_000;
-/// Queries that recall is estimated with.
-const QUERIES: usize = 1000;
+/// Queries that recall is estimated with; what a batch shares among its queries shows only in large ones.
+const QUERIES: usize = 4000;
 /// Up to so many vectors one partition is worth a try.
 const FEW: usize = 20_000;
 
