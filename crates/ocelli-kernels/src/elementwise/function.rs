@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 
 use burn::tensor::{Tensor, activation};
-use ocelli_simd::math::{erf, exp, exp_m1, ln, sigmoid, softplus, tanh};
+use ocelli_simd::math::{erf, exp, exp_m1, exp_of_negative, ln, sigmoid, softplus, tanh};
 use ocelli_simd::vectorized;
 
 /// A function of one number.
@@ -192,7 +192,7 @@ fn mish_slope(x: f32) -> f32 {
 
 #[inline(always)]
 fn gelu_slope(x: f32) -> f32 {
-    0.5 * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2)) + x * DENSITY * exp(-0.5 * x * x)
+    0.5 * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2)) + x * DENSITY * exp_of_negative(-0.5 * x * x)
 }
 
 #[inline(always)]
