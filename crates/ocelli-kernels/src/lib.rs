@@ -109,7 +109,6 @@ mod replace;
 mod resize;
 mod rows;
 mod separable;
-mod softmax;
 mod sparse;
 mod subsample;
 mod tile;

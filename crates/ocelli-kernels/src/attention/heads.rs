@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use crate::gemm::{Onto, Target, View, Way, multiply};
 use crate::memory::{SharedOutput, filled, with_scratch};
-use crate::softmax::{softmax_gradient, softmax_row};
+use crate::rows::{softmax_gradients, softmax_rows};
 
 /// Numbers of a block of logits, which stay in a core's cache.
 const BLOCK: usize = 64 * 1024;
@@ -270,7 +270,7 @@ impl Head<'_> {
                 Some(added) => scale_and_add(&mut row[..visible], self.of.scale, added.values, added.column),
                 None => row[..visible].iter_mut().for_each(|value| *value *= self.of.scale),
             }
-            softmax_row(&mut row[..visible]);
+            softmax_rows(&mut row[..visible], visible);
             row[visible..].fill(0.0);
         }
     }
@@ -296,7 +296,7 @@ impl Head<'_> {
         let logits = Target::new(slopes, [count, seen], seen);
         multiply(Way::Tiles, gradient, self.value.transposed(), logits, self.features, Onto::Zero);
         for (slopes, weights) in slopes.chunks_exact_mut(seen).zip(weights.chunks_exact(seen)).take(count) {
-            softmax_gradient(weights, slopes);
+            softmax_gradients(weights, slopes, weights.len());
             slopes.iter_mut().for_each(|slope| *slope *= self.of.scale);
         }
         let (weights, slopes) = (View::rows(weights, seen), View::rows(slopes, seen));

@@ -20,6 +20,7 @@ pub use cross_entropy::{CrossEntropy, Reduction, cross_entropy};
 pub use norm::{group_norm, instance_norm, layer_norm, rms_norm};
 pub use normalize::l2_normalize;
 pub use softmax::{log_softmax, softmax};
+pub(crate) use softmax::{softmax_gradients, softmax_rows};
 
 /// Numbers that are worked on together: they stay in the nearest caches.
 const PIECE: usize = 8 * 1024;

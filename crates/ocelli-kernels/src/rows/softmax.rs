@@ -261,7 +261,8 @@ pub(super) fn log_sum(row: &[f32]) -> f32 {
 }
 
 vectorized! {
-    fn softmax_rows(rows: &mut [f32], len: usize) {
+    /// Replaces rows of logits by their softmax.
+    pub(crate) fn softmax_rows(rows: &mut [f32], len: usize) {
         for row in rows.chunks_exact_mut(len.max(1)) {
             let reference = reference(row);
             let factor = (1.0 / exponentials(row, reference)) as f32;
@@ -281,7 +282,7 @@ vectorized! {
 
 vectorized! {
     /// Makes the gradients of rows of numbers of those of their softmax.
-    fn softmax_gradients(shares: &[f32], gradients: &mut [f32], len: usize) {
+    pub(crate) fn softmax_gradients(shares: &[f32], gradients: &mut [f32], len: usize) {
         for (shares, gradient) in shares.chunks_exact(len.max(1)).zip(gradients.chunks_exact_mut(len.max(1))) {
             let mean = row_sum([shares, gradient], [0.0; 2], |[share, gradient]| share * gradient) as f32;
             for (gradient, share) in gradient.iter_mut().zip(shares) {
@@ -302,5 +303,26 @@ vectorized! {
                 *gradient -= exp_of_negative(*logarithm) * sum;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_sum_to_one_and_keep_nan() {
+        for count in [1, 5, 16, 100] {
+            let mut row: Vec<f32> = (0..count).map(|i| 40.0 * (i as f32).sin()).collect();
+            let total: f64 = row.iter().map(|&v| f64::from(v).exp()).sum();
+            let expected: Vec<f64> = row.iter().map(|&v| f64::from(v).exp() / total).collect();
+            softmax_rows(&mut row, count);
+            for (got, expected) in row.iter().zip(expected) {
+                assert!((f64::from(*got) - expected).abs() < 1e-6, "{got}, expected {expected}");
+            }
+        }
+        let mut row = vec![0.0, f32::NAN, 1.0];
+        softmax_rows(&mut row, 3);
+        assert!(row[0].is_nan());
     }
 }
