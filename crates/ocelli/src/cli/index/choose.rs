@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use ocelli_method::random::stream;
-use ocelli_vectors::index::{BuildConfig, Goal, Hits, Index, Rows, Spill, Tuned, TuningSet, exact};
+use ocelli_vectors::index::{BuildConfig, Codes, Goal, Hits, Index, Rows, Spill, Tuned, TuningSet, exact};
 use rand::seq::index::sample;
 use serde_json::json;
 

@@ -374,6 +374,7 @@ fn document(indexes: &Together, measured: &Measured, build_s: Option<f64>) -> Va
             "partitions": indexes.parts.iter().map(|part| part.partitions()).sum::<usize>(),
             "leaves": measured.leaves(),
             "reorder": measured.reorder(),
+            "codes": first.coding(),
             "store": store_of(first.storage()),
         },
     });
