@@ -1,5 +1,6 @@
 //! Building an index.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use ocelli_method::random::stream;
@@ -123,7 +124,11 @@ impl BuildConfig {
                 return Err(IndexError::setting("codes", "sq8", wanted));
             }
             if self.training == Training::Joint {
-                return Err(IndexError::setting("training", "joint", "k-means with codes sq8, which have no codewords"));
+                return Err(IndexError::setting(
+                    "training",
+                    "joint",
+                    "k-means with codes sq8, which have no codewords",
+                ));
             }
         }
         if let Some(partitions) = self.partitions
@@ -132,12 +137,7 @@ impl BuildConfig {
             let wanted = format!("from 1 to the {count} vectors");
             return Err(IndexError::setting("partitions", partitions, wanted));
         }
-        if let Some(spill) = self.spill
-            && !(spill.lambda >= 0.0 && spill.lambda.is_finite())
-        {
-            return Err(IndexError::setting("spill.lambda", spill.lambda, "a number from 0"));
-        }
-        Ok(())
+        check_spill(self.spill)
     }
 
     /// The number of partitions for `count` vectors.
@@ -169,7 +169,46 @@ impl BuildConfig {
     }
 }
 
+/// Centres and codewords. The indexes made with them differ in their second partitions only.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    shared: Shared,
+}
+
+impl Trained {
+    /// Trains with vectors as [`Index::build`] does.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn new(rows: Rows<'_>, config: &BuildConfig) -> Result<Self, IndexError> {
+        config.check(rows)?;
+        let values = directed(rows, config.similarity);
+        Ok(Self { shared: train(Rows::new("the vectors", &values, rows.dim())?, config)? })
+    }
+
+    /// What [`Index::build`] makes of these vectors with a second partition of this kind.
+    ///
+    /// # Errors
+    /// [`IndexError`] for ids given twice, or vectors of another length than those it was trained with.
+    pub fn index(&self, rows: Rows<'_>, ids: &[u64], spill: Option<Spill>) -> Result<Index, IndexError> {
+        if rows.dim() != self.shared.centers.dim {
+            let (what, found, wanted) = ("the vectors to index", rows.dim(), self.shared.centers.dim);
+            return Err(IndexError::Dimension { what, found, wanted });
+        }
+        let ids = check_ids(ids, rows.count())?;
+        check_spill(spill)?;
+        let shared = Shared { spill, ..self.shared.clone() };
+        let values = directed(rows, shared.similarity);
+        Index::of(shared, Rows::new("the vectors", &values, rows.dim())?, ids)
+    }
+}
+
 impl Index {
+    fn of(shared: Shared, rows: Rows<'_>, ids: &[u64]) -> Result<Self, IndexError> {
+        let segment = shared.segment(rows, ids, 0)?;
+        Ok(Self { shared, segments: vec![segment], defaults: None, metadata: None })
+    }
+
     /// An index of `rows`; without `ids`, a vector's id is its row number.
     ///
     /// # Errors
@@ -184,17 +223,24 @@ impl Index {
                 &numbers
             }
         };
-        let unit;
-        let rows = match config.similarity {
-            Similarity::Cosine => {
-                unit = normalized(rows);
-                Rows::new("the vectors", &unit, rows.dim())?
-            }
-            _ => rows,
-        };
-        let shared = train(rows, config)?;
-        let segment = shared.segment(rows, ids, 0)?;
-        Ok(Self { shared, segments: vec![segment], defaults: None, metadata: None })
+        let values = directed(rows, config.similarity);
+        let rows = Rows::new("the vectors", &values, rows.dim())?;
+        Self::of(train(rows, config)?, rows, ids)
+    }
+}
+
+/// The vectors themselves, or copies of unit length where only directions count.
+fn directed(rows: Rows<'_>, similarity: Similarity) -> Cow<'_, [f32]> {
+    match similarity {
+        Similarity::Cosine => Cow::Owned(normalized(rows)),
+        _ => Cow::Borrowed(rows.data()),
+    }
+}
+
+fn check_spill(spill: Option<Spill>) -> Result<(), IndexError> {
+    match spill.filter(|spill| !(spill.lambda >= 0.0 && spill.lambda.is_finite())) {
+        Some(spill) => Err(IndexError::setting("spill.lambda", spill.lambda, "a number from 0")),
+        None => Ok(()),
     }
 }
 

@@ -258,7 +258,10 @@ impl Books {
             let (lowest, steps) = grid.split_at(dim);
             let sound = |(low, step): (&f32, &f32)| low.is_finite() && step.is_finite() && *step >= 0.0;
             if let Some(element) = lowest.iter().zip(steps).position(|pair| !sound(pair)) {
-                let reason = format!("element {element} begins at {} with steps of {}", lowest[element], steps[element]);
+                let reason = format!(
+                    "element {element} begins at {} with steps of {}",
+                    lowest[element], steps[element]
+                );
                 return Err(wrong(container, "grid", reason));
             }
             return Ok(Self::of_grid(Grid::new(lowest.to_vec(), steps.to_vec())));
@@ -363,5 +366,35 @@ impl Segment {
             deleted: deleted.iter().copied().collect(),
             base,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{BuildConfig, Rows};
+    use super::*;
+
+    #[test]
+    fn grids_that_no_vectors_make_are_refused() {
+        let data: Vec<f32> = (0..60).map(|i| ((i * 37 % 101) as f32).sin()).collect();
+        let config = BuildConfig { codes: Codes::Sq8, partitions: Some(2), ..BuildConfig::default() };
+        let index = Index::build(Rows::new("rows", &data, 6).unwrap(), None, &config).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("forged.index");
+        let open = |change: &dyn Fn(&mut Grid)| {
+            let mut index = index.clone();
+            change(index.shared.books.grid.as_mut().unwrap());
+            index.save(&path).unwrap();
+            Index::open_verified(&path).map_err(|error| error.to_string())
+        };
+        assert_eq!(open(&|_| ()).unwrap().coding(), "sq8");
+        for (change, said) in [
+            (&(|grid: &mut Grid| grid.steps[3] = f32::NAN) as &dyn Fn(&mut Grid), "element 3"),
+            (&|grid: &mut Grid| grid.steps[1] = -1.0, "element 1"),
+            (&|grid: &mut Grid| grid.lowest[0] = f32::INFINITY, "element 0"),
+        ] {
+            let refused = open(change).unwrap_err();
+            assert!(refused.contains("`grid`") && refused.contains(said), "{refused}");
+        }
     }
 }

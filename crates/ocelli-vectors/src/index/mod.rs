@@ -27,7 +27,7 @@ mod tune;
 
 use segment::{Segment, Shared};
 
-pub use build::{BuildConfig, Codes, Spill, Training};
+pub use build::{BuildConfig, Codes, Spill, Trained, Training};
 pub use contents::VectorCodes;
 pub use error::IndexError;
 pub use exact::exact;

@@ -157,7 +157,8 @@ impl Shape {
                 "--partitions {partitions}: from 1 to the {count} vectors of an index"
             );
         }
-        let in_bytes = dim.next_multiple_of(4) + if config.similarity == Similarity::SquaredL2 { 4 } else { 0 };
+        let in_bytes =
+            dim.next_multiple_of(4) + if config.similarity == Similarity::SquaredL2 { 4 } else { 0 };
         let partitions = match tuned && config.partitions.is_none() {
             // Twice the root may be chosen, and a second assignment.
             true => 2 * (count as f64).sqrt().ceil() as usize,
@@ -257,7 +258,7 @@ pub(super) struct Prepared {
     ranges: Vec<Range<usize>>,
     tuning: Option<Tuning>,
     /// Seconds that choosing took.
-    pub(super) tuning_s: f64,
+    tuning_s: f64,
 }
 
 /// A built index and what is to be told of it.
@@ -314,6 +315,7 @@ impl Build {
         }
         if let (false, Some(tuning)) = (self.json, &prepared.tuning) {
             tuning.chosen.print()?;
+            output::line(format!("choosing took {:.2} s", prepared.tuning_s))?;
         }
         let mut shards = Shards::default();
         let mut documents = Vec::new();
@@ -426,11 +428,11 @@ fn told_built(path: &Path, built: &Built) -> std::io::Result<()> {
     ))
 }
 
-/// Builds an index file where there is none; what it took, for who measures.
-pub(super) fn build_missing(data: &Path, out: &Path, how: &How) -> anyhow::Result<Built> {
+/// Builds an index file where there is none; what it took, and the seconds that choosing took, for who measures.
+pub(super) fn build_missing(data: &Path, out: &Path, how: &How) -> anyhow::Result<(Built, Option<f64>)> {
     let mut data = Data::open(data, None, Role::Base)?;
     let mut prepared = how.prepare(&mut data, 1)?;
     let built = prepared.build(&mut data, 0)?;
     built.index.save(out)?;
-    Ok(built)
+    Ok((built, how.recall.map(|_| prepared.tuning_s)))
 }
