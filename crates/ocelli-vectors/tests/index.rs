@@ -3,10 +3,11 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::path::Path;
 
 use ocelli_method::random::stream;
 use ocelli_vectors::index::{
-    BuildConfig, Hits, Index, IndexError, Rows, SearchParams, Similarity, Spill, Storage, Training,
+    BuildConfig, Codes, Hits, Index, IndexError, Rows, SearchParams, Similarity, Spill, Storage, Training,
     TuningSet, exact,
 };
 use ocelli_vectors::linear::normal;
@@ -36,6 +37,12 @@ fn config(similarity: Similarity) -> BuildConfig {
     BuildConfig { similarity, partitions: Some(30), ..BuildConfig::default() }
 }
 
+/// Codes of both kinds, without and with a second partition.
+fn kinds() -> impl Iterator<Item = (Codes, Option<Spill>)> {
+    let spills = [None, Some(Spill::default())];
+    [Codes::Pq4, Codes::Sq8].into_iter().flat_map(move |codes| spills.map(|spill| (codes, spill)))
+}
+
 fn params(k: usize, leaves: usize, reorder: usize) -> SearchParams {
     SearchParams { k, leaves, reorder }
 }
@@ -57,13 +64,13 @@ fn with_everything_looked_at_the_answers_are_exact() {
     let (data, queries) = (clustered(700, 2), clustered(23, 3));
     for similarity in SIMILARITIES {
         let truth = exact(rows(&data), rows(&queries), similarity, 9).unwrap();
-        for spill in [None, Some(Spill::default())] {
-            let config = BuildConfig { spill, ..config(similarity) };
+        for (codes, spill) in kinds() {
+            let config = BuildConfig { codes, spill, ..config(similarity) };
             let index = Index::build(rows(&data), None, &config).unwrap();
             // All rows are scored exactly, once without codes and once by way of them.
             for reorder in [700, 699] {
                 let found = index.search(rows(&queries), &params(9, 30, reorder)).unwrap();
-                assert_eq!(found.ids, truth.ids, "{similarity:?} {spill:?} {reorder}");
+                assert_eq!(found.ids, truth.ids, "{similarity:?} {codes:?} {spill:?} {reorder}");
                 assert!(near(&found.scores, &truth.scores, 1e-4));
             }
         }
@@ -93,6 +100,53 @@ fn codes_find_most_neighbours_with_little_work() {
         let index = Index::build(rows(&data), None, &config).unwrap();
         let found = index.search(rows(&queries), &params(10, 10, 80)).unwrap();
         assert!(recall(&found, &truth) > 0.3, "{similarity:?} {}", recall(&found, &truth));
+    }
+}
+
+#[test]
+fn with_a_byte_an_element_few_candidates_suffice() {
+    let (data, queries) = (clustered(6000, 2), clustered(100, 3));
+    for similarity in SIMILARITIES {
+        let truth = exact(rows(&data), rows(&queries), similarity, 10).unwrap();
+        for (partitions, leaves, spill, storage, least) in [
+            (1, 1, None, Storage::F32, 0.999),
+            (1, 1, None, Storage::F16, 0.995),
+            (30, 30, None, Storage::F32, 0.999),
+            (30, 10, Some(Spill::default()), Storage::F32, 0.98),
+            (1, 1, None, Storage::None, 0.95),
+        ] {
+            let config = BuildConfig {
+                codes: Codes::Sq8,
+                partitions: Some(partitions),
+                storage,
+                spill,
+                ..config(similarity)
+            };
+            let index = Index::build(rows(&data), None, &config).unwrap();
+            assert_eq!(index.coding(), "sq8");
+            let found = index.search(rows(&queries), &params(10, leaves, 15)).unwrap();
+            let recall = recall(&found, &truth);
+            assert!(recall >= least, "{similarity:?} {partitions} {spill:?} {storage:?}: {recall}");
+            let codes = index.codes();
+            assert_eq!((codes.bits, codes.blocks, codes.packed().len()), (8, DIM, 6000 * DIM));
+        }
+    }
+}
+
+#[test]
+fn vectors_that_lie_far_from_the_first_are_found_as_well() {
+    // What is added lies beyond the grids that the first vectors made.
+    let (data, queries) = (clustered(500, 2), clustered(20, 3));
+    let far = |data: &[f32]| data.iter().map(|value| 3.0 * value + 1.0).collect::<Vec<f32>>();
+    let (more, far_queries) = (far(&clustered(500, 4)), far(&queries));
+    let config = BuildConfig { codes: Codes::Sq8, ..config(Similarity::SquaredL2) };
+    let mut index = Index::build(rows(&data), None, &config).unwrap();
+    index.add(rows(&more), &(500..1000).collect::<Vec<u64>>()).unwrap();
+    let all = [data, more].concat();
+    for queries in [&queries, &far_queries] {
+        let truth = exact(rows(&all), rows(queries), Similarity::SquaredL2, 5).unwrap();
+        let found = index.search(rows(queries), &params(5, 30, 200)).unwrap();
+        assert!(recall(&found, &truth) > 0.95, "{}", recall(&found, &truth));
     }
 }
 
@@ -128,8 +182,8 @@ fn threads_and_company_change_nothing() {
 fn what_is_added_is_found_and_what_is_deleted_is_not() {
     let (data, more, queries) = (clustered(1500, 2), clustered(700, 4), clustered(60, 3));
     for similarity in SIMILARITIES {
-        for spill in [None, Some(Spill::default())] {
-            let config = BuildConfig { spill, ..config(similarity) };
+        for (codes, spill) in kinds() {
+            let config = BuildConfig { codes, spill, ..config(similarity) };
             let ids: Vec<u64> = (0..1500).map(|i| 10 * i).collect();
             let new: Vec<u64> = (0..700).map(|i| (1 << 40) + i).collect();
             let mut index = Index::build(rows(&data), Some(&ids), &config).unwrap();
@@ -156,7 +210,11 @@ fn what_is_added_is_found_and_what_is_deleted_is_not() {
             let before = index.search(rows(&queries), &few).unwrap();
             index.compact();
             assert_eq!(index.fragments(), (1, 0));
-            assert_eq!(index.search(rows(&queries), &few).unwrap(), before, "{similarity:?} {spill:?}");
+            assert_eq!(
+                index.search(rows(&queries), &few).unwrap(),
+                before,
+                "{similarity:?} {codes:?} {spill:?}"
+            );
             assert_eq!(index.search(rows(&queries), &all).unwrap().ids, truth.ids);
 
             // Deleted ids are free again.
@@ -170,7 +228,13 @@ fn what_is_added_is_found_and_what_is_deleted_is_not() {
 #[test]
 fn a_filter_is_kept_and_complete() {
     let (data, queries) = (clustered(5000, 2), clustered(40, 3));
-    let index = Index::build(rows(&data), None, &config(Similarity::InnerProduct)).unwrap();
+    for codes in [Codes::Pq4, Codes::Sq8] {
+        let config = BuildConfig { codes, ..config(Similarity::InnerProduct) };
+        filtered(&Index::build(rows(&data), None, &config).unwrap(), &data, &queries);
+    }
+}
+
+fn filtered(index: &Index, data: &[f32], queries: &[f32]) {
     // A handful, one in ten, and all but one in ten.
     let sets: [Vec<u64>; 3] = [
         (0..5).map(|i| i * 977).collect(),
@@ -180,13 +244,13 @@ fn a_filter_is_kept_and_complete() {
     for allowed in sets {
         let flat: Vec<f32> =
             allowed.iter().flat_map(|&id| data[id as usize * DIM..][..DIM].iter().copied()).collect();
-        let mut truth = exact(rows(&flat), rows(&queries), Similarity::InnerProduct, 10).unwrap();
+        let mut truth = exact(rows(&flat), rows(queries), Similarity::InnerProduct, 10).unwrap();
         truth.ids.iter_mut().filter(|id| **id != Hits::NONE).for_each(|id| *id = allowed[*id as usize]);
         let known: HashSet<u64> = allowed.iter().copied().collect();
         let refused: Vec<u64> = (0..5000).filter(|id| !known.contains(id)).collect();
         for filter in [index.only(&allowed).unwrap(), index.without(&refused)] {
             assert_eq!(filter.count(), allowed.len());
-            let found = index.search_filtered(rows(&queries), &params(10, 10, 80), &filter).unwrap();
+            let found = index.search_filtered(rows(queries), &params(10, 10, 80), &filter).unwrap();
             assert!(found.ids.iter().all(|id| *id == Hits::NONE || known.contains(id)));
             if allowed.len() < 1000 {
                 assert_eq!(found.ids, truth.ids);
@@ -194,7 +258,7 @@ fn a_filter_is_kept_and_complete() {
                 assert!(recall(&found, &truth) > 0.9, "{}", recall(&found, &truth));
             }
             // Looking into one partition finds too few; then all are looked at.
-            let found = index.search_filtered(rows(&queries), &params(400, 1, 400), &filter).unwrap();
+            let found = index.search_filtered(rows(queries), &params(400, 1, 400), &filter).unwrap();
             let wanted = allowed.len().min(400);
             assert!(found.ids.chunks(400).all(|ids| ids[..wanted].iter().all(|id| *id != Hits::NONE)));
         }
@@ -227,8 +291,8 @@ fn a_file_gives_the_same_answers() {
     let path = folder.path().join("vectors.index");
     for similarity in SIMILARITIES {
         for storage in [Storage::F32, Storage::F16, Storage::Int8, Storage::None] {
-            for spill in [None, Some(Spill::default())] {
-                let config = BuildConfig { storage, spill, ..config(similarity) };
+            for (codes, spill) in kinds() {
+                let config = BuildConfig { storage, codes, spill, ..config(similarity) };
                 let mut index = Index::build(rows(&data), None, &config).unwrap();
                 index.add(rows(&more), &(2000..2100).collect::<Vec<u64>>()).unwrap();
                 index.delete(&[5, 2004]).unwrap();
@@ -254,10 +318,17 @@ fn damage_is_noticed() {
     let data = clustered(60, 2);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("vectors.index");
-    let config = BuildConfig { partitions: Some(4), spill: Some(Spill::default()), ..BuildConfig::default() };
-    Index::build(rows(&data), None, &config).unwrap().save(&path).unwrap();
-    let whole = fs::read(&path).unwrap();
-    let damaged = folder.path().join("damaged.index");
+    for (codes, similarity) in [(Codes::Pq4, Similarity::InnerProduct), (Codes::Sq8, Similarity::SquaredL2)] {
+        let spill = Some(Spill::default());
+        let config = BuildConfig { codes, similarity, partitions: Some(4), spill, ..BuildConfig::default() };
+        Index::build(rows(&data), None, &config).unwrap().save(&path).unwrap();
+        noticed(&data, &path);
+    }
+}
+
+fn noticed(data: &[f32], path: &Path) {
+    let whole = fs::read(path).unwrap();
+    let damaged = path.with_file_name("damaged.index");
     for at in (0..whole.len()).step_by(7) {
         let mut bytes = whole.clone();
         bytes[at] ^= 1 << (at % 8);
@@ -266,7 +337,7 @@ fn damage_is_noticed() {
         assert!(said.contains("damaged.index"), "{said}");
         // Without comparing checksums what is opened may be searched, and nothing worse happens than wrong answers.
         if let Ok(index) = Index::open(&damaged) {
-            let found = index.search(rows(&data), &params(5, 2, 10)).unwrap();
+            let found = index.search(rows(data), &params(5, 2, 10)).unwrap();
             assert_eq!(found.ids.len(), 300);
         }
     }
@@ -297,6 +368,8 @@ fn what_cannot_be_searched_is_named() {
     assert!(
         said(build(&data, None, BuildConfig { block_dims: 20, ..small.clone() })).contains("block_dims = 20")
     );
+    let joint = BuildConfig { codes: Codes::Sq8, training: Training::Joint, ..small.clone() };
+    assert!(said(build(&data, None, joint)).contains("training = joint: k-means with codes sq8"));
     let large: Vec<f32> = data.iter().map(|value| value * 1e5).collect();
     let half = BuildConfig { storage: Storage::F16, ..small.clone() };
     assert!(said(build(&large, None, half)).contains("half precision ends at 65504"));
@@ -327,7 +400,7 @@ proptest! {
     #[test]
     fn small_sets_of_any_shape_are_searched(
         dim in 1usize..12, count in 1usize..90, block in 1usize..5, partitions in 1usize..9, spill: bool, which in 0usize..3,
-        seed: u64,
+        bytes: bool, seed: u64,
     ) {
         let mut numbers = stream(seed, "numbers", 0);
         let data: Vec<f32> = (0..count * dim).map(|_| normal(&mut numbers) as f32).collect();
@@ -336,6 +409,7 @@ proptest! {
             similarity: SIMILARITIES[which],
             partitions: Some(partitions.min(count)),
             block_dims: block.min(dim),
+            codes: if bytes { Codes::Sq8 } else { Codes::Pq4 },
             spill: spill.then(Spill::default),
             ..BuildConfig::default()
         };

@@ -1,11 +1,13 @@
-//! Codebooks of 16 codewords a block, or of 256 in indexes taken over, laid out for tables and encoding.
+//! Codebooks of 16 codewords a block, or of 256 in indexes taken over, laid out for tables and encoding; or the grids of
+//! elements that have a byte each.
 
 use ocelli_simd::vectorized;
 use rayon::prelude::*;
 
 use super::error::IndexError;
+use super::grid::Grid;
 use crate::kernels::blocks::nearest_words;
-use crate::kernels::lut::{BYTE_WORDS, HALF, Layout, NOTHING, RUN, WORDS, quantize};
+use crate::kernels::lut::{BYTE_WORDS, HALF, Layout, NOTHING, WORDS, quantize};
 use crate::score_aware_quantization::Codebook;
 
 /// The codewords of all blocks.
@@ -19,6 +21,8 @@ pub(super) struct Books {
     pub(super) byte_words: Vec<[f32; BYTE_WORDS]>,
     /// Whether what follows the point is cut off when tables become whole numbers, instead of rounding them.
     pub(super) cut: bool,
+    /// Of elements with a byte each, every one a block; there are then no codewords.
+    pub(super) grid: Option<Grid>,
 }
 
 /// A query's table in eight bits.
@@ -28,6 +32,8 @@ pub(super) struct Table {
     pub(super) entries: Vec<i8>,
     /// What a sum of entries is multiplied by to give a score.
     pub(super) scale: f32,
+    /// What is then added to it.
+    pub(super) base: f32,
     scores: Vec<[f32; WORDS]>,
     byte_scores: Vec<[f32; BYTE_WORDS]>,
 }
@@ -43,9 +49,10 @@ impl Books {
     }
 
     pub(super) fn layout(&self) -> Layout {
-        match self.byte_words.is_empty() {
-            true => Layout::new(self.blocks()),
-            false => Layout::of_bytes(self.blocks()),
+        match (&self.grid, self.byte_words.is_empty()) {
+            (Some(_), _) => Layout::of_elements(self.blocks()),
+            (None, true) => Layout::new(self.blocks()),
+            (None, false) => Layout::of_bytes(self.blocks()),
         }
     }
 
@@ -58,7 +65,13 @@ impl Books {
             lloyd(&points[start * count..end * count], end - start, iterations)
         };
         let words = blocks.par_iter().flat_map_iter(train).collect();
-        Self { ends, words, byte_words: Vec::new(), cut: false }
+        Self { ends, words, byte_words: Vec::new(), cut: false, grid: None }
+    }
+
+    /// Every element a block with a grid.
+    pub(super) fn of_grid(grid: Grid) -> Self {
+        let ends = (1..=grid.steps.len()).collect();
+        Self { ends, words: Vec::new(), byte_words: Vec::new(), cut: false, grid: Some(grid) }
     }
 
     /// The same codewords for encoding by the definition, which takes any number of them.
@@ -76,7 +89,11 @@ impl Books {
 
     /// Inner products of a query's blocks with all codewords, or negated squared distances, in eight bits (section 3.6).
     pub(super) fn table(&self, query: &[f32], distances: bool, table: &mut Table) {
-        table.entries.resize(self.layout().table_rows() * RUN, 0);
+        table.entries.resize(self.layout().table_bytes(), 0);
+        if let Some(grid) = &self.grid {
+            (table.scale, table.base) = grid.table(query, &mut table.entries);
+            return;
+        }
         let largest = match (self.byte_words.is_empty(), distances) {
             (true, distances) => {
                 table.scores.resize(self.blocks(), [0.0; WORDS]);

@@ -1,5 +1,6 @@
 //! Building an index.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use ocelli_method::random::stream;
@@ -7,11 +8,13 @@ use rand::seq::index::sample;
 
 use super::books::Books;
 use super::error::IndexError;
+use super::grid::Grid;
 use super::joint::Sample;
 use super::partition::Centers;
 use super::rows::{Rows, Storage, normalize};
 use super::segment::{Scoring, Shared};
 use super::{Index, Similarity};
+use crate::kernels::lut::MOST_ELEMENTS;
 use crate::kernels::rows::row_f32;
 use crate::score_aware_quantization::Eta;
 
@@ -31,6 +34,8 @@ pub struct BuildConfig {
     pub similarity: Similarity,
     /// Partitions; by default about twice the root of the number of vectors.
     pub partitions: Option<usize>,
+    /// What is kept of a vector to choose candidates by.
+    pub codes: Codes,
     /// Elements a block of four bits.
     pub block_dims: usize,
     /// How much more the error along a vector counts than the error across it.
@@ -52,6 +57,7 @@ impl Default for BuildConfig {
         Self {
             similarity: Similarity::InnerProduct,
             partitions: None,
+            codes: Codes::Pq4,
             block_dims: 2,
             eta: Eta::Exact(0.2),
             training: Training::KMeans,
@@ -61,6 +67,19 @@ impl Default for BuildConfig {
             seed: 0,
         }
     }
+}
+
+/// What is kept of a vector, or of what is left of it after its partition's centre, to choose candidates by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Codes {
+    /// Product quantization: 4 bits a block of [`BuildConfig::block_dims`] elements, chosen by [`BuildConfig::eta`].
+    #[default]
+    Pq4,
+    /// Scalar quantization: 8 bits an element, the nearest of 256 evenly spaced values. Four times the bytes of blocks of
+    /// two elements, but so exact that few candidates need be scored again; nothing but ranges is trained. For sets that
+    /// caches hold. [`BuildConfig::block_dims`] and [`BuildConfig::eta`] then mean nothing.
+    Sq8,
 }
 
 /// How codewords are trained.
@@ -99,18 +118,26 @@ impl BuildConfig {
         if self.block_dims == 0 || self.block_dims > dim {
             return Err(IndexError::setting("block_dims", self.block_dims, format!("from 1 to {dim}")));
         }
+        if self.codes == Codes::Sq8 {
+            if dim > MOST_ELEMENTS {
+                let wanted = format!("pq4 for vectors of more than {MOST_ELEMENTS} elements");
+                return Err(IndexError::setting("codes", "sq8", wanted));
+            }
+            if self.training == Training::Joint {
+                return Err(IndexError::setting(
+                    "training",
+                    "joint",
+                    "k-means with codes sq8, which have no codewords",
+                ));
+            }
+        }
         if let Some(partitions) = self.partitions
             && (partitions == 0 || partitions > count)
         {
             let wanted = format!("from 1 to the {count} vectors");
             return Err(IndexError::setting("partitions", partitions, wanted));
         }
-        if let Some(spill) = self.spill
-            && !(spill.lambda >= 0.0 && spill.lambda.is_finite())
-        {
-            return Err(IndexError::setting("spill.lambda", spill.lambda, "a number from 0"));
-        }
-        Ok(())
+        check_spill(self.spill)
     }
 
     /// The number of partitions for `count` vectors.
@@ -125,7 +152,7 @@ impl BuildConfig {
     /// A threshold means a share of a vector's own score, so that vectors of any length can reach it.
     fn eta_of(&self, rows: Rows<'_>) -> Eta {
         // A single element has no part across itself.
-        if self.similarity == Similarity::SquaredL2 || rows.dim() == 1 {
+        if self.codes == Codes::Sq8 || self.similarity == Similarity::SquaredL2 || rows.dim() == 1 {
             return Eta::Nearest;
         }
         if self.similarity == Similarity::Cosine {
@@ -142,7 +169,46 @@ impl BuildConfig {
     }
 }
 
+/// Centres and codewords. The indexes made with them differ in their second partitions only.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    shared: Shared,
+}
+
+impl Trained {
+    /// Trains with vectors as [`Index::build`] does.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn new(rows: Rows<'_>, config: &BuildConfig) -> Result<Self, IndexError> {
+        config.check(rows)?;
+        let values = directed(rows, config.similarity);
+        Ok(Self { shared: train(Rows::new("the vectors", &values, rows.dim())?, config)? })
+    }
+
+    /// What [`Index::build`] makes of these vectors with a second partition of this kind.
+    ///
+    /// # Errors
+    /// [`IndexError`] for ids given twice, or vectors of another length than those it was trained with.
+    pub fn index(&self, rows: Rows<'_>, ids: &[u64], spill: Option<Spill>) -> Result<Index, IndexError> {
+        if rows.dim() != self.shared.centers.dim {
+            let (what, found, wanted) = ("the vectors to index", rows.dim(), self.shared.centers.dim);
+            return Err(IndexError::Dimension { what, found, wanted });
+        }
+        let ids = check_ids(ids, rows.count())?;
+        check_spill(spill)?;
+        let shared = Shared { spill, ..self.shared.clone() };
+        let values = directed(rows, shared.similarity);
+        Index::of(shared, Rows::new("the vectors", &values, rows.dim())?, ids)
+    }
+}
+
 impl Index {
+    fn of(shared: Shared, rows: Rows<'_>, ids: &[u64]) -> Result<Self, IndexError> {
+        let segment = shared.segment(rows, ids, 0)?;
+        Ok(Self { shared, segments: vec![segment], defaults: None, metadata: None })
+    }
+
     /// An index of `rows`; without `ids`, a vector's id is its row number.
     ///
     /// # Errors
@@ -157,17 +223,24 @@ impl Index {
                 &numbers
             }
         };
-        let unit;
-        let rows = match config.similarity {
-            Similarity::Cosine => {
-                unit = normalized(rows);
-                Rows::new("the vectors", &unit, rows.dim())?
-            }
-            _ => rows,
-        };
-        let shared = train(rows, config)?;
-        let segment = shared.segment(rows, ids, 0)?;
-        Ok(Self { shared, segments: vec![segment], defaults: None, metadata: None })
+        let values = directed(rows, config.similarity);
+        let rows = Rows::new("the vectors", &values, rows.dim())?;
+        Self::of(train(rows, config)?, rows, ids)
+    }
+}
+
+/// The vectors themselves, or copies of unit length where only directions count.
+fn directed(rows: Rows<'_>, similarity: Similarity) -> Cow<'_, [f32]> {
+    match similarity {
+        Similarity::Cosine => Cow::Owned(normalized(rows)),
+        _ => Cow::Borrowed(rows.data()),
+    }
+}
+
+fn check_spill(spill: Option<Spill>) -> Result<(), IndexError> {
+    match spill.filter(|spill| !(spill.lambda >= 0.0 && spill.lambda.is_finite())) {
+        Some(spill) => Err(IndexError::setting("spill.lambda", spill.lambda, "a number from 0")),
+        None => Ok(()),
     }
 }
 
@@ -207,12 +280,15 @@ fn train(rows: Rows<'_>, config: &BuildConfig) -> Result<Shared, IndexError> {
     for (residual, &center) in residuals.chunks_exact_mut(dim).zip(&centers.nearest(sample)) {
         residual.iter_mut().zip(centers.center(center as usize)).for_each(|(x, c)| *x -= c);
     }
-    let books = Books::train(
-        &columns(&residuals, dim),
-        sample.count(),
-        Books::ends(dim, config.block_dims),
-        config.iterations,
-    );
+    let books = match config.codes {
+        Codes::Sq8 => Books::of_grid(Grid::train(&residuals, dim)),
+        Codes::Pq4 => Books::train(
+            &columns(&residuals, dim),
+            sample.count(),
+            Books::ends(dim, config.block_dims),
+            config.iterations,
+        ),
+    };
     let mut shared = Shared {
         similarity: config.similarity,
         scoring: Scoring::Residual,

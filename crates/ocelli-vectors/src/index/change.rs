@@ -123,12 +123,13 @@ fn merged(shared: &Shared, segments: &[Segment]) -> Segment {
     let halves = halves.filter(|_| segments.iter().all(|segment| segment.halves.is_some()));
     let ids = order.iter().map(|&(number, row)| segments[number as usize].ids.get(row as usize)).collect();
     let spilled = segments.iter().any(|segment| segment.members.is_some());
+    let own_bias = segments.iter().any(|segment| segment.bias.is_some());
     Segment {
         codes: packed.into(),
         firsts: firsts.into(),
         units: units.into(),
         rows: Stored::gathered(&stored, shared.centers.dim, &order),
-        bias: (spilled && halves.is_some()).then(|| Column::from(bias)),
+        bias: (own_bias && bias.len() == members.len()).then(|| Column::from(bias)),
         halves: halves.map(Column::from),
         members: spilled.then(|| Column::from(members)),
         ids: Ids::new(ids),

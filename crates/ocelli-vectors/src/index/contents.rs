@@ -9,7 +9,7 @@ pub struct VectorCodes {
     pub partitions: Vec<u32>,
     /// Blocks in a code.
     pub blocks: usize,
-    /// Bits of a codeword's number: 4, or 8 in indexes taken over that have as many.
+    /// Bits of a codeword's number: 4, or 8 in indexes taken over that have as many and where every element has a byte.
     pub bits: u32,
     /// `[N, blocks]`, a codeword's number a byte.
     pub words: Vec<u8>,
@@ -40,7 +40,7 @@ impl Index {
     pub fn codes(&self) -> VectorCodes {
         let layout = self.shared.books.layout();
         let blocks = self.shared.books.blocks();
-        let bits = if self.shared.books.byte_words.is_empty() { 4 } else { 8 };
+        let bits = if self.coding() == "pq4" { 4 } else { 8 };
         let mut all = VectorCodes { partitions: Vec::new(), blocks, bits, words: Vec::new() };
         for segment in &self.segments {
             let rows = segment.ids.count();

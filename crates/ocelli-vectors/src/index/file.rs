@@ -5,6 +5,7 @@
 //! | `centers` | `[K, dim]` f32 | centres of partitions |
 //! | `words` | `[dim, 16]` or `[dim, 256]` f32 | codewords |
 //! | `ends` | `[B]` u32 | where blocks end |
+//! | `grid` | `[2, dim]` f32 | instead of these two, where elements have a byte each: the lowest value of each, and how far the next lies apart |
 //! | `<i>.codes` | bytes | packed codes of segment i |
 //! | `<i>.firsts`, `<i>.units` | `[K + 1]` u32 | first position and unit of each partition |
 //! | `<i>.members` | positions, u32 | the row at each position, where vectors are in two partitions |
@@ -22,13 +23,14 @@ use thiserror::Error;
 
 use super::books::Books;
 use super::data::Ids;
+use super::grid::Grid;
 use super::metadata::{self, ColumnText};
 use super::partition::Centers;
 use super::rows::{Storage, Stored};
 use super::segment::{Scoring, Segment, Shared};
-use super::{Index, SearchParams, Similarity, Spill};
+use super::{Codes, Index, SearchParams, Similarity, Spill};
 use crate::container::{Column, Container, ContainerError, ContainerWriter, Element};
-use crate::kernels::lut::{BYTE_WORDS, UNIT, WORDS};
+use crate::kernels::lut::{BYTE_WORDS, MOST_ELEMENTS, UNIT, WORDS};
 use crate::score_aware_quantization::Eta;
 
 /// The kind of container that holds an index.
@@ -69,6 +71,8 @@ struct Metadata {
     rough: bool,
     #[serde(default)]
     cut: bool,
+    #[serde(default)]
+    codes: Codes,
     segments: Vec<SegmentText>,
     defaults: Option<SearchParams>,
     #[serde(default)]
@@ -160,17 +164,13 @@ impl Index {
             storage: shared.storage,
             rough: shared.rough,
             cut: shared.books.cut,
+            codes: if shared.books.grid.is_some() { Codes::Sq8 } else { Codes::Pq4 },
             segments: self.segments.iter().map(text).collect(),
             defaults: self.defaults,
             columns: self.metadata.as_ref().map(metadata::Metadata::texts).unwrap_or_default(),
         })?;
         writer.section("centers", &[self.partitions(), dim], &shared.centers.data)?;
-        match shared.books.byte_words.as_flattened() {
-            [] => writer.section("words", &[dim, WORDS], shared.books.words.as_flattened())?,
-            words => writer.section("words", &[dim, BYTE_WORDS], words)?,
-        }
-        let ends: Vec<u32> = shared.books.ends.iter().map(|&end| end as u32).collect();
-        writer.section("ends", &[ends.len()], &ends)?;
+        shared.books.save(&mut writer, dim)?;
         for (number, segment) in self.segments.iter().enumerate() {
             segment.save(&mut writer, number, dim)?;
         }
@@ -208,25 +208,15 @@ impl Index {
         let metadata: Metadata = container.metadata()?;
         let (dim, partitions) = (metadata.dim, metadata.partitions);
         let centers: Column<f32> = column(container, "centers", &[partitions, dim])?;
-        let of_bytes = container.section("words")?.shape.last() == Some(&BYTE_WORDS);
-        let number = if of_bytes { BYTE_WORDS } else { WORDS };
-        let words: Column<f32> = column(container, "words", &[dim, number])?;
-        let ends: Column<u32> = Column::open(container, "ends")?;
-        let rising = ends.iter().zip(ends.iter().skip(1)).all(|(a, b)| a < b);
-        if dim == 0 || partitions == 0 || !rising || ends[0] == 0 || ends.last() != Some(&(dim as u32)) {
-            return Err(wrong(container, "ends", format!("blocks do not divide {dim} elements")));
+        if dim == 0 || partitions == 0 {
+            return Err(wrong(container, "centers", format!("{partitions} partitions of {dim} elements")));
         }
         let shared = Shared {
             similarity: metadata.similarity,
             scoring: metadata.scoring,
             length: metadata.length.filter(|length| *length > 0.0),
             centers: Centers::new(centers.to_vec(), dim),
-            books: Books {
-                ends: ends.iter().map(|&end| end as usize).collect(),
-                words: if of_bytes { Vec::new() } else { words.as_chunks::<WORDS>().0.to_vec() },
-                cut: metadata.cut,
-                byte_words: if of_bytes { words.as_chunks::<BYTE_WORDS>().0.to_vec() } else { Vec::new() },
-            },
+            books: Books::open(container, dim, &metadata)?,
             eta: metadata.eta.into(),
             spill: metadata.spill,
             storage: metadata.storage,
@@ -242,6 +232,55 @@ impl Index {
         }
         let columns = metadata::Metadata::open(container, &metadata.columns)?;
         Ok(Self { shared, segments, defaults: metadata.defaults, metadata: columns })
+    }
+}
+
+impl Books {
+    fn save(&self, writer: &mut ContainerWriter, dim: usize) -> Result<(), ContainerError> {
+        if let Some(grid) = &self.grid {
+            return writer.section("grid", &[2, dim], &[grid.lowest.as_slice(), &grid.steps].concat());
+        }
+        match self.byte_words.as_flattened() {
+            [] => writer.section("words", &[dim, WORDS], self.words.as_flattened())?,
+            words => writer.section("words", &[dim, BYTE_WORDS], words)?,
+        }
+        let ends: Vec<u32> = self.ends.iter().map(|&end| end as u32).collect();
+        writer.section("ends", &[ends.len()], &ends)
+    }
+
+    fn open(container: &Arc<Container>, dim: usize, metadata: &Metadata) -> Result<Self, OpenError> {
+        if metadata.codes == Codes::Sq8 {
+            let grid: Column<f32> = column(container, "grid", &[2, dim])?;
+            if dim > MOST_ELEMENTS {
+                let reason = format!("{dim} elements, at most {MOST_ELEMENTS} can have a byte each");
+                return Err(wrong(container, "grid", reason));
+            }
+            let (lowest, steps) = grid.split_at(dim);
+            let sound = |(low, step): (&f32, &f32)| low.is_finite() && step.is_finite() && *step >= 0.0;
+            if let Some(element) = lowest.iter().zip(steps).position(|pair| !sound(pair)) {
+                let reason = format!(
+                    "element {element} begins at {} with steps of {}",
+                    lowest[element], steps[element]
+                );
+                return Err(wrong(container, "grid", reason));
+            }
+            return Ok(Self::of_grid(Grid::new(lowest.to_vec(), steps.to_vec())));
+        }
+        let of_bytes = container.section("words")?.shape.last() == Some(&BYTE_WORDS);
+        let number = if of_bytes { BYTE_WORDS } else { WORDS };
+        let words: Column<f32> = column(container, "words", &[dim, number])?;
+        let ends: Column<u32> = Column::open(container, "ends")?;
+        let rising = ends.iter().zip(ends.iter().skip(1)).all(|(a, b)| a < b);
+        if !rising || ends.first().is_none_or(|end| *end == 0) || ends.last() != Some(&(dim as u32)) {
+            return Err(wrong(container, "ends", format!("blocks do not divide {dim} elements")));
+        }
+        Ok(Self {
+            ends: ends.iter().map(|&end| end as usize).collect(),
+            words: if of_bytes { Vec::new() } else { words.as_chunks::<WORDS>().0.to_vec() },
+            cut: metadata.cut,
+            byte_words: if of_bytes { words.as_chunks::<BYTE_WORDS>().0.to_vec() } else { Vec::new() },
+            grid: None,
+        })
     }
 }
 
@@ -327,5 +366,35 @@ impl Segment {
             deleted: deleted.iter().copied().collect(),
             base,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{BuildConfig, Rows};
+    use super::*;
+
+    #[test]
+    fn grids_that_no_vectors_make_are_refused() {
+        let data: Vec<f32> = (0..60).map(|i| ((i * 37 % 101) as f32).sin()).collect();
+        let config = BuildConfig { codes: Codes::Sq8, partitions: Some(2), ..BuildConfig::default() };
+        let index = Index::build(Rows::new("rows", &data, 6).unwrap(), None, &config).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("forged.index");
+        let open = |change: &dyn Fn(&mut Grid)| {
+            let mut index = index.clone();
+            change(index.shared.books.grid.as_mut().unwrap());
+            index.save(&path).unwrap();
+            Index::open_verified(&path).map_err(|error| error.to_string())
+        };
+        assert_eq!(open(&|_| ()).unwrap().coding(), "sq8");
+        for (change, said) in [
+            (&(|grid: &mut Grid| grid.steps[3] = f32::NAN) as &dyn Fn(&mut Grid), "element 3"),
+            (&|grid: &mut Grid| grid.steps[1] = -1.0, "element 1"),
+            (&|grid: &mut Grid| grid.lowest[0] = f32::INFINITY, "element 0"),
+        ] {
+            let refused = open(change).unwrap_err();
+            assert!(refused.contains("`grid`") && refused.contains(said), "{refused}");
+        }
     }
 }

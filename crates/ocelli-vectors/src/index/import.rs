@@ -121,7 +121,7 @@ fn compared_exactly(scann: &ScannIndex, similarity: Similarity, k: usize) -> Res
 /// Codewords element by element. Above 16 in any block, all have codes of eight bits.
 fn books(product: &Product, cut: bool) -> Books {
     let number = |(length, values): &(usize, Vec<f32>)| values.len() / length;
-    let mut books = Books { ends: Vec::new(), words: Vec::new(), byte_words: Vec::new(), cut };
+    let mut books = Books { ends: Vec::new(), words: Vec::new(), byte_words: Vec::new(), cut, grid: None };
     let bytes = product.books.iter().any(|block| number(block) > WORDS);
     let mut end = 0;
     for block @ (length, values) in &product.books {

@@ -1,4 +1,4 @@
-//! Search in large sets of vectors: partitions, 4-bit score-aware codes, exact reordering.
+//! Search in large sets of vectors: partitions, 4-bit score-aware codes or a byte an element, exact reordering.
 //!
 //! A vector belongs to the partition whose centre is nearest. What is left of it after the centre is cut into blocks of a
 //! few elements, each replaced by one of 16 codewords, chosen so that the inner products that are large survive
@@ -15,6 +15,7 @@ mod error;
 mod exact;
 mod file;
 mod filter;
+mod grid;
 mod import;
 mod joint;
 mod metadata;
@@ -26,7 +27,7 @@ mod tune;
 
 use segment::{Segment, Shared};
 
-pub use build::{BuildConfig, Spill, Training};
+pub use build::{BuildConfig, Codes, Spill, Trained, Training};
 pub use contents::VectorCodes;
 pub use error::IndexError;
 pub use exact::exact;
@@ -80,12 +81,23 @@ impl Index {
         // Centres lie in memory three times: for products with many queries, with one, and in eight bits.
         let shared = 9 * self.shared.centers.data.len()
             + 64 * self.shared.books.words.len()
-            + 1024 * self.shared.books.byte_words.len();
+            + 1024 * self.shared.books.byte_words.len()
+            + self.shared.books.grid.as_ref().map_or(0, |grid| 12 * grid.steps.len());
         [
             sum(|segment| segment.codes.len()),
             sum(|segment| segment.rows.bytes()),
             shared + sum(Segment::other_bytes),
         ]
+    }
+
+    /// What codes are: `pq4` and `sq8` as [`Codes`] has them, `pq8` in an index taken over whose blocks have up to 256
+    /// codewords.
+    pub fn coding(&self) -> &'static str {
+        match (&self.shared.books.grid, self.shared.books.byte_words.is_empty()) {
+            (Some(_), _) => "sq8",
+            (None, true) => "pq4",
+            (None, false) => "pq8",
+        }
     }
 
     /// How vectors are kept for exact scores.

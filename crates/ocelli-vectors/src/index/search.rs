@@ -417,7 +417,7 @@ impl<'a> Searcher<'a> {
 }
 
 fn lookup(table: &Table, base: f32, threshold: f32) -> Lookup<'_> {
-    Lookup { table: &table.entries, scale: table.scale, base, threshold }
+    Lookup { table: &table.entries, scale: table.scale, base: base + table.base, threshold }
 }
 
 /// Takes out what may not be found and makes room where the scan stopped for want of it.

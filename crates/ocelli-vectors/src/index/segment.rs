@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::books::Books;
 use super::data::{Ids, RowSet};
 use super::error::IndexError;
+use super::grid::Grid;
 use super::partition::Centers;
 use super::rows::{Rows, Storage, Stored};
 use super::{Similarity, Spill};
@@ -59,7 +60,7 @@ pub(super) struct Segment {
     pub(super) members: Option<Column<u32>>,
     /// For distances: `-|x|^2 / 2` of each row.
     pub(super) halves: Option<Column<f32>>,
-    /// The same of each position, where positions are not rows.
+    /// The same of each position, where positions are not rows, or of what their codes stand for.
     pub(super) bias: Option<Column<f32>>,
     /// Vectors in the order of their first partitions.
     pub(super) rows: Stored,
@@ -140,7 +141,10 @@ impl Shared {
         let by_position = |halves: &Vec<f32>| -> Vec<f32> {
             placed.slots.iter().map(|&(_, row)| halves[row as usize]).collect()
         };
-        let bias = halves.as_ref().filter(|_| placed.twice).map(by_position);
+        let bias = match (&self.books.grid, &halves) {
+            (Some(grid), Some(_)) => Some(self.halves_of_codes(grid, &codes)),
+            (_, halves) => halves.as_ref().filter(|_| placed.twice).map(by_position),
+        };
         let ids = Ids::new(placed.order.iter().map(|&original| ids[original as usize]).collect());
         Ok(Segment {
             codes: codes.packed.into(),
@@ -154,6 +158,24 @@ impl Shared {
             deleted: RowSet::default(),
             base,
         })
+    }
+
+    /// `-|x|^2 / 2` of what codes stand for, position by position: most of what codes leave out of a distance then cancels,
+    /// as a query's neighbours are near to it.
+    fn halves_of_codes(&self, grid: &Grid, codes: &Codes) -> Vec<f32> {
+        let layout = self.books.layout();
+        let (mut x, mut own) = (vec![0.0; self.centers.dim], vec![0u8; self.centers.dim]);
+        let mut halves = Vec::with_capacity(codes.firsts.last().map_or(0, |end| *end as usize));
+        for (partition, pair) in codes.firsts.windows(2).enumerate() {
+            let packed = &codes.packed[codes.units[partition] as usize * layout.unit_bytes()..];
+            for point in 0..(pair[1] - pair[0]) as usize {
+                layout.get(packed, point, &mut own);
+                x.copy_from_slice(self.centers.center(partition));
+                grid.add(&own, &mut x);
+                halves.push(-0.5 * row_f32(&x, &x));
+            }
+        }
+        halves
     }
 
     /// The ratio of weights for a vector of this length; `None` where nearest codewords are chosen.
@@ -244,6 +266,10 @@ impl<'a> Encoder<'a> {
                 self.residual.iter_mut().zip(x.iter().zip(center)).for_each(|(r, (x, c))| *r = x - c);
             }
             Scoring::Whole | Scoring::Distances => self.residual.copy_from_slice(x),
+        }
+        if let Some(grid) = &self.shared.books.grid {
+            grid.encode(&self.residual, codes);
+            return Ok(());
         }
         if let Some(codebook) = self.wide {
             let doubles = |x: &[f32]| x.iter().map(|value| f64::from(*value)).collect::<Vec<f64>>();

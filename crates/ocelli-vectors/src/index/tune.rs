@@ -366,8 +366,10 @@ impl Index {
         let spilled = self.segments.iter().any(|segment| segment.members.is_some());
         let reorder = params.reorder.max(params.k) as f64 * if spilled { 1.6 } else { 1.0 };
         let blocks = self.shared.books.blocks() as f64;
+        let point =
+            if self.shared.books.grid.is_some() { 0.1 + 0.006 * blocks } else { 0.1 + 0.009 * blocks };
         let centers = partitions * (3.0 + 0.012 * dim);
-        let scan = points * (0.1 + 0.009 * blocks) + leaves * 25.0;
+        let scan = points * point + leaves * 25.0;
         let exact = reorder * (45.0 + 0.012 * self.shared.storage.bytes(self.dim()) as f64 * 4.0);
         (1500.0 + centers + scan + exact) / 1000.0
     }

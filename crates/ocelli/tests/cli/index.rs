@@ -64,6 +64,8 @@ fn every_similarity_and_storage_is_built_and_searched() {
         ("--similarity squared-l2", ["squared-l2", "f32"]),
         ("--similarity squared-l2 --store f16 --partitions 12 --spill", ["squared-l2", "f16"]),
         ("--similarity cosine --store int8 --block-dims 1 --threshold 0.3 --limit-eta", ["cosine", "int8"]),
+        ("--similarity squared-l2 --codes sq8 --partitions 6 --spill", ["sq8", "f32"]),
+        ("--similarity cosine --codes sq8 --store int8", ["sq8", "int8"]),
         ("--similarity squared_l2 --plain --partitions 5 --spill=0.5 --seed 3", ["squared-l2", "f32"]),
     ] {
         let bench = built(options);
@@ -107,6 +109,8 @@ fn a_recall_chooses_and_keeps_a_setting() {
         .json();
     assert_fields(&document, &["indexes", "choice", "choosing_s", "planned_peak_bytes", "peak_bytes"]);
     let tried = document["choice"]["tried"].as_array().unwrap();
+    let kinds = ["pq4", "sq8"].map(|codes| tried.iter().filter(|one| one["codes"] == codes).count());
+    assert!(kinds[0] >= 3 && kinds[1] >= 3, "{document}");
     assert!(tried.len() >= 4, "{document}");
     let chosen = &tried[document["choice"]["chosen"].as_u64().unwrap() as usize];
     assert!(chosen["recall"].as_f64().unwrap() >= 0.95, "{document}");
@@ -116,6 +120,7 @@ fn a_recall_chooses_and_keeps_a_setting() {
     let info = bench.ocelli("index info b.index --json").succeeded().json();
     assert_eq!(info["indexes"][0]["defaults"]["leaves"], chosen["leaves"]);
     assert_eq!(info["indexes"][0]["partitions"], chosen["partitions"]);
+    assert_eq!(info["indexes"][0]["codes"], chosen["codes"]);
     finds_itself(&bench, "b.index", "");
     let told = bench
         .ocelli("index build base.fvecs --out b.index --recall 0.9 --store none --plain")
@@ -134,6 +139,12 @@ fn memory_is_kept_to_or_refused() {
     let planned = whole["planned_peak_bytes"].as_u64().unwrap();
     // The plan and what was measured are the same kind of number.
     assert!(whole["peak_bytes"].as_u64().is_none_or(|peak| peak <= planned), "{whole}");
+    let bytes = bench.ocelli(&format!("{build} 4G --codes sq8")).succeeded().json();
+    let planned_bytes = bytes["planned_peak_bytes"].as_u64().unwrap();
+    assert!(planned_bytes > planned, "{bytes}");
+    assert!(bytes["peak_bytes"].as_u64().is_none_or(|peak| peak <= planned_bytes), "{bytes}");
+    bench.ocelli(&format!("{build} {planned} --codes sq8")).succeeded();
+    finds_itself(&bench, "a.index", "--leaves 120");
     let said = bench.ocelli(&format!("{build} {}", planned - 1)).succeeded();
     assert!(said.err.contains("in pieces of") || said.err.contains("f32 would not fit"), "{}", said.err);
     finds_itself(&bench, "a.index", "--leaves 120");
@@ -145,54 +156,69 @@ fn memory_is_kept_to_or_refused() {
 
 #[test]
 fn shards_are_searched_as_one() {
-    let bench = built("--similarity squared-l2 --shards 3");
-    assert_eq!(bench.names("a.index"), ["shard-0.ocelli", "shard-1.ocelli", "shard-2.ocelli", "shards.json"]);
-    finds_itself(&bench, "a.index", "--leaves 1");
-    bench.ocelli("index search a.index queries.fvecs -k 5 --reorder 600 --out all.ivecs").succeeded();
-    bench.ocelli("index build base.fvecs --out one.index --similarity squared-l2").succeeded();
-    bench.ocelli("index search one.index queries.fvecs -k 5 --reorder 600 --out one.ivecs").succeeded();
-    assert_eq!(ids(&bench, "all.ivecs"), ids(&bench, "one.ivecs"));
-    // Files by name, a filter over all of them, fewer shards in the same folder.
-    let two = "a.index/shard-2.ocelli a.index/shard-0.ocelli";
-    finds_itself(&bench, two, "");
-    bench.write("ids.txt", "3\n250\n599\n");
-    bench.ocelli("index search a.index queries.fvecs -k 3 --only ids.txt --out few.ivecs").succeeded();
-    let mut few = ids(&bench, "few.ivecs")[..3].to_vec();
-    few.sort_unstable();
-    assert_eq!(few, [3, 250, 599]);
-    bench.write("none.txt", "3\n777\n");
-    bench.ocelli("index search a.index queries.fvecs --only none.txt").refused(&["id 777"]);
-    bench.ocelli("index eval a.index queries.fvecs --exact --recall 0.9").succeeded();
-    bench.ocelli("index build base.fvecs --out a.index --shards 2").succeeded();
-    assert_eq!(bench.names("a.index").len(), 3);
-    std::fs::remove_file(bench.path("a.index/shard-1.ocelli")).unwrap();
-    bench.ocelli("index search a.index queries.fvecs").refused(&["shard-1.ocelli: no such file"]);
+    for codes in ["pq4", "sq8"] {
+        let bench = built(&format!("--similarity squared-l2 --shards 3 --codes {codes}"));
+        assert_eq!(
+            bench.names("a.index"),
+            ["shard-0.ocelli", "shard-1.ocelli", "shard-2.ocelli", "shards.json"]
+        );
+        finds_itself(&bench, "a.index", "--leaves 1");
+        bench.ocelli("index search a.index queries.fvecs -k 5 --reorder 600 --out all.ivecs").succeeded();
+        bench.ocelli("index build base.fvecs --out one.index --similarity squared-l2").succeeded();
+        bench.ocelli("index search one.index queries.fvecs -k 5 --reorder 600 --out one.ivecs").succeeded();
+        assert_eq!(ids(&bench, "all.ivecs"), ids(&bench, "one.ivecs"));
+        // Files by name, a filter over all of them, fewer shards in the same folder.
+        let two = "a.index/shard-2.ocelli a.index/shard-0.ocelli";
+        finds_itself(&bench, two, "");
+        bench.write("ids.txt", "3\n250\n599\n");
+        bench.ocelli("index search a.index queries.fvecs -k 3 --only ids.txt --out few.ivecs").succeeded();
+        let mut few = ids(&bench, "few.ivecs")[..3].to_vec();
+        few.sort_unstable();
+        assert_eq!(few, [3, 250, 599]);
+        bench.write("none.txt", "3\n777\n");
+        bench.ocelli("index search a.index queries.fvecs --only none.txt").refused(&["id 777"]);
+        bench.ocelli("index eval a.index queries.fvecs --exact --recall 0.9").succeeded();
+        bench.ocelli("index build base.fvecs --out a.index --shards 2").succeeded();
+        assert_eq!(bench.names("a.index").len(), 3);
+        std::fs::remove_file(bench.path("a.index/shard-1.ocelli")).unwrap();
+        bench.ocelli("index search a.index queries.fvecs").refused(&["shard-1.ocelli: no such file"]);
+    }
 }
 
 #[test]
 fn vectors_come_and_go() {
-    let bench = built("--similarity squared-l2 --partitions 4");
-    fvecs(&bench, "more.fvecs", &vectors(610)[4800..], 8);
-    assert!(bench.ocelli("index add a.index more.fvecs").succeeded().out.contains("10 added, 610 in all"));
-    bench.write("ids.txt", "0\n605\n");
-    assert!(bench.ocelli("index delete a.index ids.txt").succeeded().out.contains("2 deleted, 608 left"));
-    let search = "index search a.index queries.fvecs -k 4 --leaves 4 --reorder 700 --out";
-    bench.ocelli(&format!("{search} before.ivecs")).succeeded();
-    let before = bench.ocelli("index info a.index --json").succeeded().json();
-    assert_eq!((&before["indexes"][0]["segments"], &before["indexes"][0]["deleted"]), (&2.into(), &2.into()));
-    bench.ocelli("index compact a.index").succeeded();
-    bench.ocelli(&format!("{search} after.ivecs")).succeeded();
-    assert_eq!(ids(&bench, "before.ivecs"), ids(&bench, "after.ivecs"));
-    assert!(!ids(&bench, "after.ivecs").contains(&0));
-    let after = bench.ocelli("index info a.index --json").succeeded().json();
-    assert_eq!((&after["indexes"][0]["segments"], &after["indexes"][0]["vectors"]), (&1.into(), &608.into()));
-    // An earlier id is free again.
-    fvecs(&bench, "one.fvecs", &vectors(1), 8);
-    bench.write("zero.txt", "0\n");
-    bench.ocelli("index add a.index one.fvecs --ids zero.txt").succeeded();
-    bench.ocelli("index add a.index one.fvecs --ids zero.txt").refused(&["id 0 is in the index already"]);
-    bench.ocelli("index delete a.index ids.txt").refused(&["id 605 is not in the index"]);
-    finds_itself(&bench, "a.index", "--leaves 4");
+    for codes in ["pq4", "sq8"] {
+        let bench = built(&format!("--similarity squared-l2 --partitions 4 --codes {codes}"));
+        fvecs(&bench, "more.fvecs", &vectors(610)[4800..], 8);
+        assert!(
+            bench.ocelli("index add a.index more.fvecs").succeeded().out.contains("10 added, 610 in all")
+        );
+        bench.write("ids.txt", "0\n605\n");
+        assert!(bench.ocelli("index delete a.index ids.txt").succeeded().out.contains("2 deleted, 608 left"));
+        let search = "index search a.index queries.fvecs -k 4 --leaves 4 --reorder 700 --out";
+        bench.ocelli(&format!("{search} before.ivecs")).succeeded();
+        let before = bench.ocelli("index info a.index --json").succeeded().json();
+        assert_eq!(
+            (&before["indexes"][0]["segments"], &before["indexes"][0]["deleted"]),
+            (&2.into(), &2.into())
+        );
+        bench.ocelli("index compact a.index").succeeded();
+        bench.ocelli(&format!("{search} after.ivecs")).succeeded();
+        assert_eq!(ids(&bench, "before.ivecs"), ids(&bench, "after.ivecs"));
+        assert!(!ids(&bench, "after.ivecs").contains(&0));
+        let after = bench.ocelli("index info a.index --json").succeeded().json();
+        assert_eq!(
+            (&after["indexes"][0]["segments"], &after["indexes"][0]["vectors"]),
+            (&1.into(), &608.into())
+        );
+        // An earlier id is free again.
+        fvecs(&bench, "one.fvecs", &vectors(1), 8);
+        bench.write("zero.txt", "0\n");
+        bench.ocelli("index add a.index one.fvecs --ids zero.txt").succeeded();
+        bench.ocelli("index add a.index one.fvecs --ids zero.txt").refused(&["id 0 is in the index already"]);
+        bench.ocelli("index delete a.index ids.txt").refused(&["id 605 is not in the index"]);
+        finds_itself(&bench, "a.index", "--leaves 4");
+    }
 }
 
 #[test]
@@ -200,11 +226,16 @@ fn indexes_are_merged_and_exported() {
     let bench = Bench::new();
     let rows = vectors(600);
     fvecs(&bench, "queries.fvecs", &rows[..160], 8);
-    for (name, range, store) in [("a", 0..300, "f32"), ("b", 300..500, "f16"), ("c", 500..600, "none")] {
+    for (name, range, store, codes) in [
+        ("a", 0..300, "f32", "pq4"),
+        ("b", 300..500, "f16", "sq8"),
+        ("c", 500..600, "none", "pq4"),
+        ("d", 500..600, "f32", "sq8"),
+    ] {
         fvecs(&bench, "part.fvecs", &rows[8 * range.start..8 * range.end], 8);
         bench.write("ids.txt", range.map(|id| format!("{id}\n")).collect::<String>());
         let build = "index build part.fvecs --ids ids.txt --similarity squared-l2";
-        bench.ocelli(&format!("{build} --out {name}.index --store {store}")).succeeded();
+        bench.ocelli(&format!("{build} --out {name}.index --store {store} --codes {codes}")).succeeded();
     }
     let merged = bench.ocelli("index merge all.index a.index b.index").succeeded();
     assert!(
@@ -213,6 +244,10 @@ fn indexes_are_merged_and_exported() {
         merged.err
     );
     finds_itself(&bench, "all.index", "");
+    bench.ocelli("index merge more.index d.index all.index").succeeded();
+    finds_itself(&bench, "more.index", "");
+    bench.ocelli("index export d.index --out out.fvecs --codes").succeeded();
+    assert_eq!(npy::read(bench.path("out.codes.npy")).unwrap().shape(), [100, 8]);
     bench.ocelli("index merge all.index a.index c.index").refused(&["c.index: keeps no vectors"]);
     bench.ocelli("index merge all.index a.index a.index").refused(&["a.index", "id 0"]);
     bench.ocelli("index merge all.index a.index").refused(&["at least two"]);

@@ -1,8 +1,9 @@
-//! 16 points of two blocks a shuffle (`vpshufb`), summed in 16 bits.
+//! 16 points of two blocks a shuffle (`vpshufb`), summed in 16 bits; of elements with a byte each, eight points of two
+//! elements a product (`vpmaddwd`).
 
 use std::arch::x86_64::*;
 
-use super::{Lookup, Points, RUN, UNIT};
+use super::{Lookup, Points, RUN, STEP, UNIT};
 
 /// Sums of 16 points, for even and odd bytes, of two blocks each: 256 blocks of 8-bit entries fit 16 bits.
 type Sums = [__m256i; 2];
@@ -80,4 +81,41 @@ pub(super) unsafe fn sums(points: Points<'_>, unit: usize, lookup: Lookup<'_>) -
         }
         out
     }
+}
+
+/// Integer sums of the 32 points of a unit of elements.
+///
+/// # Safety
+/// The unit lies within the codes and the table has whole steps.
+#[allow(unsafe_code)] // reads and writes through pointers
+#[target_feature(enable = "avx2")]
+pub(super) unsafe fn element_sums(points: Points<'_>, unit: usize, lookup: Lookup<'_>) -> [i32; UNIT] {
+    /// Registers of eight points.
+    const EIGHTS: usize = UNIT / 8;
+    let layout = points.layout;
+    let low = _mm256_set1_epi16(0xff);
+    let mut sums = [_mm256_setzero_si256(); EIGHTS];
+    let mut out = [0; UNIT];
+    // SAFETY: the caller vouches for the unit's bytes and the table's steps; `out` takes four registers.
+    unsafe {
+        let codes = points.codes.as_ptr().add(unit * layout.unit_bytes());
+        for step in 0..layout.steps {
+            let four = lookup.table.as_ptr().add(step * STEP).cast::<[i8; STEP]>().read();
+            // The query's elements 0 and 2, and 1 and 3, in 16 bits each.
+            let pair = |a: i8, b: i8| {
+                _mm256_set1_epi32(i32::from(b) << 16 | i32::from(i16::from(a).cast_unsigned()))
+            };
+            let (even, odd) = (pair(four[0], four[2]), pair(four[1], four[3]));
+            for (eight, sum) in sums.iter_mut().enumerate() {
+                let codes = _mm256_loadu_si256(codes.add(2 * step * RUN + 32 * eight).cast());
+                let evens = _mm256_madd_epi16(_mm256_and_si256(codes, low), even);
+                let odds = _mm256_madd_epi16(_mm256_srli_epi16::<8>(codes), odd);
+                *sum = _mm256_add_epi32(*sum, _mm256_add_epi32(evens, odds));
+            }
+        }
+        for (eight, sum) in sums.into_iter().enumerate() {
+            _mm256_storeu_si256(out.as_mut_ptr().add(8 * eight).cast(), sum);
+        }
+    }
+    out
 }

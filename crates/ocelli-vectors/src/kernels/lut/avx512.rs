@@ -1,9 +1,10 @@
-//! 16 points of four blocks a permutation (`vpermb`), four values a 32-bit sum (`vpdpbusd`).
+//! 16 points of four blocks a permutation (`vpermb`), four values a 32-bit sum (`vpdpbusd`); of elements with a byte each,
+//! 16 points of four elements a sum.
 
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::{Hits, Lookup, Points, RUN, UNIT};
+use super::{Hits, Lookup, Points, RUN, STEP, UNIT};
 
 /// The codes in the low halves of bytes, with each byte's block: codes of block `j` are looked up in entries `16 j` to
 /// `16 j + 15`.
@@ -87,6 +88,62 @@ unsafe fn sums<const Q: usize, const U: usize>(
     sums
 }
 
+/// [`sums`] of elements with a byte each.
+///
+/// # Safety
+/// As there.
+#[inline]
+#[allow(unsafe_code)] // reads through pointers
+#[allow(clippy::needless_range_loop)] // counted loops over small arrays stay in registers
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
+unsafe fn element_sums<const Q: usize, const U: usize>(
+    points: Points<'_>,
+    unit: usize,
+    tables: [*const i8; Q],
+) -> [[[__m512i; 2]; U]; Q] {
+    let bytes = points.layout.unit_bytes();
+    let mut sums = [[[_mm512_setzero_si512(); 2]; U]; Q];
+    // SAFETY: the caller vouches for `unit + U` units of codes and a table of whole steps.
+    unsafe {
+        let codes = points.codes.as_ptr().add(unit * bytes);
+        for step in 0..points.layout.steps {
+            let mut elements = [[_mm512_setzero_si512(); 2]; U];
+            for u in 0..U {
+                for half in 0..2 {
+                    let at = u * bytes + (2 * step + half) * RUN;
+                    elements[u][half] = _mm512_loadu_si512(codes.add(at).cast());
+                }
+            }
+            for q in 0..Q {
+                let four = tables[q].add(step * STEP).cast::<i32>().read_unaligned();
+                let four = _mm512_set1_epi32(four);
+                for u in 0..U {
+                    for half in 0..2 {
+                        sums[q][u][half] = _mm512_dpbusd_epi32(sums[q][u][half], elements[u][half], four);
+                    }
+                }
+            }
+        }
+    }
+    sums
+}
+
+/// [`sums`] or [`element_sums`].
+///
+/// # Safety
+/// As there.
+#[inline]
+#[allow(unsafe_code)] // calls of these
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
+unsafe fn any_sums<const ELEMENTS: bool, const Q: usize, const U: usize>(
+    points: Points<'_>,
+    unit: usize,
+    tables: [*const i8; Q],
+) -> [[[__m512i; 2]; U]; Q] {
+    // SAFETY: the caller vouches for the same.
+    unsafe { if ELEMENTS { element_sums(points, unit, tables) } else { sums(points, unit, tables) } }
+}
+
 /// Adds the scores of a unit that reach the threshold to `hits`, which has room for them.
 ///
 /// # Safety
@@ -131,7 +188,7 @@ unsafe fn keep(points: Points<'_>, unit: usize, lookup: &Lookup<'_>, sums: [__m5
 /// The units lie within the codes and the table has the layout's rows.
 #[allow(unsafe_code)] // calls of the functions above
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
-pub(super) unsafe fn scan(
+pub(super) unsafe fn scan<const ELEMENTS: bool>(
     points: Points<'_>,
     units: Range<usize>,
     lookup: Lookup<'_>,
@@ -142,13 +199,13 @@ pub(super) unsafe fn scan(
     // SAFETY: the caller vouches for the units; room is asked for before each step, `ROOM` being two units.
     unsafe {
         while unit + 2 <= units.end && hits.has_room() {
-            let [[first, second]] = sums::<1, 2>(points, unit, tables);
+            let [[first, second]] = any_sums::<ELEMENTS, 1, 2>(points, unit, tables);
             keep(points, unit, &lookup, first, hits);
             keep(points, unit + 1, &lookup, second, hits);
             unit += 2;
         }
         if unit + 1 == units.end && hits.has_room() {
-            let [[only]] = sums::<1, 1>(points, unit, tables);
+            let [[only]] = any_sums::<ELEMENTS, 1, 1>(points, unit, tables);
             keep(points, unit, &lookup, only, hits);
             unit += 1;
         }
@@ -163,7 +220,7 @@ pub(super) unsafe fn scan(
 #[allow(unsafe_code)] // calls of the functions above
 #[allow(clippy::needless_range_loop)] // as above
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
-pub(super) unsafe fn scan_four(
+pub(super) unsafe fn scan_four<const ELEMENTS: bool>(
     points: Points<'_>,
     units: Range<usize>,
     lookups: &[Lookup<'_>; 4],
@@ -178,7 +235,7 @@ pub(super) unsafe fn scan_four(
         }
         // SAFETY: the caller vouches for the units; there is room for two units.
         unsafe {
-            let sums = sums::<4, 1>(points, unit, tables);
+            let sums = any_sums::<ELEMENTS, 4, 1>(points, unit, tables);
             for q in 0..4 {
                 keep(points, unit, &lookups[q], sums[q][0], hits[q]);
             }

@@ -7,6 +7,9 @@
 //! in the low halves and of points 16 to 31 in the high ones. So four neighbouring bytes belong to one point, and one
 //! permutation of a 64-byte table (four blocks of 16 entries) looks up 16 points at once, whose four values a dot
 //! product with ones adds into 32 bits.
+//!
+//! Where every element has a byte of its own ([`Layout::of_elements`]) nothing is looked up: a step of four elements takes
+//! two runs in the same order of points, and a dot product with the query's four bytes, its "table", adds them.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -32,6 +35,10 @@ pub(crate) const WORDS: usize = 16;
 pub(crate) const BYTE_WORDS: usize = 256;
 /// Bytes of a run, and of a row of tables: four blocks.
 pub(crate) const RUN: usize = 64;
+/// Elements of a step, where each has a byte.
+const STEP: usize = 4;
+/// Elements that a point may have where each has a byte: their products with a query's bytes are summed in 32 bits.
+pub(crate) const MOST_ELEMENTS: usize = 65_536;
 
 /// How many blocks a code has, and so how codes and tables lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,27 +49,45 @@ pub(crate) struct Layout {
     half: bool,
     /// Blocks with a code of eight bits each: in a unit, 32 bytes a block. The others are then none.
     bytes: usize,
+    /// Steps of four elements with a byte each: in a unit, two runs a step. The others are then none.
+    steps: usize,
 }
 
 impl Layout {
     pub(crate) fn new(blocks: usize) -> Self {
         let left = blocks % 8;
-        Self { chunks: blocks / 8 + usize::from(left > 4), half: (1..=4).contains(&left), bytes: 0 }
+        Self { chunks: blocks / 8 + usize::from(left > 4), half: (1..=4).contains(&left), bytes: 0, steps: 0 }
     }
 
     /// Of codes of eight bits.
     pub(crate) fn of_bytes(blocks: usize) -> Self {
-        Self { chunks: 0, half: false, bytes: blocks }
+        Self { chunks: 0, half: false, bytes: blocks, steps: 0 }
     }
 
-    /// Rows of a query's table, each of [`RUN`] bytes for four blocks.
-    pub(crate) fn table_rows(self) -> usize {
-        2 * self.chunks + usize::from(self.half) + self.bytes * BYTE_WORDS / RUN
+    /// Of elements that are numbers from 0 to 255.
+    pub(crate) fn of_elements(elements: usize) -> Self {
+        Self { chunks: 0, half: false, bytes: 0, steps: elements.div_ceil(STEP) }
+    }
+
+    /// Rows of 4-bit codes: runs of a unit, and rows of [`RUN`] bytes of a query's table, each for four blocks.
+    fn rows(self) -> usize {
+        2 * self.chunks + usize::from(self.half)
+    }
+
+    /// Bytes of a query's table.
+    pub(crate) fn table_bytes(self) -> usize {
+        self.rows() * RUN + self.bytes * BYTE_WORDS + self.steps * STEP
     }
 
     /// Bytes of a unit.
     pub(crate) fn unit_bytes(self) -> usize {
-        (2 * self.chunks + usize::from(self.half)) * RUN + self.bytes * UNIT
+        self.rows() * RUN + self.bytes * UNIT + self.steps * 2 * RUN
+    }
+
+    /// The byte of an element, where each has one.
+    fn element_place(self, point: usize, element: usize) -> usize {
+        let run = 2 * (element / STEP) + point % UNIT / 16;
+        point / UNIT * self.unit_bytes() + run * RUN + point % 16 * STEP + element % STEP
     }
 
     /// The byte that holds a block's code of eight bits.
@@ -89,11 +114,20 @@ impl Layout {
         packed
     }
 
+    /// The byte of a block's code where it has one by itself.
+    fn own_place(self, point: usize, block: usize) -> Option<usize> {
+        match (self.bytes, self.steps) {
+            (0, 0) => None,
+            (0, _) => Some(self.element_place(point, block)),
+            _ => Some(self.byte_place(point, block)),
+        }
+    }
+
     /// Writes a point's codes over zeros.
     pub(crate) fn put(self, packed: &mut [u8], point: usize, codes: &[u8]) {
         for (block, &code) in codes.iter().enumerate() {
-            if self.bytes > 0 {
-                packed[self.byte_place(point, block)] = code;
+            if let Some(byte) = self.own_place(point, block) {
+                packed[byte] = code;
                 continue;
             }
             let (byte, high) = self.place(point, block);
@@ -104,8 +138,8 @@ impl Layout {
     /// A point's codes.
     pub(crate) fn get(self, packed: &[u8], point: usize, codes: &mut [u8]) {
         for (block, code) in codes.iter_mut().enumerate() {
-            if self.bytes > 0 {
-                *code = packed[self.byte_place(point, block)];
+            if let Some(byte) = self.own_place(point, block) {
+                *code = packed[byte];
                 continue;
             }
             let (byte, high) = self.place(point, block);
@@ -117,10 +151,10 @@ impl Layout {
 /// A query's tables and what its scores must reach.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lookup<'a> {
-    /// `[table_rows, 64]`: entry `16 j + code` of row `r` belongs to block `4 r + j`; of codes of eight bits the 256 entries
-    /// of each block, one after another.
+    /// Rows of 64: entry `16 j + code` of row `r` belongs to block `4 r + j`; of codes of eight bits the 256 entries of each
+    /// block, one after another; of elements the number that each is multiplied by, zeros behind the last.
     pub table: &'a [i8],
-    /// A score is `scale * sum of entries + base`.
+    /// A score is `scale * sum of entries (of products of elements with theirs) + base`.
     pub scale: f32,
     pub base: f32,
     /// The lowest score that counts.
@@ -216,19 +250,31 @@ impl Kernel {
         hits: &mut Hits,
     ) -> usize {
         points.check(&units);
-        assert_eq!(lookup.table.len(), points.layout.table_rows() * RUN);
+        assert_eq!(lookup.table.len(), points.layout.table_bytes());
         if points.layout.bytes > 0 {
             return scan_units(points, units, lookup, hits, |unit| portable::byte_sums(points, unit, lookup));
         }
+        let elements = points.layout.steps > 0;
         match self {
             // SAFETY: the features were detected when the kernel was chosen; lengths were checked above.
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => unsafe { avx512::scan(points, units, lookup, hits) },
+            Self::Avx512 if elements => unsafe { avx512::scan::<true>(points, units, lookup, hits) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => unsafe { avx512::scan::<false>(points, units, lookup, hits) },
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 if elements => scan_units(points, units, lookup, hits, |unit| {
+                // SAFETY: as above.
+                unsafe { avx2::element_sums(points, unit, lookup) }
+            }),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => scan_units(points, units, lookup, hits, |unit| {
                 // SAFETY: as above.
                 unsafe { avx2::sums(points, unit, lookup) }
             }),
+            _ if elements => {
+                scan_units(points, units, lookup, hits, |unit| portable::element_sums(points, unit, lookup))
+            }
             #[cfg(target_arch = "aarch64")]
             Self::Neon => scan_units(points, units, lookup, hits, |unit| {
                 // SAFETY: as above.
@@ -251,12 +297,17 @@ impl Kernel {
     ) -> usize {
         points.check(&units);
         for lookup in lookups {
-            assert_eq!(lookup.table.len(), points.layout.table_rows() * RUN);
+            assert_eq!(lookup.table.len(), points.layout.table_bytes());
         }
         #[cfg(target_arch = "x86_64")]
         if self == Self::Avx512 && points.layout.bytes == 0 {
             // SAFETY: the features were detected when the kernel was chosen; lengths were checked above.
-            return unsafe { avx512::scan_four(points, units, lookups, hits) };
+            return unsafe {
+                match points.layout.steps {
+                    0 => avx512::scan_four::<false>(points, units, lookups, hits),
+                    _ => avx512::scan_four::<true>(points, units, lookups, hits),
+                }
+            };
         }
         for unit in units.clone() {
             if !hits.iter().all(|hits| hits.has_room()) {

@@ -1,6 +1,8 @@
 //! The definition, which every other kernel equals.
 
-use super::{BYTE_WORDS, Lookup, Points, RUN, UNIT, WORDS};
+use ocelli_simd::vectorized;
+
+use super::{BYTE_WORDS, Lookup, Points, RUN, STEP, UNIT, WORDS};
 
 /// Integer sums of the 32 points of a unit.
 pub(super) fn sums(points: Points<'_>, unit: usize, lookup: Lookup<'_>) -> [i32; UNIT] {
@@ -42,4 +44,26 @@ pub(super) fn byte_sums(points: Points<'_>, unit: usize, lookup: Lookup<'_>) -> 
         }
     }
     sums
+}
+
+/// Integer sums of a unit of elements.
+pub(super) fn element_sums(points: Points<'_>, unit: usize, lookup: Lookup<'_>) -> [i32; UNIT] {
+    let bytes = points.layout.unit_bytes();
+    let mut sums = [0; UNIT];
+    products(&points.codes[unit * bytes..(unit + 1) * bytes], lookup.table, &mut sums);
+    sums
+}
+
+vectorized! {
+    fn products(codes: &[u8], table: &[i8], sums: &mut [i32; UNIT]) {
+        let steps = codes.as_chunks::<{ 2 * RUN }>().0;
+        for (codes, four) in steps.iter().zip(table.as_chunks::<STEP>().0) {
+            let four = four.map(i32::from);
+            for (sum, elements) in sums.iter_mut().zip(codes.as_chunks::<STEP>().0) {
+                for j in 0..STEP {
+                    *sum += four[j] * i32::from(elements[j]);
+                }
+            }
+        }
+    }
 }

@@ -18,7 +18,7 @@ impl Drawn {
 
     fn table(&self) -> Vec<i8> {
         let mut table: Vec<i8> = self.rows.concat();
-        table.resize(self.layout().table_rows() * RUN, 0);
+        table.resize(self.layout().table_bytes(), 0);
         table
     }
 
@@ -101,11 +101,64 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn elements_are_summed_alike_by_every_kernel(
+        elements in 1usize..70, count in 0usize..150, seed in prop::collection::vec(any::<u8>(), 70 * 151),
+        scale in 0.01f32..2.0, threshold in -4e5f32..4e5, capacity in 64usize..200, biased: bool,
+    ) {
+        let layout = Layout::of_elements(elements);
+        let (query, codes) = seed[..elements * (count + 1)].split_at(elements);
+        let query: Vec<i8> = query.iter().map(|byte| (*byte as i8).max(-127)).collect();
+        let mut table = query.clone();
+        table.resize(layout.table_bytes(), 0);
+        let packed = layout.pack(codes, elements);
+        let bias: Vec<f32> = (0..count).map(|i| (i * 7 % 5) as f32).collect();
+        let bias = biased.then_some(bias.as_slice());
+        let points = Points { layout, codes: &packed, count, bias, first: 3 };
+        let lookup = Lookup { table: &table, scale, base: 0.5, threshold };
+        let score = |i: usize| {
+            let own = &codes[i * elements..(i + 1) * elements];
+            let sum: i32 = own.iter().zip(&query).map(|(c, q)| i32::from(*c) * i32::from(*q)).sum();
+            (sum as f32).mul_add(scale, 0.5) + bias.map_or(0.0, |bias| bias[i])
+        };
+        let expected: Vec<(u32, f32)> = (0..count)
+            .map(|i| (3 + i as u32, score(i)))
+            .filter(|(_, score)| *score >= threshold)
+            .collect();
+        for kernel in Kernel::available() {
+            prop_assert_eq!(&scanned(kernel, points, lookup, capacity, false), &expected, "{:?}", kernel);
+            prop_assert_eq!(&scanned(kernel, points, lookup, capacity, true), &expected, "{:?}", kernel);
+        }
+        let mut own = vec![0; elements];
+        for (point, expected) in codes.chunks_exact(elements).enumerate() {
+            layout.get(&packed, point, &mut own);
+            prop_assert_eq!(&own, expected);
+        }
+    }
+}
+
+#[test]
+fn the_largest_products_fit() {
+    let elements = MOST_ELEMENTS;
+    let layout = Layout::of_elements(elements);
+    let codes = layout.pack(&vec![255; elements], elements);
+    let points = Points { layout, codes: &codes, count: 1, bias: None, first: 0 };
+    for entry in [127i8, -127] {
+        let table = vec![entry; layout.table_bytes()];
+        let lookup = Lookup { table: &table, scale: 1.0, base: 0.0, threshold: f32::NEG_INFINITY };
+        let expected = f32::from(entry) * 255.0 * elements as f32;
+        for kernel in Kernel::available() {
+            assert_eq!(scanned(kernel, points, lookup, 64, false), [(0, expected)]);
+        }
+    }
+}
+
 #[test]
 fn the_largest_sums_fit() {
     for (entry, blocks) in [(127, 256), (-128, 256)] {
         let layout = Layout::new(blocks);
-        let table = vec![entry; layout.table_rows() * RUN];
+        let table = vec![entry; layout.table_bytes()];
         let codes = layout.pack(&vec![3; blocks], blocks);
         let points = Points { layout, codes: &codes, count: 1, bias: None, first: 0 };
         let lookup = Lookup { table: &table, scale: 1.0, base: 0.0, threshold: f32::NEG_INFINITY };

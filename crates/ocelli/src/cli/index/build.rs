@@ -7,11 +7,11 @@ use std::time::Instant;
 
 use anyhow::{bail, ensure};
 use clap::Args;
-use ocelli_vectors::index::{BuildConfig, Index, Similarity, Spill, Storage};
+use ocelli_vectors::index::{BuildConfig, Codes, Index, Similarity, Spill, Storage};
 use ocelli_vectors::score_aware_quantization::Eta;
 use serde_json::{Value, json};
 
-use super::choose::{Chosen, Queries, Wanted, choose};
+use super::choose::{Chosen, Queries, Wanted, choose, worth_bytes};
 use super::files::{At, Data, Role};
 use super::hamming::{self, Bits};
 use super::known::Known;
@@ -19,7 +19,7 @@ use super::making::make;
 use super::measure::Mode;
 use super::memory::{Plan, Task, Way};
 use super::open::Shards;
-use super::options::{Measure, Store, Train, bytes, check_recall, name_of, size, store_of};
+use super::options::{Coding, Measure, Store, Train, bytes, check_recall, name_of, size, store_of};
 use crate::cli::Ended;
 use crate::cli::output;
 use crate::cli::process::peak_memory;
@@ -64,6 +64,10 @@ pub(super) struct Shape {
     /// Partitions; about the root of the number of vectors.
     #[arg(long, value_name = "N")]
     partitions: Option<usize>,
+    /// What is kept of a vector to choose candidates by: pq4, or with --recall whichever is faster. The next options say
+    /// how pq4 is made.
+    #[arg(long, value_enum)]
+    codes: Option<Coding>,
     /// Elements of a vector that share a codeword.
     #[arg(long, value_name = "N", default_value_t = 2)]
     block_dims: usize,
@@ -132,6 +136,7 @@ impl Shape {
         Ok(BuildConfig {
             similarity,
             partitions: self.partitions,
+            codes: self.codes.map_or(Codes::Pq4, Codes::from),
             block_dims: self.block_dims,
             eta,
             training: self.train.into(),
@@ -152,6 +157,8 @@ impl Shape {
                 "--partitions {partitions}: from 1 to the {count} vectors of an index"
             );
         }
+        let in_bytes =
+            dim.next_multiple_of(4) + if config.similarity == Similarity::SquaredL2 { 4 } else { 0 };
         let partitions = match tuned && config.partitions.is_none() {
             // Twice the root may be chosen, and a second assignment.
             true => 2 * (count as f64).sqrt().ceil() as usize,
@@ -161,7 +168,13 @@ impl Shape {
             count,
             dim,
             partitions: partitions.max(1),
-            blocks: dim.div_ceil(block),
+            code_bytes: match self.codes {
+                // Whole steps of four elements, and half the squared length of what they stand for.
+                Some(Coding::Sq8) => in_bytes,
+                // This may be chosen as well.
+                None if tuned && worth_bytes(count) => in_bytes,
+                _ => dim.div_ceil(block).div_ceil(2),
+            },
             spilled: config.spill.is_some() || tuned,
             copied: config.similarity == Similarity::Cosine,
             lengths: config.similarity == Similarity::SquaredL2,
@@ -212,8 +225,14 @@ impl How {
                     let bytes = limit.saturating_sub(48 << 20) / (20 * data.dim() as u64);
                     usize::try_from(bytes).unwrap_or(usize::MAX)
                 });
-                let wanted =
-                    Wanted { recall, k: self.k, mode: self.mode, config: config.clone(), most: room };
+                let wanted = Wanted {
+                    recall,
+                    k: self.k,
+                    mode: self.mode,
+                    config: config.clone(),
+                    codes: self.shape.codes.map(Codes::from),
+                    most: room,
+                };
                 let queries = Queries::new(data, self.queries.as_deref(), &wanted)?;
                 let chosen = choose(data, &queries, &wanted)?;
                 Some(Tuning { wanted, queries, chosen })
@@ -239,7 +258,7 @@ pub(super) struct Prepared {
     ranges: Vec<Range<usize>>,
     tuning: Option<Tuning>,
     /// Seconds that choosing took.
-    pub(super) tuning_s: f64,
+    tuning_s: f64,
 }
 
 /// A built index and what is to be told of it.
@@ -296,6 +315,7 @@ impl Build {
         }
         if let (false, Some(tuning)) = (self.json, &prepared.tuning) {
             tuning.chosen.print()?;
+            output::line(format!("choosing took {:.2} s", prepared.tuning_s))?;
         }
         let mut shards = Shards::default();
         let mut documents = Vec::new();
@@ -378,6 +398,7 @@ impl Build {
             "dim": index.dim(),
             "similarity": name_of(index.similarity()),
             "partitions": index.partitions(),
+            "codes": index.coding(),
             "store": store_of(index.storage()),
             "build_s": built.seconds,
             "recall": built.recall,
@@ -390,12 +411,13 @@ impl Build {
 fn told_built(path: &Path, built: &Built) -> std::io::Result<()> {
     let index = &built.index;
     output::line(format!(
-        "{}: {} vectors of {}, {}, {} partitions, vectors kept as {}, built in {:.2} s",
+        "{}: {} vectors of {}, {}, {} partitions, codes {}, vectors kept as {}, built in {:.2} s",
         path.display(),
         index.count(),
         index.dim(),
         name_of(index.similarity()),
         index.partitions(),
+        index.coding(),
         store_of(index.storage()),
         built.seconds,
     ))?;
@@ -406,11 +428,11 @@ fn told_built(path: &Path, built: &Built) -> std::io::Result<()> {
     ))
 }
 
-/// Builds an index file where there is none; what it took, for who measures.
-pub(super) fn build_missing(data: &Path, out: &Path, how: &How) -> anyhow::Result<Built> {
+/// Builds an index file where there is none; what it took, and the seconds that choosing took, for who measures.
+pub(super) fn build_missing(data: &Path, out: &Path, how: &How) -> anyhow::Result<(Built, Option<f64>)> {
     let mut data = Data::open(data, None, Role::Base)?;
     let mut prepared = how.prepare(&mut data, 1)?;
     let built = prepared.build(&mut data, 0)?;
     built.index.save(out)?;
-    Ok(built)
+    Ok((built, how.recall.map(|_| prepared.tuning_s)))
 }

@@ -4,8 +4,11 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Instant;
 
+use anyhow::Context;
 use ocelli_method::random::stream;
-use ocelli_vectors::index::{BuildConfig, Goal, Hits, Index, Rows, Spill, Tuned, TuningSet, exact};
+use ocelli_vectors::index::{
+    BuildConfig, Codes, Goal, Hits, Index, Rows, Spill, Trained, Tuned, TuningSet, exact,
+};
 use rand::seq::index::sample;
 use serde_json::json;
 
@@ -19,8 +22,12 @@ use crate::cli::output;
 const VECTORS: usize = 100_000;
 /// Queries that recall is estimated with; what a batch shares among its queries shows only in large ones.
 const QUERIES: usize = 4000;
-/// Up to so many vectors one partition is worth a try.
+/// Up to so many vectors one partition is worth a try, and codes of a byte an element.
 const FEW: usize = 20_000;
+/// Partitions as multiples of the root of the number of vectors: tried first, and then fewer and more.
+const MIDDLE: f64 = 2.0;
+const FEWER: f64 = 1.0;
+const MORE: f64 = 3.2;
 
 /// What is wanted.
 #[derive(Clone, Debug)]
@@ -30,6 +37,8 @@ pub(super) struct Wanted {
     /// How queries will come.
     pub(super) mode: Mode,
     pub(super) config: BuildConfig,
+    /// The kind of codes where it is not to be chosen.
+    pub(super) codes: Option<Codes>,
     /// Vectors that candidates may be built on for want of memory.
     pub(super) most: usize,
 }
@@ -103,10 +112,12 @@ impl Queries {
 /// An index that was tried.
 #[derive(Debug)]
 struct Tried {
-    factor: f64,
+    codes: &'static str,
+    factor: Option<f64>,
     partitions: usize,
     spill: Option<Spill>,
     tuned: Tuned,
+    /// What building it alone takes.
     seconds: f64,
     bytes: usize,
 }
@@ -145,6 +156,7 @@ impl Chosen {
     pub(super) fn document(&self) -> serde_json::Value {
         let tried = |tried: &Tried| {
             json!({
+                "codes": tried.codes,
                 "partitions": tried.partitions,
                 "spill": tried.spill.map(|spill| spill.lambda),
                 "leaves": tried.tuned.params.leaves,
@@ -166,6 +178,7 @@ impl Chosen {
     pub(super) fn print(&self) -> std::io::Result<()> {
         let row = |(number, tried): (usize, &Tried)| {
             vec![
+                tried.codes.to_owned(),
                 tried.partitions.to_string(),
                 tried.spill.map_or_else(|| "no".to_owned(), |spill| format!("lambda {}", spill.lambda)),
                 tried.tuned.params.leaves.to_string(),
@@ -177,10 +190,20 @@ impl Chosen {
                 if number == self.best { "chosen".to_owned() } else { String::new() },
             ]
         };
-        let header =
-            ["partitions", "second", "leaves", "reorder", "recall", "us a query", "build, s", "memory", ""];
+        let header = [
+            "codes",
+            "partitions",
+            "second",
+            "leaves",
+            "reorder",
+            "recall",
+            "us a query",
+            "build, s",
+            "memory",
+            "",
+        ];
         let rows: Vec<Vec<String>> = self.tried.iter().enumerate().map(row).collect();
-        output::line(output::table(&header, &rows, &[0, 2, 3, 4, 5, 6, 7]))?;
+        output::line(output::table(&header, &rows, &[1, 3, 4, 5, 6, 7, 8]))?;
         let reach = self.tried.iter().filter(|tried| tried.tuned.recall >= self.recall).count();
         let best = &self.tried[self.best];
         let why = match reach {
@@ -190,8 +213,8 @@ impl Chosen {
         };
         let second = if best.spill.is_some() { "with" } else { "without" };
         output::line(format!(
-            "tried on {} vectors; chosen: {} partitions there, {second} a second assignment: {why}",
-            self.vectors, best.partitions
+            "tried on {} vectors; chosen: codes {}, {} partitions there, {second} a second assignment: {why}",
+            self.vectors, best.codes, best.partitions
         ))
     }
 }
@@ -200,20 +223,15 @@ fn partitions(factor: f64, count: usize) -> usize {
     ((factor * (count as f64).sqrt()).round() as usize).clamp(1, count)
 }
 
-/// Candidates: multiples of the root, or one partition; nothing where partitions are given.
-fn factors(config: &BuildConfig, count: usize) -> Vec<Option<f64>> {
-    if config.partitions.is_some() {
-        return vec![None];
-    }
-    let single = 1.0 / (count as f64).sqrt();
-    let single = (count < FEW).then_some(single);
-    single.into_iter().chain([1.0, 2.0, 3.2]).map(Some).collect()
+/// Whether codes of a byte an element are worth a try for so many vectors.
+pub(super) fn worth_bytes(count: usize) -> bool {
+    count < FEW
 }
 
 /// Builds candidates on a sample and finds for each the fastest setting that reaches the recall.
 pub(super) fn choose(data: &mut Data, queries: &Queries, wanted: &Wanted) -> anyhow::Result<Chosen> {
     let (path, dim, count) = (data.path.clone(), data.dim(), data.count());
-    let Wanted { recall, k, ref config, most, .. } = *wanted;
+    let Wanted { k, ref config, most, .. } = *wanted;
     let number = count.min(VECTORS).min(most.max(1));
     let all = number == count;
     let mut rows: Vec<usize> = match all {
@@ -229,44 +247,106 @@ pub(super) fn choose(data: &mut Data, queries: &Queries, wanted: &Wanted) -> any
     let mut truth = exact(vectors, view, config.similarity, queries.depth(k, number))?;
     truth.ids.iter_mut().filter(|id| **id != Hits::NONE).for_each(|id| *id = ids[*id as usize]);
     let set = TuningSet::of_truth(view, truth, queries.own(|row| data.id(row)))?;
-    let spills = match config.spill {
-        Some(spill) => vec![Some(spill)],
-        None => vec![None, Some(Spill::default())],
+    let mut choosing =
+        Choosing { path: &path, vectors, ids: &ids, set, wanted, keep: all, tried: Vec::new(), best: None };
+    let kinds = match wanted.codes {
+        Some(codes) => vec![codes],
+        None if worth_bytes(number) => vec![Codes::Pq4, Codes::Sq8],
+        None => vec![Codes::Pq4],
     };
-    let (mut tried, mut best): (Vec<Tried>, usize) = (Vec::new(), 0);
-    let mut kept: Option<Index> = None;
-    for factor in factors(config, number) {
-        for &spill in &spills {
-            let partitions = factor.map_or(config.partitions, |factor| Some(partitions(factor, number)));
+    kinds.into_iter().try_for_each(|codes| choosing.among(codes))?;
+    choosing.end()
+}
+
+/// What candidates are made of and measured with, and what came out so far.
+struct Choosing<'a> {
+    path: &'a Path,
+    vectors: Rows<'a>,
+    ids: &'a [u64],
+    set: TuningSet,
+    wanted: &'a Wanted,
+    /// Whether the best is kept because it holds all vectors.
+    keep: bool,
+    tried: Vec<Tried>,
+    /// The best one's number, how it is built, and itself if it is kept.
+    best: Option<(usize, BuildConfig, Option<Index>)>,
+}
+
+impl Choosing<'_> {
+    /// Tries numbers of partitions with codes of a kind. Whether a second assignment pays is found out once, and more
+    /// partitions are tried only where fewer did not turn out better: speed has one peak over their number.
+    fn among(&mut self, codes: Codes) -> anyhow::Result<()> {
+        let config = &self.wanted.config;
+        let spills = match config.spill {
+            Some(spill) => vec![Some(spill)],
+            None => vec![None, Some(Spill::default())],
+        };
+        if config.partitions.is_some() {
             // With one partition there is no second.
-            if partitions == Some(1) && spill.is_some() && config.spill.is_none() {
-                continue;
-            }
-            let config = BuildConfig { partitions, spill, ..config.clone() };
+            let number = if config.partitions == Some(1) { 1 } else { spills.len() };
+            return self.with(codes, None, &spills[..number]).map(|_| ());
+        }
+        let count = self.vectors.count();
+        if count < FEW {
+            self.with(codes, Some(1.0 / (count as f64).sqrt()), &spills[..1])?;
+        }
+        let middle = self.with(codes, Some(MIDDLE), &spills)?;
+        let spills = [self.tried[middle].spill];
+        let fewer = self.with(codes, Some(FEWER), &spills)?;
+        if !better(&self.tried[fewer].tuned, &self.tried[middle].tuned, self.wanted.recall) {
+            self.with(codes, Some(MORE), &spills)?;
+        }
+        Ok(())
+    }
+
+    /// Trains once, builds and tunes with each second assignment; gives the number of the best of these.
+    fn with(&mut self, codes: Codes, factor: Option<f64>, spills: &[Option<Spill>]) -> anyhow::Result<usize> {
+        let partitions = match factor {
+            Some(factor) => Some(partitions(factor, self.vectors.count())),
+            None => self.wanted.config.partitions,
+        };
+        let config = BuildConfig { codes, partitions, ..self.wanted.config.clone() };
+        let started = Instant::now();
+        let trained = Trained::new(self.vectors, &config).at(self.path)?;
+        let training = started.elapsed().as_secs_f64();
+        let first = self.tried.len();
+        for &spill in spills {
             let started = Instant::now();
-            let index = Index::build(vectors, Some(&ids), &config).at(&path)?;
-            let seconds = started.elapsed().as_secs_f64();
-            let tuned = wanted.tune(&index, &set)?;
+            let index = trained.index(self.vectors, self.ids, spill).at(self.path)?;
+            let seconds = training + started.elapsed().as_secs_f64();
+            let tuned = self.wanted.tune(&index, &self.set)?;
             let (partitions, bytes) = (index.partitions(), index.bytes().iter().sum());
-            let factor = factor.unwrap_or_default();
-            tried.push(Tried { factor, partitions, spill, tuned, seconds, bytes });
-            let last = tried.len() - 1;
-            if last == 0 || better(&tried[last].tuned, &tried[best].tuned, recall) {
-                best = last;
-                kept = all.then_some(index);
+            let codes = index.coding();
+            self.tried.push(Tried { codes, factor, partitions, spill, tuned, seconds, bytes });
+            let last = self.tried.len() - 1;
+            let beats = |(best, ..): &(usize, BuildConfig, Option<Index>)| {
+                better(&tuned, &self.tried[*best].tuned, self.wanted.recall)
+            };
+            if self.best.as_ref().is_none_or(beats) {
+                let config = BuildConfig { spill, ..config.clone() };
+                self.best = Some((last, config, self.keep.then_some(index)));
             }
         }
+        let best = (first + 1..self.tried.len()).fold(first, |best, next| {
+            let higher = better(&self.tried[next].tuned, &self.tried[best].tuned, self.wanted.recall);
+            if higher { next } else { best }
+        });
+        Ok(best)
     }
-    let Tried { factor, spill, tuned, .. } = tried[best];
-    Ok(Chosen {
-        factor: config.partitions.is_none().then_some(factor),
-        config: BuildConfig { spill, ..config.clone() },
-        built: kept.map(|index| (index, tuned)),
-        tried,
-        best,
-        recall,
-        vectors: number,
-    })
+
+    fn end(self) -> anyhow::Result<Chosen> {
+        let (best, config, kept) = self.best.context("no candidate was tried")?;
+        let Tried { factor, tuned, .. } = self.tried[best];
+        Ok(Chosen {
+            factor,
+            config,
+            built: kept.map(|index| (index, tuned)),
+            tried: self.tried,
+            best,
+            recall: self.wanted.recall,
+            vectors: self.vectors.count(),
+        })
+    }
 }
 
 /// Reaching the recall counts first, then the cost; among those that miss it the recall.
@@ -296,9 +376,5 @@ mod tests {
     #[test]
     fn candidates_scale_with_the_root() {
         assert_eq!([partitions(1.0, 10_000), partitions(2.0, 10_000), partitions(2.0, 1)], [100, 200, 1]);
-        let given = BuildConfig { partitions: Some(7), ..BuildConfig::default() };
-        assert_eq!(factors(&given, 100), [None]);
-        assert_eq!(factors(&BuildConfig::default(), 1_000_000), [Some(1.0), Some(2.0), Some(3.2)]);
-        assert_eq!(factors(&BuildConfig::default(), 10_000)[0], Some(0.01));
     }
 }

@@ -81,6 +81,15 @@ pub(super) struct Eval {
     trust: bool,
 }
 
+/// Seconds that an index took which was not there before.
+#[derive(Clone, Copy, Debug)]
+struct Building {
+    /// What was built.
+    built: f64,
+    /// All candidates, with their measurements.
+    choosing: Option<f64>,
+}
+
 /// One line of the result.
 #[derive(Debug)]
 struct Measured {
@@ -114,7 +123,7 @@ impl Measured {
 impl Eval {
     pub(super) fn run(self) -> Ended {
         self.check()?;
-        let mut build_s = None;
+        let mut took = None;
         if let (Some(base), false) = (&self.base, self.file.exists()) {
             let how = How {
                 shape: self.shape.clone(),
@@ -125,8 +134,8 @@ impl Eval {
             };
             // With as many threads as the search, so that what it took can be compared.
             let pool = pool(self.threads.first().copied())?;
-            let built = pool.install(|| build_missing(base, &self.file, &how))?;
-            build_s = Some(built.seconds);
+            let (built, choosing) = pool.install(|| build_missing(base, &self.file, &how))?;
+            took = Some(Building { built: built.seconds, choosing });
         }
         let indexes = Together::open(&files(std::slice::from_ref(&self.file))?, self.trust)?;
         indexes.check_k(self.k)?;
@@ -144,12 +153,12 @@ impl Eval {
             {
                 measured.push(self.measure(&indexes, queries, &truth, params, (mode, threads))?);
                 if let Some(last) = measured.last().filter(|_| self.json || self.serve) {
-                    output::line(document(&indexes, last, build_s))?;
+                    output::line(document(&indexes, last, took))?;
                 }
             }
         }
         if !self.json && !self.serve {
-            self.print(&indexes, &measured, build_s)?;
+            self.print(&indexes, &measured, took)?;
         }
         if let Some(picture) = &self.picture {
             self.draw(&measured, picture)?;
@@ -303,7 +312,7 @@ impl Eval {
         Ok(())
     }
 
-    fn print(&self, indexes: &Together, measured: &[Measured], build_s: Option<f64>) -> anyhow::Result<()> {
+    fn print(&self, indexes: &Together, measured: &[Measured], took: Option<Building>) -> anyhow::Result<()> {
         let number = |value: Option<f64>, digits: usize| {
             value.map_or_else(|| "–".to_owned(), |value| format!("{value:.digits$}"))
         };
@@ -327,7 +336,11 @@ impl Eval {
         let rows: Vec<Vec<String>> = measured.iter().map(row).collect();
         output::line(output::table(&header, &rows, &[0, 1, 3, 4, 5, 6, 7, 8]))?;
         let [codes, vectors, other] = indexes.bytes().map(|bytes| size(bytes as u64));
-        let built = build_s.map_or_else(String::new, |seconds| format!("; built in {seconds:.2} s"));
+        let built = took.map_or_else(String::new, |took| {
+            let choosing =
+                took.choosing.map_or_else(String::new, |seconds| format!(", chosen in {seconds:.2} s"));
+            format!("; built in {:.2} s{choosing}", took.built)
+        });
         Ok(output::line(format!("memory: codes {codes}, vectors {vectors}, other {other}{built}"))?)
     }
 
@@ -357,7 +370,7 @@ impl Eval {
 }
 
 /// A setting as one line of JSON.
-fn document(indexes: &Together, measured: &Measured, build_s: Option<f64>) -> Value {
+fn document(indexes: &Together, measured: &Measured, took: Option<Building>) -> Value {
     let first = &indexes.parts[0];
     let mut document = json!({
         "recall": measured.recall.at_k,
@@ -374,12 +387,16 @@ fn document(indexes: &Together, measured: &Measured, build_s: Option<f64>) -> Va
             "partitions": indexes.parts.iter().map(|part| part.partitions()).sum::<usize>(),
             "leaves": measured.leaves(),
             "reorder": measured.reorder(),
+            "codes": first.coding(),
             "store": store_of(first.storage()),
         },
     });
     // Known only where it was built just now.
-    if let Some(seconds) = build_s {
-        document["build_s"] = json!(seconds);
+    if let Some(took) = took {
+        document["build_s"] = json!(took.built);
+        if let Some(choosing) = took.choosing {
+            document["choosing_s"] = json!(choosing);
+        }
     }
     document
 }

@@ -39,7 +39,7 @@ impl Info {
                     json!({
                         "file": path, "kind": "vectors", "vectors": index.count(), "dim": index.dim(),
                         "similarity": name_of(index.similarity()), "partitions": index.partitions(),
-                        "store": store_of(index.storage()), "segments": segments, "deleted": deleted,
+                        "codes": index.coding(), "store": store_of(index.storage()), "segments": segments, "deleted": deleted,
                         "defaults": index.defaults(),
                         "metadata": index.metadata().map(|metadata| metadata.names().collect::<Vec<_>>()),
                         "bytes": {

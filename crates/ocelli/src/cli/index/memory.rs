@@ -35,7 +35,8 @@ pub(super) struct Task {
     pub(super) count: usize,
     pub(super) dim: usize,
     pub(super) partitions: usize,
-    pub(super) blocks: usize,
+    /// Bytes of a vector's code.
+    pub(super) code_bytes: usize,
     pub(super) spilled: bool,
     /// Whether a copy of unit length is made of the vectors that are worked on.
     pub(super) copied: bool,
@@ -66,7 +67,7 @@ impl Task {
         let positions = self.count as u64 * (1 + u64::from(self.spilled));
         // Partitions begin with a unit of 32 vectors of their own, which is half empty on average.
         let rounded = positions + 32 * self.partitions as u64;
-        rounded * (self.blocks as u64).div_ceil(2)
+        rounded * self.code_bytes as u64
     }
 
     /// Ids, members of partitions, lengths.
@@ -189,7 +190,7 @@ mod tests {
             count: 1_000_000,
             dim: 96,
             partitions: 1000,
-            blocks: 48,
+            code_bytes: 24,
             spilled: false,
             copied: false,
             lengths: false,

@@ -1,7 +1,7 @@
 //! Names of settings on the command line.
 
 use clap::ValueEnum;
-use ocelli_vectors::index::{Similarity, Storage, Training};
+use ocelli_vectors::index::{Codes, Similarity, Storage, Training};
 
 /// What is large for vectors that belong together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -46,6 +46,24 @@ impl From<Store> for Storage {
             Store::F16 => Self::F16,
             Store::Int8 => Self::Int8,
             Store::None => Self::None,
+        }
+    }
+}
+
+/// What is kept of a vector to choose candidates by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Coding {
+    /// Product quantization: 4 bits for the elements of a block.
+    Pq4,
+    /// Scalar quantization: 8 bits an element; for small sets.
+    Sq8,
+}
+
+impl From<Coding> for Codes {
+    fn from(coding: Coding) -> Self {
+        match coding {
+            Coding::Pq4 => Self::Pq4,
+            Coding::Sq8 => Self::Sq8,
         }
     }
 }
