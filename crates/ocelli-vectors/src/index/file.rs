@@ -22,6 +22,7 @@ use thiserror::Error;
 
 use super::books::Books;
 use super::data::Ids;
+use super::import::Package;
 use super::metadata::{self, ColumnText};
 use super::partition::Centers;
 use super::rows::{Storage, Stored};
@@ -67,6 +68,8 @@ struct Metadata {
     storage: Storage,
     #[serde(default)]
     rough: bool,
+    #[serde(default)]
+    package: Option<Package>,
     #[serde(default)]
     cut: bool,
     segments: Vec<SegmentText>,
@@ -159,6 +162,7 @@ impl Index {
             spill: shared.spill,
             storage: shared.storage,
             rough: shared.rough,
+            package: shared.package,
             cut: shared.books.cut,
             segments: self.segments.iter().map(text).collect(),
             defaults: self.defaults,
@@ -231,6 +235,7 @@ impl Index {
             spill: metadata.spill,
             storage: metadata.storage,
             rough: metadata.rough,
+            package: metadata.package.filter(Package::is_sound),
         };
         let mut segments = Vec::with_capacity(metadata.segments.len());
         let mut base = 0u32;

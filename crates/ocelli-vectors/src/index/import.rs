@@ -10,8 +10,40 @@ use super::segment::{Codes, Placed, Scoring, Segment, Shared, halves};
 use super::{Index, SearchParams, Similarity, Spill};
 use crate::container::Column;
 use crate::kernels::lut::WORDS;
-use crate::scann::{Distance, Product, ScannIndex};
+use crate::scann::{Distance, Product, ScannIndex, Settings};
 use crate::score_aware_quantization::Eta;
+
+/// How the published package chooses its candidates. It matters where scores are equal, as sums of small whole numbers
+/// often are, and where vectors have two partitions.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Package {
+    /// Candidates taken for each that is wanted, where vectors have two partitions. A vector that is among them twice
+    /// then counts with the mean of its two scores, and the best of those are as many as wanted.
+    overretrieve: f64,
+    /// Whether equal scores go by id; else by position, thus by partition.
+    pub(super) by_id: bool,
+}
+
+impl Package {
+    fn of(settings: &Settings) -> Self {
+        // Codes of 16 codewords, of residuals, are looked through by one search over all partitions, whose numbers of
+        // vectors begin with that of the partition. Otherwise each partition is searched by itself.
+        let at_once =
+            settings.codes.is_some_and(|codes| codes.residual && codes.integer && codes.words <= WORDS);
+        let overretrieve = settings.tree.map_or(1.0, |tree| tree.overretrieve);
+        Self { overretrieve, by_id: settings.tree.is_some() && !at_once }
+    }
+
+    /// Whether numbers that were read from a file can be meant.
+    pub(super) fn is_sound(&self) -> bool {
+        (1.0..=2.0).contains(&self.overretrieve)
+    }
+
+    /// Candidates that are taken for so many that are wanted, where vectors have two partitions.
+    pub(super) fn taken(&self, wanted: usize) -> usize {
+        (wanted as f64 * self.overretrieve) as usize
+    }
+}
 
 impl Index {
     /// Takes over centres, codewords and codes of a read folder, so that searches give what the package's give; ids are
@@ -54,6 +86,7 @@ impl Index {
             spill: second.map(|_| Spill::default()),
             storage: if rows.is_some() { Storage::F32 } else { Storage::None },
             rough: false,
+            package: Some(Package::of(settings)),
         };
         let first = tree.map_or_else(|| vec![0; scann.count], |tree| tree.tokens.clone());
         let placed = Placed::new(&first, second.map(|second| second.tokens.as_slice()));

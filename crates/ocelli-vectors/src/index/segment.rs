@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::books::Books;
 use super::data::{Ids, RowSet};
 use super::error::IndexError;
+use super::import::Package;
 use super::partition::Centers;
 use super::rows::{Rows, Storage, Stored};
 use super::{Similarity, Spill};
@@ -44,6 +45,8 @@ pub(super) struct Shared {
     pub(super) storage: Storage,
     /// Whether partitions may be chosen by rough scores first; never where results are to be another program's.
     pub(super) rough: bool,
+    /// How candidates are chosen where results are to be another program's.
+    pub(super) package: Option<Package>,
 }
 
 /// Vectors that were added together.
