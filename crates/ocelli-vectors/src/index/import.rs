@@ -101,7 +101,7 @@ impl Index {
                 Ok(())
             }
         })?;
-        let segment = segment(&shared, codes, placed, rows)?;
+        let segment = segment(&shared, codes, placed, rows, scann.squares.as_deref())?;
         let defaults = SearchParams {
             k: neighbors,
             leaves: settings.tree.map_or(1, |tree| tree.leaves),
@@ -116,6 +116,7 @@ fn segment(
     codes: Codes,
     placed: Placed,
     rows: Option<Rows<'_>>,
+    squares: Option<&[f32]>,
 ) -> Result<Segment, IndexError> {
     let stored = match rows {
         Some(rows) => {
@@ -124,13 +125,18 @@ fn segment(
         }
         None => Stored::None,
     };
-    let distances = rows.filter(|_| shared.similarity == Similarity::SquaredL2);
+    let halves_of = |rows| match squares {
+        Some(squares) => placed.order.iter().map(|&row| -0.5 * squares[row as usize]).collect(),
+        None => halves(rows, &placed.order, &stored),
+    };
+    let halves =
+        rows.filter(|_| shared.similarity == Similarity::SquaredL2).map(|rows| halves_of(rows).into());
     Ok(Segment {
         codes: codes.packed.into(),
         firsts: codes.firsts.into(),
         units: codes.units.into(),
         members: placed.members().map(Column::from),
-        halves: distances.map(|rows| halves(rows, &placed.order, &stored).into()),
+        halves,
         bias: None,
         rows: stored,
         ids: Ids::new(placed.order.iter().map(|&row| u64::from(row)).collect()),
@@ -147,6 +153,11 @@ fn compared_exactly(scann: &ScannIndex, similarity: Similarity, k: usize) -> Res
     let rows = Rows::new("the vectors", rows, scann.dim)?;
     let config = BuildConfig { similarity, partitions: Some(1), eta: Eta::Nearest, ..BuildConfig::default() };
     let mut index = Index::build(rows, None, &config)?;
+    if let (Some(squares), [segment]) = (&scann.squares, index.segments.as_mut_slice()) {
+        let rows = 0..segment.ids.count();
+        let halves: Vec<f32> = rows.map(|row| -0.5 * squares[segment.ids.get(row) as usize]).collect();
+        segment.halves = Some(halves.into());
+    }
     index.set_defaults(SearchParams { k, leaves: 1, reorder: rows.count() });
     Ok(index)
 }
