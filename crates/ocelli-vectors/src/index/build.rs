@@ -299,6 +299,7 @@ fn train(rows: Rows<'_>, config: &BuildConfig) -> Result<Shared, IndexError> {
         spill: config.spill,
         storage: config.storage,
         rough: true,
+        package: None,
     };
     if config.training == Training::Joint {
         let count = sample.count().min(JOINTLY_TRAINED_ON);

@@ -24,6 +24,7 @@ use thiserror::Error;
 use super::books::Books;
 use super::data::Ids;
 use super::grid::Grid;
+use super::import::Package;
 use super::metadata::{self, ColumnText};
 use super::partition::Centers;
 use super::rows::{Storage, Stored};
@@ -69,6 +70,8 @@ struct Metadata {
     storage: Storage,
     #[serde(default)]
     rough: bool,
+    #[serde(default)]
+    package: Option<Package>,
     #[serde(default)]
     cut: bool,
     #[serde(default)]
@@ -163,6 +166,7 @@ impl Index {
             spill: shared.spill,
             storage: shared.storage,
             rough: shared.rough,
+            package: shared.package,
             cut: shared.books.cut,
             codes: if shared.books.grid.is_some() { Codes::Sq8 } else { Codes::Pq4 },
             segments: self.segments.iter().map(text).collect(),
@@ -221,6 +225,7 @@ impl Index {
             spill: metadata.spill,
             storage: metadata.storage,
             rough: metadata.rough,
+            package: metadata.package.filter(Package::is_sound),
         };
         let mut segments = Vec::with_capacity(metadata.segments.len());
         let mut base = 0u32;

@@ -10,8 +10,40 @@ use super::segment::{Codes, Placed, Scoring, Segment, Shared, halves};
 use super::{Index, SearchParams, Similarity, Spill};
 use crate::container::Column;
 use crate::kernels::lut::WORDS;
-use crate::scann::{Distance, Product, ScannIndex};
+use crate::scann::{Distance, Product, ScannIndex, Settings};
 use crate::score_aware_quantization::Eta;
+
+/// How the published package chooses its candidates. It matters where scores are equal, as sums of small whole numbers
+/// often are, and where vectors have two partitions.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Package {
+    /// Candidates taken for each that is wanted, where vectors have two partitions. A vector that is among them twice
+    /// then counts with the mean of its two scores, and the best of those are as many as wanted.
+    overretrieve: f64,
+    /// Whether equal scores go by id; else by position, thus by partition.
+    pub(super) by_id: bool,
+}
+
+impl Package {
+    fn of(settings: &Settings) -> Self {
+        // Codes of 16 codewords, of residuals, are looked through by one search over all partitions, whose numbers of
+        // vectors begin with that of the partition. Otherwise each partition is searched by itself.
+        let at_once =
+            settings.codes.is_some_and(|codes| codes.residual && codes.integer && codes.words <= WORDS);
+        let overretrieve = settings.tree.map_or(1.0, |tree| tree.overretrieve);
+        Self { overretrieve, by_id: settings.tree.is_some() && !at_once }
+    }
+
+    /// Whether numbers that were read from a file can be meant.
+    pub(super) fn is_sound(&self) -> bool {
+        (1.0..=2.0).contains(&self.overretrieve)
+    }
+
+    /// Candidates that are taken for so many that are wanted, where vectors have two partitions.
+    pub(super) fn taken(&self, wanted: usize) -> usize {
+        (wanted as f64 * self.overretrieve) as usize
+    }
+}
 
 impl Index {
     /// Takes over centres, codewords and codes of a read folder, so that searches give what the package's give; ids are
@@ -54,6 +86,7 @@ impl Index {
             spill: second.map(|_| Spill::default()),
             storage: if rows.is_some() { Storage::F32 } else { Storage::None },
             rough: false,
+            package: Some(Package::of(settings)),
         };
         let first = tree.map_or_else(|| vec![0; scann.count], |tree| tree.tokens.clone());
         let placed = Placed::new(&first, second.map(|second| second.tokens.as_slice()));
@@ -68,7 +101,7 @@ impl Index {
                 Ok(())
             }
         })?;
-        let segment = segment(&shared, codes, placed, rows)?;
+        let segment = segment(&shared, codes, placed, rows, scann.squares.as_deref())?;
         let defaults = SearchParams {
             k: neighbors,
             leaves: settings.tree.map_or(1, |tree| tree.leaves),
@@ -83,6 +116,7 @@ fn segment(
     codes: Codes,
     placed: Placed,
     rows: Option<Rows<'_>>,
+    squares: Option<&[f32]>,
 ) -> Result<Segment, IndexError> {
     let stored = match rows {
         Some(rows) => {
@@ -91,13 +125,18 @@ fn segment(
         }
         None => Stored::None,
     };
-    let distances = rows.filter(|_| shared.similarity == Similarity::SquaredL2);
+    let halves_of = |rows| match squares {
+        Some(squares) => placed.order.iter().map(|&row| -0.5 * squares[row as usize]).collect(),
+        None => halves(rows, &placed.order, &stored),
+    };
+    let halves =
+        rows.filter(|_| shared.similarity == Similarity::SquaredL2).map(|rows| halves_of(rows).into());
     Ok(Segment {
         codes: codes.packed.into(),
         firsts: codes.firsts.into(),
         units: codes.units.into(),
         members: placed.members().map(Column::from),
-        halves: distances.map(|rows| halves(rows, &placed.order, &stored).into()),
+        halves,
         bias: None,
         rows: stored,
         ids: Ids::new(placed.order.iter().map(|&row| u64::from(row)).collect()),
@@ -114,6 +153,11 @@ fn compared_exactly(scann: &ScannIndex, similarity: Similarity, k: usize) -> Res
     let rows = Rows::new("the vectors", rows, scann.dim)?;
     let config = BuildConfig { similarity, partitions: Some(1), eta: Eta::Nearest, ..BuildConfig::default() };
     let mut index = Index::build(rows, None, &config)?;
+    if let (Some(squares), [segment]) = (&scann.squares, index.segments.as_mut_slice()) {
+        let rows = 0..segment.ids.count();
+        let halves: Vec<f32> = rows.map(|row| -0.5 * squares[segment.ids.get(row) as usize]).collect();
+        segment.halves = Some(halves.into());
+    }
     index.set_defaults(SearchParams { k, leaves: 1, reorder: rows.count() });
     Ok(index)
 }

@@ -98,6 +98,12 @@ impl Index {
             (None, true) => "pq4",
             (None, false) => "pq8",
         }
+    /// The id of the vector at a position.
+    fn id_at(&self, position: u32) -> u64 {
+        let number = self.segments.partition_point(|segment| segment.base <= position);
+        self.segments[..number]
+            .last()
+            .map_or(u64::MAX, |segment| segment.ids.get(segment.row_at(position - segment.base) as usize))
     }
 
     /// How vectors are kept for exact scores.

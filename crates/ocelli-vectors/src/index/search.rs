@@ -154,7 +154,12 @@ impl<'a> Searcher<'a> {
         // A vector in two partitions may be there twice.
         let spilled = index.segments.iter().any(|segment| segment.members.is_some());
         let most: usize = index.segments.iter().map(Segment::positions).sum();
-        let keep = (params.reorder * if spilled { 2 } else { 1 }).min(most.max(1));
+        let taken = match index.shared.package {
+            _ if !spilled => params.reorder,
+            Some(package) => package.taken(params.reorder),
+            None => 2 * params.reorder,
+        };
+        let keep = taken.min(most.max(1));
         Self {
             index,
             params,
@@ -340,7 +345,7 @@ impl<'a> Searcher<'a> {
                     [&mut a.hits, &mut b.hits, &mut c.hits, &mut d.hits],
                 );
                 for (candidates, before) in [a, b, c, d].into_iter().zip(before) {
-                    settle(segment, allowed, candidates, before, unit < units);
+                    settle(self.index, segment, allowed, candidates, before, unit < units);
                 }
             }
         }
@@ -351,14 +356,14 @@ impl<'a> Searcher<'a> {
                 let lookup = lookup(&self.tables[query as usize], base, candidates.threshold);
                 let before = candidates.hits.len;
                 unit = self.kernel.scan(points, unit..units, lookup, &mut candidates.hits);
-                settle(segment, allowed, candidates, before, unit < units);
+                settle(self.index, segment, allowed, candidates, before, unit < units);
             }
         }
     }
 
     /// Exact scores of a query's candidates, or those of their codes where vectors are not kept.
     fn score_candidates(&mut self, query: usize) {
-        self.candidates[query].cut();
+        cut(self.index, &mut self.candidates[query]);
         self.best.clear();
         for segment in &self.index.segments {
             let hits = &self.candidates[query].hits;
@@ -370,7 +375,7 @@ impl<'a> Searcher<'a> {
                 u64::from(segment.row_at(position - segment.base)) << 32 | u64::from(score.to_bits())
             }));
             if segment.members.is_some() {
-                self.once();
+                self.once(segment);
             }
             // In the order they lie in memory.
             self.keys.sort_unstable();
@@ -383,13 +388,23 @@ impl<'a> Searcher<'a> {
         }
     }
 
-    /// Leaves of each row the better score, and of the rows the best: those that stand twice took others' places.
-    fn once(&mut self) {
+    /// Leaves of each row the better score, or in the package's way their mean, and of the rows the best: those that stand
+    /// twice took others' places.
+    fn once(&mut self, segment: &Segment) {
         let score = |key: u64| f32::from_bits(key as u32);
+        let mean = self.index.shared.package.is_some();
         self.keys.sort_unstable_by(|a, b| (a >> 32).cmp(&(b >> 32)).then(score(*b).total_cmp(&score(*a))));
-        self.keys.dedup_by_key(|key| *key >> 32);
+        self.keys.dedup_by(|other, first| {
+            let same = *other >> 32 == *first >> 32;
+            if same && mean {
+                let score = 0.5 * score(*first) + 0.5 * score(*other);
+                *first = *first >> 32 << 32 | u64::from(score.to_bits());
+            }
+            same
+        });
         if self.keys.len() > self.params.reorder {
-            let best = |a: &u64, b: &u64| score(*b).total_cmp(&score(*a)).then(a.cmp(b));
+            let id = |key: u64| if mean { segment.ids.get((key >> 32) as usize) } else { key };
+            let best = |a: &u64, b: &u64| score(*b).total_cmp(&score(*a)).then_with(|| id(*a).cmp(&id(*b)));
             self.keys.select_nth_unstable_by(self.params.reorder, best);
             self.keys.truncate(self.params.reorder);
         }
@@ -422,6 +437,7 @@ fn lookup(table: &Table, base: f32, threshold: f32) -> Lookup<'_> {
 
 /// Takes out what may not be found and makes room where the scan stopped for want of it.
 fn settle(
+    index: &Index,
     segment: &Segment,
     allowed: Option<&RowSet>,
     candidates: &mut Candidates,
@@ -435,6 +451,14 @@ fn settle(
         });
     }
     if stopped {
-        candidates.cut();
+        cut(index, candidates);
+    }
+}
+
+/// Leaves the best candidates, equal ones in the index's order.
+fn cut(index: &Index, candidates: &mut Candidates) {
+    match index.shared.package {
+        Some(package) if package.by_id => candidates.cut_by(|position| index.id_at(position)),
+        _ => candidates.cut(),
     }
 }

@@ -6,6 +6,7 @@ use super::books::Books;
 use super::data::{Ids, RowSet};
 use super::error::IndexError;
 use super::grid::Grid;
+use super::import::Package;
 use super::partition::Centers;
 use super::rows::{Rows, Storage, Stored};
 use super::{Similarity, Spill};
@@ -45,6 +46,8 @@ pub(super) struct Shared {
     pub(super) storage: Storage,
     /// Whether partitions may be chosen by rough scores first; never where results are to be another program's.
     pub(super) rough: bool,
+    /// How candidates are chosen where results are to be another program's.
+    pub(super) package: Option<Package>,
 }
 
 /// Vectors that were added together.

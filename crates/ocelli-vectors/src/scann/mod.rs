@@ -13,6 +13,7 @@
 //! | `datapoint_to_token.npy` | the partition of each vector; two for each where vectors spill into a second one |
 //! | `hashed_dataset_soar.npy` | codes in the second partition |
 //! | `dataset.npy`, or `int8_dataset.npy` with `int8_multipliers.npy`, or `bfloat16_dataset.npy` | the vectors |
+//! | `dp_norms.npy` | beside vectors in eight bits, for distances: their squared lengths |
 //!
 //! Names of vectors (`scann_docids.pkl`) are not read: they are a Python object. Results are numbers of rows.
 
@@ -66,6 +67,9 @@ pub struct ScannIndex {
     pub partitions: Option<Tree>,
     /// The vectors `[N, dim]`, if they are kept. Those in eight or sixteen bits are given as what they stand for.
     pub rows: Option<Vec<f32>>,
+    /// For distances between vectors kept in eight bits: the squared length of each before it was rounded, `[N]`, with
+    /// which the package computes them.
+    pub squares: Option<Vec<f32>>,
     /// Whether vectors have names that are not numbers, in a file that is not read.
     pub named: bool,
 }
@@ -118,13 +122,17 @@ impl ScannIndex {
             Some(stored) => Some(folder.rows(stored, &mut size)?),
             None => None,
         };
+        let squares = match (settings.stored, settings.distance) {
+            (Some(Stored::Int8), Distance::SquaredL2) => folder.squares(&mut size)?,
+            _ => None,
+        };
         let (count, dim) = (size.count.unwrap_or(0), size.dim.unwrap_or(0));
         let partitions = match settings.tree {
             Some(tree) => Some(folder.tree(tree, product.as_ref(), &mut size)?),
             None => None,
         };
         let named = folder.0.join("scann_docids.pkl").exists();
-        Ok(Self { settings, count, dim, product, partitions, rows, named })
+        Ok(Self { settings, count, dim, product, partitions, rows, squares, named })
     }
 
     /// The centres `[K, dim]` as a search compares them with queries: where that is done in eight bits, what these stand
@@ -320,6 +328,24 @@ impl Folder<'_> {
             }
         }
         Ok(values)
+    }
+}
+
+impl Folder<'_> {
+    /// Squared lengths, where there are.
+    fn squares(&self, size: &mut Size) -> Result<Option<Vec<f32>>> {
+        let name = "dp_norms.npy";
+        if !self.0.join(name).exists() {
+            return Ok(None);
+        }
+        self.array(name, |raw| match raw.decode()?.data() {
+            Data::F32(squares) if squares.is_empty() => Ok(None),
+            Data::F32(squares) if squares.iter().all(|square| square.is_finite()) => {
+                size.rows(squares.len())?;
+                Ok(Some(squares.clone()))
+            }
+            _ => Err("a finite number for each vector is wanted".to_owned()),
+        })
     }
 }
 

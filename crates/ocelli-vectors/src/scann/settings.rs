@@ -29,6 +29,8 @@ pub struct TreeSettings {
     pub leaves: usize,
     /// The weight of orthogonality in the choice of a second partition, if vectors have two.
     pub soar: Option<f64>,
+    /// With second partitions, how many candidates are taken for each that is wanted, as many are found twice: from 1 to 2.
+    pub overretrieve: f64,
     /// The ratio that centres were fitted with, if it is not that of plain means.
     pub avq: Option<f64>,
     /// Whether partitions were found by direction.
@@ -193,6 +195,7 @@ impl TreeSettings {
         let mut tree = Self {
             leaves: UNLIMITED,
             soar: None,
+            overretrieve: OVERRETRIEVE,
             avq: None,
             spherical: false,
             integer_centres: false,
@@ -201,7 +204,7 @@ impl TreeSettings {
         each(message, |number, value| {
             match number {
                 12 => return Err(PROJECTED.to_owned()),
-                20 => tree.soar = parse_soar(value.bytes()?)?,
+                20 => (tree.soar, tree.overretrieve) = parse_soar(value.bytes()?)?,
                 21 => {
                     each(value.bytes()?, |number, value| {
                         if number == 3 {
@@ -229,20 +232,27 @@ impl TreeSettings {
 pub(super) const PROJECTED: &str =
     "its vectors were projected (`pca` or `truncate`) before they were divided, which is not supported";
 
-/// The message `DatabaseSpillingConfig`.
-fn parse_soar(message: &[u8]) -> Result<Option<f64>> {
-    let (mut kind, mut lambda) = (0, 1.5);
+/// What the package supposes where second partitions come without the number.
+const OVERRETRIEVE: f64 = 2.0;
+
+/// The message `DatabaseSpillingConfig`: the weight of orthogonality and the candidates for each that is wanted.
+fn parse_soar(message: &[u8]) -> Result<(Option<f64>, f64)> {
+    let (mut kind, mut lambda, mut overretrieve) = (0, 1.5, OVERRETRIEVE);
     each(message, |number, value| {
         match number {
             1 => kind = value.count()?,
             4 => lambda = value.float()?,
+            5 => overretrieve = value.float()?,
             _ => (),
         }
         Ok(())
     })?;
+    if !(1.0..=2.0).contains(&overretrieve) {
+        return Err(format!("{overretrieve} candidates are taken for each that is wanted, not from 1 to 2"));
+    }
     match kind {
-        0 => Ok(None),
-        4 => Ok(Some(lambda)),
+        0 => Ok((None, overretrieve)),
+        4 => Ok((Some(lambda), overretrieve)),
         other => Err(format!("vectors spill into other partitions in a way ({other}) that is not supported")),
     }
 }

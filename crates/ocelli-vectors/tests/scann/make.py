@@ -56,3 +56,12 @@ make("bytes", 300, 6, 6, "dot_product", True, TREE, ah(2, 0.2, "lut256"), dict(r
 make("distance_tree", 300, 10, 7, "squared_l2", False, TREE, ah(2), dict(reordering_num_neighbors=8))
 make("integer_centres", 300, 10, 8, "dot_product", True, dict(TREE, num_leaves=20, quantize_centroids=True), ah(2, 0.2),
      dict(reordering_num_neighbors=8))
+# Candidates among which many vectors are twice: the mean of their scores decides.
+make("soar", 400, 8, 9, "dot_product", True, dict(TREE, num_leaves=12, num_leaves_to_search=6, soar_lambda=1.5, overretrieve_factor=1.7),
+     ah(2, 0.2), dict(reordering_num_neighbors=8))
+# Few dimensions: many sums of whole numbers are equal where the candidates end.
+make("ties", 400, 6, 10, "squared_l2", False, dict(TREE, num_leaves=12, num_leaves_to_search=6), ah(2),
+     dict(reordering_num_neighbors=8))
+# The lengths of vectors before they were rounded decide.
+make("distance_bytes", 300, 8, 11, "squared_l2", False, TREE, ah(2),
+     dict(reordering_num_neighbors=20, quantize=ReorderType.INT8))
