@@ -110,10 +110,13 @@ impl Case {
     }
 
     fn run(&self) -> Vec<f32> {
+        self.run_on(&PackedConv::new(self.conv_parts()).unwrap())
+    }
+
+    fn run_on(&self, conv: &PackedConv) -> Vec<f32> {
         let [input, _] = self.channels();
         let shape = [self.batch, input, self.size[0], self.size[1]];
         let x = laid_out(&self.pictures(), shape, self.layout);
-        let conv = PackedConv::new(self.conv_parts()).unwrap();
         let shortcut =
             self.joint.map(|joint| (laid_out(&self.shortcut(), self.out_shape(), self.layout), joint));
         let output = conv.forward(x, shortcut);
@@ -180,9 +183,17 @@ impl Case {
     }
 
     fn check(&self) {
+        let wanted = self.by_definition();
+        self.check_on(&PackedConv::new(self.conv_parts()).unwrap(), &wanted);
+        if self.precision == Precision::Bf16 {
+            self.check_on(&PackedConv::emulating_tiles(self.conv_parts()).unwrap(), &wanted);
+        }
+    }
+
+    fn check_on(&self, conv: &PackedConv, wanted: &[(f64, f64)]) {
         let terms = self.group_in * self.kernel[0] * self.kernel[1] + 1;
         let tolerance = 6e-6 * (terms as f64).sqrt() + 4e-6;
-        for (index, (got, (want, rounding))) in self.run().into_iter().zip(self.by_definition()).enumerate() {
+        for (index, (got, &(want, rounding))) in self.run_on(conv).into_iter().zip(wanted).enumerate() {
             let tolerance = if self.precision == Precision::Bf16 { tolerance + rounding } else { tolerance };
             let error = (f64::from(got) - want).abs();
             assert!(error <= tolerance, "{self:?}: [{index}] is {got}, expected {want} within {tolerance}");
@@ -350,6 +361,39 @@ fn results_do_not_depend_on_the_number_of_threads() {
                 assert_eq!(bits(with_threads(threads)), one, "{case:?} differs with {threads} threads");
             }
         }
+    }
+}
+
+#[test]
+fn amx_results_do_not_depend_on_the_number_of_threads() {
+    for case in network_cases() {
+        let case = Case { precision: Precision::Bf16, ..case };
+        let conv = PackedConv::emulating_tiles(case.conv_parts()).unwrap();
+        let with_threads = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| case.run_on(&conv)).into_iter().map(f32::to_bits).collect::<Vec<_>>()
+        };
+        let one = with_threads(1);
+        for threads in [2, 5] {
+            assert_eq!(with_threads(threads), one, "{case:?} differs with {threads} threads");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+    #[test]
+    fn amx_tiles_match_the_definition(case in cases([1..=40, 1..=70], 0..=20, 1..=5, 1..=2)) {
+        let case = Case { precision: Precision::Bf16, ..case };
+        case.check_on(&PackedConv::emulating_tiles(case.conv_parts()).unwrap(), &case.by_definition());
+    }
+}
+
+#[test]
+fn amx_tiles_match_the_definition_on_shapes_of_networks() {
+    for case in network_cases() {
+        let case = Case { precision: Precision::Bf16, ..case };
+        case.check_on(&PackedConv::emulating_tiles(case.conv_parts()).unwrap(), &case.by_definition());
     }
 }
 

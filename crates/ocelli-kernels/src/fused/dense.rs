@@ -8,7 +8,7 @@ use super::plan::{Plan, Segment};
 use super::slab::{self, Treatment};
 use super::tile::{Begin, MOST_UNITS, Operands, compute, most_pixels};
 use super::vector::UNIT;
-use super::{Activation, Input, Joint, jobs, lying};
+use super::{Activation, Input, Joint, amx, jobs, lying};
 use crate::conv::{Geometry, even_parts};
 use crate::memory::{OutputRows, SharedOutput, filled_aligned, with_scratch};
 use ocelli_simd::math::exp_of_negative as exp;
@@ -95,11 +95,17 @@ impl Call<'_> {
 
     /// All results of a block of filters in a band.
     fn block(&self, block: &Block, band: &Band<'_>, sums: &mut [f32], output: SharedOutput<'_>) {
-        let (plan, width) = (&self.plan, block.units * UNIT);
+        let pieces = &self.plan.pieces[block.group];
+        if let Some(tiles) = self.dense.tiles {
+            let work = amx::Work { words: band.words, starts: &band.starts, pieces, block };
+            return amx::block(tiles, &work, |operands, begin, sums, first| {
+                self.finish(block, (operands, begin, sums), band.first + first, output);
+            });
+        }
+        let width = block.units * UNIT;
         let results = band.starts.len();
         let tiles = results.div_ceil(most_pixels(block.units));
         let (each, longer) = (results / tiles, results % tiles);
-        let pieces = &plan.pieces[block.group];
         for (index, (before, runs)) in pieces.iter().enumerate() {
             let last = index + 1 == pieces.len();
             let mut first = 0;

@@ -3,6 +3,7 @@
 //! What comes out lies in memory by pixel, its channels side by side (PyTorch's `channels_last`), under a tensor of the
 //! usual shape `[B, C, H, W]`: the next convolution reads it as it is, and everything else sees an ordinary tensor.
 
+mod amx;
 pub mod by_pixel;
 mod dense;
 mod depthwise;
@@ -67,7 +68,7 @@ pub enum Precision {
 impl Precision {
     /// Whether this processor multiplies such numbers by itself. Elsewhere results are the same but slow to come by.
     pub fn is_native(self) -> bool {
-        self == Self::Single || tile::multiplies_pairs()
+        self == Self::Single || tile::multiplies_pairs() || amx::is_available()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::tile::{MOST_UNITS, Run};
 use super::vector::UNIT;
-use super::{Activation, Precision};
+use super::{Activation, Precision, amx};
 use crate::conv::{ConvError, ConvOptions, Geometry};
 use crate::memory::AlignedNumbers;
 
@@ -75,6 +75,8 @@ pub(super) enum Kernels {
 pub(super) struct Dense {
     /// Whether words are pairs of numbers in bfloat16.
     pub(super) pairs: bool,
+    /// The tiles that pairs are multiplied on, if not by vectors.
+    pub(super) tiles: Option<amx::Kind>,
     /// Words of a pixel of one group; pairs are filled up with zeros.
     pub(super) words: usize,
     pub(super) blocks: Vec<Block>,
@@ -220,6 +222,7 @@ impl Dense {
         let per_group = out / groups.max(1);
         let units = per_group.div_ceil(UNIT);
         let count = units.div_ceil(MOST_UNITS);
+        let tiles = if pairs { amx::kind_for(run_len(parts, words)) } else { None };
         let slopes = slopes(parts);
         let block = |group: usize, part: usize| {
             let range = part * units / count..(part + 1) * units / count;
@@ -237,8 +240,14 @@ impl Dense {
             }
         };
         let blocks = (0..groups).flat_map(|group| (0..count).map(move |part| (group, part)));
-        Self { pairs, words, blocks: blocks.map(|(group, part)| block(group, part)).collect() }
+        Self { pairs, tiles, words, blocks: blocks.map(|(group, part)| block(group, part)).collect() }
     }
+}
+
+/// Words that every result reads side by side.
+fn run_len(parts: &ConvParts, words: usize) -> usize {
+    let [_, _, _, kw] = parts.shape;
+    if parts.options.groups == 1 && parts.options.dilation[1] == 1 { kw * words } else { words }
 }
 
 /// Filters of `[first, count]` channels as `[kh, kw, words, width]`.
