@@ -98,6 +98,8 @@ impl Index {
             (None, true) => "pq4",
             (None, false) => "pq8",
         }
+    }
+
     /// The id of the vector at a position.
     fn id_at(&self, position: u32) -> u64 {
         let number = self.segments.partition_point(|segment| segment.base <= position);
