@@ -276,7 +276,8 @@ mod on_the_processor {
         let byte = |index: usize| unsafe { *code.add(index) };
         let mut at = 0;
         for (prefix, opcode, modes, rest, instruction) in expected {
-            let bytes: Vec<u8> = prefix.into_iter().chain([opcode, modes]).chain(rest.iter().copied()).collect();
+            let bytes: Vec<u8> =
+                prefix.into_iter().chain([opcode, modes]).chain(rest.iter().copied()).collect();
             let found: Vec<u8> = (at..at + bytes.len()).map(byte).collect();
             assert_eq!(found, bytes, "{instruction:?}: {found:02x?}, by the manual {bytes:02x?}");
             assert_eq!(decode(|index| byte(at + index), &general), Some((instruction, bytes.len())));
@@ -351,7 +352,8 @@ mod on_the_processor {
         pool.install(|| {
             let before = products();
             for (parts, size) in cases() {
-                let (found, expected) = (run(Kind::Processor, &parts, size), run(Kind::Emulated, &parts, size));
+                let (found, expected) =
+                    (run(Kind::Processor, &parts, size), run(Kind::Emulated, &parts, size));
                 assert_eq!(found, expected, "{:?} on {size:?}", parts.shape);
             }
             assert_eq!(products() > before, !is_available(), "instructions trap where there are no tiles");

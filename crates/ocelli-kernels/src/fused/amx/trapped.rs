@@ -113,10 +113,7 @@ unsafe fn run(instruction: Instruction, registers: &mut Registers) {
 }
 
 /// The tile instruction of these bytes, and its length, with these general registers.
-pub(super) fn decode(
-    byte: impl Fn(usize) -> u8,
-    general: &[usize; 16],
-) -> Option<(Instruction, usize)> {
+pub(super) fn decode(byte: impl Fn(usize) -> u8, general: &[usize; 16]) -> Option<(Instruction, usize)> {
     const NONE: u8 = 0;
     const F3: u8 = 2;
     const F2: u8 = 3;
