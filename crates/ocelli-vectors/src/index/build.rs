@@ -140,6 +140,11 @@ impl BuildConfig {
         check_spill(self.spill)
     }
 
+    /// Whether codes of this kind can be made of vectors of `dim` elements with all else as it is set.
+    pub fn admits(&self, codes: Codes, dim: usize) -> bool {
+        codes == Codes::Pq4 || (dim <= MOST_ELEMENTS && self.training == Training::KMeans)
+    }
+
     /// The number of partitions for `count` vectors.
     pub fn partitions_for(&self, count: usize) -> usize {
         let automatic = || match count < LEAST_PARTITIONED {

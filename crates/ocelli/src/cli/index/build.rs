@@ -26,7 +26,7 @@ use crate::cli::process::peak_memory;
 
 /// Build an index of a file of vectors.
 ///
-/// With --recall, partitions, second assignment, leaves and reordering are chosen: candidates are built and tuned on up to
+/// With --recall, codes, partitions, second assignment, leaves and reordering are chosen: candidates are built and tuned on up to
 /// 100,000 of the vectors, the one that reaches the recall in the least measured time a query is built on all, and its
 /// setting is kept in the index.
 #[derive(Debug, Args)]
@@ -105,7 +105,7 @@ pub(super) struct Shape {
 pub(super) struct How {
     #[command(flatten)]
     pub(super) shape: Shape,
-    /// Choose partitions, second assignment, leaves and reordering for this recall.
+    /// Choose codes, partitions, second assignment, leaves and reordering for this recall.
     #[arg(long, value_name = "R")]
     pub(super) recall: Option<f64>,
     /// Neighbours that --recall counts.
@@ -199,7 +199,8 @@ impl How {
         if self.recall.is_some() && self.shape.codes.is_none() {
             let kinds = kinds(count);
             let most = plan(Codes::Sq8).ok().filter(|most| most.storage == least.storage);
-            if let Some(most) = most.filter(|_| kinds.contains(&Codes::Sq8)) {
+            let admitted = kinds.contains(&Codes::Sq8) && config.admits(Codes::Sq8, data.dim());
+            if let Some(most) = most.filter(|_| admitted) {
                 return Ok((kinds, most));
             }
         }
@@ -302,7 +303,7 @@ impl Prepared {
             return Ok(Built { index, seconds, recall: None });
         };
         let set = queries.among(data, range, wanted)?;
-        let tuned = wanted.tune(&index, &set)?;
+        let tuned = wanted.tune(&index, &set, f64::INFINITY)?;
         index.set_defaults(tuned.params);
         Ok(Built { index, seconds, recall: Some(tuned.recall) })
     }

@@ -26,6 +26,8 @@ const QUERIES: usize = 4000;
 const FEW: usize = 20_000;
 /// Codes that take so much longer than others with as many partitions are not tried with other numbers.
 const PROMISING: f64 = 1.25;
+/// By how much finding a setting to the last candidate may lower its cost.
+const LEFT: f64 = 1.2;
 /// Partitions as multiples of the root of the number of vectors: tried first, and then fewer and more.
 const MIDDLE: f64 = 2.0;
 const FEWER: f64 = 1.0;
@@ -46,9 +48,10 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// The fastest setting here that reaches the recall on queries like those of the set.
-    pub(super) fn tune(&self, index: &Index, set: &TuningSet) -> anyhow::Result<Tuned> {
-        let goal = Goal { k: self.k, recall: self.recall, margin: 1.0 };
+    /// The fastest setting here that reaches the recall on queries like those of the set; only about that where it costs
+    /// more than `limit`.
+    pub(super) fn tune(&self, index: &Index, set: &TuningSet, limit: f64) -> anyhow::Result<Tuned> {
+        let goal = Goal { k: self.k, recall: self.recall, margin: 1.0, limit };
         tune_measured(index, set, &goal, self.mode)
     }
 }
@@ -369,7 +372,11 @@ impl Choosing<'_> {
         index: Index,
         seconds: f64,
     ) -> anyhow::Result<()> {
-        let tuned = self.wanted.tune(&index, &self.set)?;
+        // What reaches the recall need only be beaten; rough settings err by less than what is left to it.
+        let best = self.best.as_ref().map(|(best, ..)| &self.tried[*best].tuned);
+        let to_beat = best.filter(|best| best.recall >= self.wanted.recall);
+        let limit = to_beat.map_or(f64::INFINITY, |best| LEFT * best.cost);
+        let tuned = self.wanted.tune(&index, &self.set, limit)?;
         let number = self.tried.len();
         self.tried.push(Tried {
             codes: config.codes,
