@@ -140,6 +140,11 @@ impl BuildConfig {
         check_spill(self.spill)
     }
 
+    /// Whether codes of this kind can be made of vectors of `dim` elements with all else as it is set.
+    pub fn admits(&self, codes: Codes, dim: usize) -> bool {
+        codes == Codes::Pq4 || (dim <= MOST_ELEMENTS && self.training == Training::KMeans)
+    }
+
     /// The number of partitions for `count` vectors.
     pub fn partitions_for(&self, count: usize) -> usize {
         let automatic = || match count < LEAST_PARTITIONED {
@@ -169,10 +174,12 @@ impl BuildConfig {
     }
 }
 
-/// Centres and codewords. The indexes made with them differ in their second partitions only.
+/// Centres and codewords, for indexes that share what is trained: their second partitions may differ, and of centres
+/// alone their codes.
 #[derive(Clone, Debug)]
 pub struct Trained {
     shared: Shared,
+    config: BuildConfig,
 }
 
 impl Trained {
@@ -183,7 +190,26 @@ impl Trained {
     pub fn new(rows: Rows<'_>, config: &BuildConfig) -> Result<Self, IndexError> {
         config.check(rows)?;
         let values = directed(rows, config.similarity);
-        Ok(Self { shared: train(Rows::new("the vectors", &values, rows.dim())?, config)? })
+        let rows = Rows::new("the vectors", &values, rows.dim())?;
+        Ok(Self { shared: train(rows, config)?, config: config.clone() })
+    }
+
+    /// What [`Trained::new`] gives with the same configuration but for its codes: centres need not be trained again.
+    ///
+    /// # Errors
+    /// As there, and for vectors of another length.
+    pub fn with_codes(&self, rows: Rows<'_>, codes: Codes) -> Result<Self, IndexError> {
+        self.check(rows)?;
+        let config = BuildConfig { codes, ..self.config.clone() };
+        config.check(rows)?;
+        let values = directed(rows, config.similarity);
+        let rows = Rows::new("the vectors", &values, rows.dim())?;
+        Ok(Self { shared: train_codes(rows, &config, self.shared.centers.clone())?, config })
+    }
+
+    fn check(&self, rows: Rows<'_>) -> Result<(), IndexError> {
+        let (what, found, wanted) = ("the vectors to index", rows.dim(), self.shared.centers.dim);
+        if found == wanted { Ok(()) } else { Err(IndexError::Dimension { what, found, wanted }) }
     }
 
     /// What [`Index::build`] makes of these vectors with a second partition of this kind.
@@ -191,10 +217,7 @@ impl Trained {
     /// # Errors
     /// [`IndexError`] for ids given twice, or vectors of another length than those it was trained with.
     pub fn index(&self, rows: Rows<'_>, ids: &[u64], spill: Option<Spill>) -> Result<Index, IndexError> {
-        if rows.dim() != self.shared.centers.dim {
-            let (what, found, wanted) = ("the vectors to index", rows.dim(), self.shared.centers.dim);
-            return Err(IndexError::Dimension { what, found, wanted });
-        }
+        self.check(rows)?;
         let ids = check_ids(ids, rows.count())?;
         check_spill(spill)?;
         let shared = Shared { spill, ..self.shared.clone() };
@@ -274,6 +297,12 @@ fn train(rows: Rows<'_>, config: &BuildConfig) -> Result<Shared, IndexError> {
     } else {
         Centers::train(Rows::new("the sample", &drawn, dim)?, partitions, config.iterations)
     };
+    train_codes(rows, config, centers)
+}
+
+/// What codes are made with, of what is left of vectors after these centres.
+fn train_codes(rows: Rows<'_>, config: &BuildConfig, centers: Centers) -> Result<Shared, IndexError> {
+    let dim = rows.dim();
     let drawn = draw(rows, WORDS_TRAINED_ON, config.seed, "codeword sample");
     let sample = Rows::new("the sample", &drawn, dim)?;
     let mut residuals = drawn.clone();

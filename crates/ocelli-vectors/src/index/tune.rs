@@ -200,6 +200,9 @@ pub struct Goal {
     /// By how many standard errors the recall on the set must lie above: 0 where the set is all the queries that count,
     /// 1 where it stands for others, half of whose samples would miss a recall that is just reached on one.
     pub margin: f64,
+    /// A cost that is not worth reaching: where the best setting turns out to cost more, it is not sought to the last
+    /// candidate. Infinity where there is nothing to beat.
+    pub limit: f64,
 }
 
 impl Goal {
@@ -306,7 +309,7 @@ impl Index {
     /// # Errors
     /// [`IndexError`] for a recall that is none.
     pub fn tune(&self, set: &TuningSet, k: usize, recall: f64) -> Result<Tuned, IndexError> {
-        self.tune_by(set, &Goal { k, recall, margin: 1.0 }, &mut |settings| {
+        self.tune_by(set, &Goal { k, recall, margin: 1.0, limit: f64::INFINITY }, &mut |settings| {
             Ok(settings.iter().map(|params| self.cost(params)).collect())
         })
     }
@@ -339,7 +342,11 @@ impl Index {
             Ok(settings)
         };
         let mut refined = Vec::new();
-        for rough in priced(tuning.stair()?)? {
+        let roughly = priced(tuning.stair()?)?;
+        if let Some(best) = roughly.first().filter(|best| best.cost > goal.limit) {
+            return Ok(*best);
+        }
+        for rough in roughly {
             refined.extend(tuning.refined(&rough)?);
             if refined.len() == REFINED {
                 break;

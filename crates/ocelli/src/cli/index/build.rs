@@ -11,7 +11,7 @@ use ocelli_vectors::index::{BuildConfig, Codes, Index, Similarity, Spill, Storag
 use ocelli_vectors::score_aware_quantization::Eta;
 use serde_json::{Value, json};
 
-use super::choose::{Chosen, Queries, Wanted, choose, worth_bytes};
+use super::choose::{Chosen, Queries, Wanted, choose, kinds};
 use super::files::{At, Data, Role};
 use super::hamming::{self, Bits};
 use super::known::Known;
@@ -26,7 +26,7 @@ use crate::cli::process::peak_memory;
 
 /// Build an index of a file of vectors.
 ///
-/// With --recall, partitions, second assignment, leaves and reordering are chosen: candidates are built and tuned on up to
+/// With --recall, codes, partitions, second assignment, leaves and reordering are chosen: candidates are built and tuned on up to
 /// 100,000 of the vectors, the one that reaches the recall in the least measured time a query is built on all, and its
 /// setting is kept in the index.
 #[derive(Debug, Args)]
@@ -105,7 +105,7 @@ pub(super) struct Shape {
 pub(super) struct How {
     #[command(flatten)]
     pub(super) shape: Shape,
-    /// Choose partitions, second assignment, leaves and reordering for this recall.
+    /// Choose codes, partitions, second assignment, leaves and reordering for this recall.
     #[arg(long, value_name = "R")]
     pub(super) recall: Option<f64>,
     /// Neighbours that --recall counts.
@@ -157,8 +157,6 @@ impl Shape {
                 "--partitions {partitions}: from 1 to the {count} vectors of an index"
             );
         }
-        let in_bytes =
-            dim.next_multiple_of(4) + if config.similarity == Similarity::SquaredL2 { 4 } else { 0 };
         let partitions = match tuned && config.partitions.is_none() {
             // Twice the root may be chosen, and a second assignment.
             true => 2 * (count as f64).sqrt().ceil() as usize,
@@ -168,12 +166,11 @@ impl Shape {
             count,
             dim,
             partitions: partitions.max(1),
-            code_bytes: match self.codes {
+            code_bytes: match config.codes {
+                Codes::Pq4 => dim.div_ceil(block).div_ceil(2),
                 // Whole steps of four elements, and half the squared length of what they stand for.
-                Some(Coding::Sq8) => in_bytes,
-                // This may be chosen as well.
-                None if tuned && worth_bytes(count) => in_bytes,
-                _ => dim.div_ceil(block).div_ceil(2),
+                Codes::Sq8 if config.similarity == Similarity::SquaredL2 => dim.next_multiple_of(4) + 4,
+                Codes::Sq8 => dim.next_multiple_of(4),
             },
             spilled: config.spill.is_some() || tuned,
             copied: config.similarity == Similarity::Cosine,
@@ -190,6 +187,26 @@ impl Shape {
 }
 
 impl How {
+    /// How so many vectors are built, and the kinds of codes to choose among. Codes that take more room than others are
+    /// none of them where they would cost vectors their precision.
+    fn plan(&self, data: &Data, config: &BuildConfig, count: usize) -> anyhow::Result<(Vec<Codes>, Plan)> {
+        let plan = |codes: Codes| {
+            let config = BuildConfig { codes, ..config.clone() };
+            let task = self.shape.task(data, &config, count, self.recall.is_some())?;
+            task.plan(self.shape.store.map(Storage::from), self.shape.memory)
+        };
+        let least = plan(config.codes)?;
+        if self.recall.is_some() && self.shape.codes.is_none() {
+            let kinds = kinds(count);
+            let most = plan(Codes::Sq8).ok().filter(|most| most.storage == least.storage);
+            let admitted = kinds.contains(&Codes::Sq8) && config.admits(Codes::Sq8, data.dim());
+            if let Some(most) = most.filter(|_| admitted) {
+                return Ok((kinds, most));
+            }
+        }
+        Ok((vec![config.codes], least))
+    }
+
     /// All that is decided before the first index is built.
     pub(super) fn prepare(&self, data: &mut Data, shards: usize) -> anyhow::Result<Prepared> {
         let similarity = match self.shape.similarity {
@@ -206,9 +223,8 @@ impl How {
             (0..shards).map(|i| i * count / shards..(i + 1) * count / shards).collect();
         let largest = ranges.iter().map(Range::len).max().unwrap_or(count);
         let config = self.shape.config(similarity)?;
-        let task = self.shape.task(data, &config, largest, self.recall.is_some())?;
-        let plan = task.plan(self.shape.store.map(Storage::from), self.shape.memory)?;
-        let config = BuildConfig { storage: plan.storage, ..config };
+        let (codes, plan) = self.plan(data, &config, largest)?;
+        let config = BuildConfig { storage: plan.storage, codes: codes[0], ..config };
         let started = Instant::now();
         let tuning = match self.recall {
             None => None,
@@ -225,14 +241,8 @@ impl How {
                     let bytes = limit.saturating_sub(48 << 20) / (20 * data.dim() as u64);
                     usize::try_from(bytes).unwrap_or(usize::MAX)
                 });
-                let wanted = Wanted {
-                    recall,
-                    k: self.k,
-                    mode: self.mode,
-                    config: config.clone(),
-                    codes: self.shape.codes.map(Codes::from),
-                    most: room,
-                };
+                let wanted =
+                    Wanted { recall, k: self.k, mode: self.mode, config: config.clone(), codes, most: room };
                 let queries = Queries::new(data, self.queries.as_deref(), &wanted)?;
                 let chosen = choose(data, &queries, &wanted)?;
                 Some(Tuning { wanted, queries, chosen })
@@ -293,7 +303,7 @@ impl Prepared {
             return Ok(Built { index, seconds, recall: None });
         };
         let set = queries.among(data, range, wanted)?;
-        let tuned = wanted.tune(&index, &set)?;
+        let tuned = wanted.tune(&index, &set, f64::INFINITY)?;
         index.set_defaults(tuned.params);
         Ok(Built { index, seconds, recall: Some(tuned.recall) })
     }

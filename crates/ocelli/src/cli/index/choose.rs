@@ -22,8 +22,12 @@ use crate::cli::output;
 const VECTORS: usize = 100_000;
 /// Queries that recall is estimated with; what a batch shares among its queries shows only in large ones.
 const QUERIES: usize = 4000;
-/// Up to so many vectors one partition is worth a try, and codes of a byte an element.
+/// Up to so many vectors one partition is worth a try.
 const FEW: usize = 20_000;
+/// Codes that take so much longer than others with as many partitions are not tried with other numbers.
+const PROMISING: f64 = 1.25;
+/// By how much finding a setting to the last candidate may lower its cost.
+const LEFT: f64 = 1.2;
 /// Partitions as multiples of the root of the number of vectors: tried first, and then fewer and more.
 const MIDDLE: f64 = 2.0;
 const FEWER: f64 = 1.0;
@@ -37,16 +41,17 @@ pub(super) struct Wanted {
     /// How queries will come.
     pub(super) mode: Mode,
     pub(super) config: BuildConfig,
-    /// The kind of codes where it is not to be chosen.
-    pub(super) codes: Option<Codes>,
+    /// The kinds of codes to choose among.
+    pub(super) codes: Vec<Codes>,
     /// Vectors that candidates may be built on for want of memory.
     pub(super) most: usize,
 }
 
 impl Wanted {
-    /// The fastest setting here that reaches the recall on queries like those of the set.
-    pub(super) fn tune(&self, index: &Index, set: &TuningSet) -> anyhow::Result<Tuned> {
-        let goal = Goal { k: self.k, recall: self.recall, margin: 1.0 };
+    /// The fastest setting here that reaches the recall on queries like those of the set; only about that where it costs
+    /// more than `limit`.
+    pub(super) fn tune(&self, index: &Index, set: &TuningSet, limit: f64) -> anyhow::Result<Tuned> {
+        let goal = Goal { k: self.k, recall: self.recall, margin: 1.0, limit };
         tune_measured(index, set, &goal, self.mode)
     }
 }
@@ -112,7 +117,8 @@ impl Queries {
 /// An index that was tried.
 #[derive(Debug)]
 struct Tried {
-    codes: &'static str,
+    codes: Codes,
+    coding: &'static str,
     factor: Option<f64>,
     partitions: usize,
     spill: Option<Spill>,
@@ -156,7 +162,7 @@ impl Chosen {
     pub(super) fn document(&self) -> serde_json::Value {
         let tried = |tried: &Tried| {
             json!({
-                "codes": tried.codes,
+                "codes": tried.coding,
                 "partitions": tried.partitions,
                 "spill": tried.spill.map(|spill| spill.lambda),
                 "leaves": tried.tuned.params.leaves,
@@ -178,7 +184,7 @@ impl Chosen {
     pub(super) fn print(&self) -> std::io::Result<()> {
         let row = |(number, tried): (usize, &Tried)| {
             vec![
-                tried.codes.to_owned(),
+                tried.coding.to_owned(),
                 tried.partitions.to_string(),
                 tried.spill.map_or_else(|| "no".to_owned(), |spill| format!("lambda {}", spill.lambda)),
                 tried.tuned.params.leaves.to_string(),
@@ -214,7 +220,7 @@ impl Chosen {
         let second = if best.spill.is_some() { "with" } else { "without" };
         output::line(format!(
             "tried on {} vectors; chosen: codes {}, {} partitions there, {second} a second assignment: {why}",
-            self.vectors, best.codes, best.partitions
+            self.vectors, best.coding, best.partitions
         ))
     }
 }
@@ -223,9 +229,14 @@ fn partitions(factor: f64, count: usize) -> usize {
     ((factor * (count as f64).sqrt()).round() as usize).clamp(1, count)
 }
 
-/// Whether codes of a byte an element are worth a try for so many vectors.
-pub(super) fn worth_bytes(count: usize) -> bool {
-    count < FEW
+/// The kinds of codes worth a try for so many vectors. A byte an element is where candidates hold them all: how fast large
+/// codes are is a matter of caches, of which a sample says nothing.
+pub(super) fn kinds(count: usize) -> Vec<Codes> {
+    match count <= VECTORS {
+        // With the one that takes no training first, what centres take is known.
+        true => vec![Codes::Sq8, Codes::Pq4],
+        false => vec![Codes::Pq4],
+    }
 }
 
 /// Builds candidates on a sample and finds for each the fastest setting that reaches the recall.
@@ -249,14 +260,12 @@ pub(super) fn choose(data: &mut Data, queries: &Queries, wanted: &Wanted) -> any
     let set = TuningSet::of_truth(view, truth, queries.own(|row| data.id(row)))?;
     let mut choosing =
         Choosing { path: &path, vectors, ids: &ids, set, wanted, keep: all, tried: Vec::new(), best: None };
-    let kinds = match wanted.codes {
-        Some(codes) => vec![codes],
-        None if worth_bytes(number) => vec![Codes::Pq4, Codes::Sq8],
-        None => vec![Codes::Pq4],
-    };
-    kinds.into_iter().try_for_each(|codes| choosing.among(codes))?;
+    choosing.all()?;
     choosing.end()
 }
+
+/// How candidates with the same partitions differ.
+type Kind = (Codes, Option<Spill>);
 
 /// What candidates are made of and measured with, and what came out so far.
 struct Choosing<'a> {
@@ -273,65 +282,116 @@ struct Choosing<'a> {
 }
 
 impl Choosing<'_> {
-    /// Tries numbers of partitions with codes of a kind. Whether a second assignment pays is found out once, and more
-    /// partitions are tried only where fewer did not turn out better: speed has one peak over their number.
-    fn among(&mut self, codes: Codes) -> anyhow::Result<()> {
+    /// Tries numbers of partitions. With which codes a second assignment pays, and which codes do at all, is found out
+    /// once; more partitions are tried only where fewer did not turn out better: speed has one peak over their number.
+    fn all(&mut self) -> anyhow::Result<()> {
         let config = &self.wanted.config;
         let spills = match config.spill {
             Some(spill) => vec![Some(spill)],
             None => vec![None, Some(Spill::default())],
         };
-        if config.partitions.is_some() {
-            // With one partition there is no second.
-            let number = if config.partitions == Some(1) { 1 } else { spills.len() };
-            return self.with(codes, None, &spills[..number]).map(|_| ());
+        let kinds = |spills: &[Option<Spill>]| -> Vec<Kind> {
+            self.wanted
+                .codes
+                .iter()
+                .flat_map(|&codes| spills.iter().map(move |&spill| (codes, spill)))
+                .collect()
+        };
+        // With one partition there is no second.
+        let (all, single) = (kinds(&spills), kinds(&spills[..1]));
+        if let Some(partitions) = config.partitions {
+            return self.with(None, if partitions == 1 { &single } else { &all }).map(|_| ());
         }
         let count = self.vectors.count();
         if count < FEW {
-            self.with(codes, Some(1.0 / (count as f64).sqrt()), &spills[..1])?;
+            self.with(Some(1.0 / (count as f64).sqrt()), &single)?;
         }
-        let middle = self.with(codes, Some(MIDDLE), &spills)?;
-        let spills = [self.tried[middle].spill];
-        let fewer = self.with(codes, Some(FEWER), &spills)?;
-        if !better(&self.tried[fewer].tuned, &self.tried[middle].tuned, self.wanted.recall) {
-            self.with(codes, Some(MORE), &spills)?;
+        let tried = self.with(Some(MIDDLE), &all)?;
+        let middle = self.best_of(tried.clone());
+        let limit = PROMISING * self.tried[middle].tuned.cost;
+        let best_of = |codes: &Codes| {
+            let own = tried.clone().filter(|at| self.tried[*at].codes == *codes);
+            own.reduce(|best, next| if self.better(next, best) { next } else { best })
+        };
+        let best: Vec<usize> = self.wanted.codes.iter().filter_map(best_of).collect();
+        let promising = best.into_iter().filter(|at| *at == middle || self.tried[*at].tuned.cost <= limit);
+        let kinds: Vec<Kind> = promising.map(|at| (self.tried[at].codes, self.tried[at].spill)).collect();
+        let fewer = self.with(Some(FEWER), &kinds)?;
+        if !self.better(self.best_of(fewer), middle) {
+            self.with(Some(MORE), &kinds)?;
         }
         Ok(())
     }
 
-    /// Trains once, builds and tunes with each second assignment; gives the number of the best of these.
-    fn with(&mut self, codes: Codes, factor: Option<f64>, spills: &[Option<Spill>]) -> anyhow::Result<usize> {
+    fn better(&self, a: usize, b: usize) -> bool {
+        better(&self.tried[a].tuned, &self.tried[b].tuned, self.wanted.recall)
+    }
+
+    fn best_of(&self, tried: Range<usize>) -> usize {
+        let start = tried.start;
+        tried.fold(start, |best, next| if self.better(next, best) { next } else { best })
+    }
+
+    /// Trains centres once, builds and tunes with each kind; gives their numbers among all that were tried.
+    fn with(&mut self, factor: Option<f64>, kinds: &[Kind]) -> anyhow::Result<Range<usize>> {
         let partitions = match factor {
             Some(factor) => Some(partitions(factor, self.vectors.count())),
             None => self.wanted.config.partitions,
         };
-        let config = BuildConfig { codes, partitions, ..self.wanted.config.clone() };
-        let started = Instant::now();
-        let trained = Trained::new(self.vectors, &config).at(self.path)?;
-        let training = started.elapsed().as_secs_f64();
         let first = self.tried.len();
-        for &spill in spills {
+        // The codes trained last, and what training them took with their centres and without.
+        let mut last: Option<(Codes, Trained, [f64; 2])> = None;
+        for &(codes, spill) in kinds {
+            let config = BuildConfig { codes, partitions, spill, ..self.wanted.config.clone() };
+            let started = Instant::now();
+            let (trained, training) = match last.take() {
+                Some((before, trained, took)) if before == codes => (trained, took),
+                Some((_, trained, [whole, own])) => {
+                    let trained = trained.with_codes(self.vectors, codes).at(self.path)?;
+                    let took = started.elapsed().as_secs_f64();
+                    (trained, [whole - own + took, took])
+                }
+                None => {
+                    let trained = Trained::new(self.vectors, &config).at(self.path)?;
+                    (trained, [started.elapsed().as_secs_f64(), 0.0])
+                }
+            };
             let started = Instant::now();
             let index = trained.index(self.vectors, self.ids, spill).at(self.path)?;
-            let seconds = training + started.elapsed().as_secs_f64();
-            let tuned = self.wanted.tune(&index, &self.set)?;
-            let (partitions, bytes) = (index.partitions(), index.bytes().iter().sum());
-            let codes = index.coding();
-            self.tried.push(Tried { codes, factor, partitions, spill, tuned, seconds, bytes });
-            let last = self.tried.len() - 1;
-            let beats = |(best, ..): &(usize, BuildConfig, Option<Index>)| {
-                better(&tuned, &self.tried[*best].tuned, self.wanted.recall)
-            };
-            if self.best.as_ref().is_none_or(beats) {
-                let config = BuildConfig { spill, ..config.clone() };
-                self.best = Some((last, config, self.keep.then_some(index)));
-            }
+            let seconds = training[0] + started.elapsed().as_secs_f64();
+            last = Some((codes, trained, training));
+            self.tune((factor, config), index, seconds)?;
         }
-        let best = (first + 1..self.tried.len()).fold(first, |best, next| {
-            let higher = better(&self.tried[next].tuned, &self.tried[best].tuned, self.wanted.recall);
-            if higher { next } else { best }
+        Ok(first..self.tried.len())
+    }
+
+    /// Finds the setting of an index, and keeps the index if it is the best so far.
+    fn tune(
+        &mut self,
+        (factor, config): (Option<f64>, BuildConfig),
+        index: Index,
+        seconds: f64,
+    ) -> anyhow::Result<()> {
+        // What reaches the recall need only be beaten; rough settings err by less than what is left to it.
+        let best = self.best.as_ref().map(|(best, ..)| &self.tried[*best].tuned);
+        let to_beat = best.filter(|best| best.recall >= self.wanted.recall);
+        let limit = to_beat.map_or(f64::INFINITY, |best| LEFT * best.cost);
+        let tuned = self.wanted.tune(&index, &self.set, limit)?;
+        let number = self.tried.len();
+        self.tried.push(Tried {
+            codes: config.codes,
+            coding: index.coding(),
+            factor,
+            partitions: index.partitions(),
+            spill: config.spill,
+            tuned,
+            seconds,
+            bytes: index.bytes().iter().sum(),
         });
-        Ok(best)
+        if self.best.as_ref().is_none_or(|(best, ..)| self.better(number, *best)) {
+            self.best = Some((number, config, self.keep.then_some(index)));
+        }
+        Ok(())
     }
 
     fn end(self) -> anyhow::Result<Chosen> {

@@ -253,7 +253,7 @@ impl Eval {
         let mut best: Option<(f64, Vec<SearchParams>)> = None;
         for _ in 0..AGAIN {
             // The queries given are those that count.
-            let goal = Goal { k: self.k, recall: target.min(1.0), margin: 0.0 };
+            let goal = Goal { k: self.k, recall: target.min(1.0), margin: 0.0, limit: f64::INFINITY };
             let tune = |(part, set): (&Index, &TuningSet)| Ok(tune_measured(part, set, &goal, mode)?.params);
             let params = indexes.parts.iter().zip(&sets).map(tune).collect::<anyhow::Result<Vec<_>>>()?;
             let hits = indexes.search(queries, &params, None)?;

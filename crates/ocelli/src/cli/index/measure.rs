@@ -48,7 +48,7 @@ pub(super) fn pool(threads: Option<usize>) -> anyhow::Result<ThreadPool> {
 /// Rounds in which settings are timed in turns, and how much slower than the fastest one may be to stay in.
 const ROUNDS: [(usize, f64); 2] = [(2, 1.15), (4, 1.0)];
 /// Queries that one timing takes at most.
-const TIMED: usize = 4000;
+const TIMED: usize = 2000;
 
 /// The setting that reaches a goal with the least processor time a query, measured here: of the index's own estimates
 /// the best few are timed in turns on the queries of the set, on one thread.
