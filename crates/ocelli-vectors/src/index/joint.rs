@@ -5,7 +5,7 @@ use super::books::Books;
 use super::error::IndexError;
 use crate::kernels::blocks::Descent;
 use crate::kernels::lut::WORDS;
-use crate::linear::solve_positive;
+use crate::score_aware_quantization::NormalEquations;
 
 /// Unknowns that are solved for at most: half a gigabyte of equations.
 const MOST_UNKNOWNS: usize = 8192;
@@ -49,46 +49,28 @@ impl Books {
     /// `W = I + (eta - 1) u u^T`. Codewords that none uses stay.
     fn solve(&mut self, sample: &Sample<'_>, codes: &[u8]) -> Result<(), IndexError> {
         let (dim, blocks) = (self.words.len(), self.blocks());
-        let n = dim * WORDS;
-        let (mut matrix, mut right) = (vec![0.0f64; n * n], vec![0.0f64; n]);
         // The unknown that each element of a point is.
-        let mut at = vec![0; dim];
-        let points = sample.residuals.chunks_exact(dim).zip(sample.units.chunks_exact(dim));
-        for (((x, unit), &eta), codes) in points.zip(sample.etas).zip(codes.chunks_exact(blocks)) {
+        let unknowns = |codes: &[u8]| {
             let mut start = 0;
+            let mut at = Vec::with_capacity(dim);
             for (&end, &code) in self.ends.iter().zip(codes) {
-                (start..end).for_each(|d| at[d] = d * WORDS + usize::from(code));
+                at.extend((start..end).map(|d| d * WORDS + usize::from(code)));
                 start = end;
             }
-            let weight = f64::from(eta) - 1.0;
-            let along: f64 = x.iter().zip(unit).map(|(x, u)| f64::from(*x) * f64::from(*u)).sum();
-            for (d, &row) in at.iter().enumerate() {
-                let unit_d = weight * f64::from(unit[d]);
-                right[row] += f64::from(x[d]) + unit_d * along;
-                let line = &mut matrix[row * n..(row + 1) * n];
-                line[row] += 1.0;
-                for (&column, &u) in at[..=d].iter().zip(unit) {
-                    line[column] += unit_d * f64::from(u);
-                }
-            }
+            at
+        };
+        let used = codes.chunks_exact(blocks).flat_map(unknowns);
+        let mut equations = NormalEquations::new(dim * WORDS, used);
+        let points = sample.residuals.chunks_exact(dim).zip(sample.units.chunks_exact(dim));
+        for (((x, unit), &eta), codes) in points.zip(sample.etas).zip(codes.chunks_exact(blocks)) {
+            equations.add(unknowns(codes), x, unit, (f64::from(eta), 1.0));
         }
-        for unknown in 0..n {
-            let diagonal = &mut matrix[unknown * n + unknown];
-            if *diagonal == 0.0 {
-                *diagonal = 1.0;
-                right[unknown] = f64::from(self.words[unknown / WORDS][unknown % WORDS]);
-            } else {
-                // A weight below 1 can leave a codeword of few points without a minimum of its own.
-                *diagonal += 1e-9;
-            }
+        equations.steady(1e-9);
+        let mut solved: Vec<f64> = self.words.as_flattened().iter().map(|value| f64::from(*value)).collect();
+        if !equations.solve(&mut solved) {
+            let wanted = "k-means: the equations of these vectors have no one solution";
+            return Err(IndexError::setting("training", "joint", wanted));
         }
-        let solved = solve_positive(matrix, &right).ok_or_else(|| {
-            IndexError::setting(
-                "training",
-                "joint",
-                "k-means: the equations of these vectors have no one solution",
-            )
-        })?;
         for (words, solved) in self.words.iter_mut().zip(solved.as_chunks::<WORDS>().0) {
             *words = solved.map(|value| value as f32);
         }

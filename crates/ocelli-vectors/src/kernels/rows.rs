@@ -34,7 +34,8 @@ vectorized! {
 }
 
 vectorized! {
-    /// `<a, b>` in a fixed order of additions.
+    /// `<a, b>` as [`dots_f32`] sums it, bit by bit, so that a vector's distance to itself is 0. That is not the order of
+    /// `ocelli_simd::lanes::dot`, whose products are rounded before they are added.
     pub(crate) fn row_f32(a: &[f32], b: &[f32]) -> f32 {
         dot(a, b, |value| value)
     }

@@ -8,8 +8,9 @@ use rayon::prelude::*;
 
 use super::encode::Encoder;
 use super::loss::{Loss, Weights};
+use super::normal::NormalEquations;
 use super::{QuantizationError, Result, rows, same, smallest};
-use crate::linear::{add_scaled, solve_positive, unit};
+use crate::linear::{add_scaled, unit};
 
 /// The codewords of all blocks.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,77 +99,35 @@ impl Codebook {
         let count = rows("x", x, dim)?;
         weights.check(count)?;
         self.check_codes(codes, count)?;
-        let places = self.places(codes);
-        let n = places.used;
-        let (mut matrix, mut right) = (vec![0.0; n * n], vec![0.0; n]);
-        let mut at = vec![0; dim];
+        // Codewords lie block by block, so the unknowns of a vector rise.
+        let starts: Vec<usize> = self
+            .blocks
+            .iter()
+            .scan(0, |end, (_, words)| Some(std::mem::replace(end, *end + words.len())))
+            .collect();
+        let unknowns = |codes: &[usize]| {
+            let blocks = self.blocks.iter().zip(&starts).zip(codes);
+            let of = |((&(length, _), start), code): ((&(usize, _), &usize), &usize)| {
+                start + code * length..start + (code + 1) * length
+            };
+            blocks.flat_map(of).collect::<Vec<usize>>()
+        };
+        let mut values: Vec<f64> = self.words().flatten().copied().collect();
+        let used = codes.chunks_exact(self.blocks()).flat_map(unknowns);
+        let mut equations = NormalEquations::new(values.len(), used);
         for (i, x) in x.chunks_exact(dim).enumerate() {
-            places.of(&codes[i * self.blocks()..(i + 1) * self.blocks()], &mut at);
-            let (h_par, h_orth) = (weights.parallel[i], weights.orthogonal[i]);
-            for (&place, value) in at.iter().zip(x) {
-                matrix[place * n + place] += h_orth;
-                right[place] += h_par * value;
-            }
-            if let Some(u) = unit(x) {
-                add_outer_at(&mut matrix, n, h_par - h_orth, &u, &at);
-            }
+            let at = unknowns(&codes[i * self.blocks()..(i + 1) * self.blocks()]);
+            let direction = unit(x).unwrap_or_else(|| vec![0.0; dim]);
+            equations.add(at, x, &direction, (weights.parallel[i], weights.orthogonal[i]));
         }
-        let solved = solve_positive(matrix, &right).ok_or(QuantizationError::Singular("the codebook"))?;
-        for ((_, words), starts) in self.blocks.iter_mut().zip(&places.starts) {
-            let length = words.len() / starts.len();
-            for (word, start) in words.chunks_exact_mut(length).zip(starts) {
-                if let Some(start) = start {
-                    word.copy_from_slice(&solved[*start..start + length]);
-                }
-            }
+        if !equations.solve(&mut values) {
+            return Err(QuantizationError::Singular("the codebook"));
+        }
+        for ((_, words), start) in self.blocks.iter_mut().zip(starts) {
+            let count = words.len();
+            words.copy_from_slice(&values[start..start + count]);
         }
         Ok(())
-    }
-
-    /// Where the codewords in use stand among the unknowns.
-    fn places(&self, codes: &[usize]) -> Places {
-        let mut starts: Vec<Vec<Option<usize>>> =
-            self.blocks.iter().map(|(length, words)| vec![None; words.len() / length]).collect();
-        for codes in codes.chunks_exact(self.blocks()) {
-            codes.iter().zip(&mut starts).for_each(|(&code, block)| block[code] = Some(0));
-        }
-        let mut used = 0;
-        for (block, (length, _)) in starts.iter_mut().zip(&self.blocks) {
-            for start in block.iter_mut().flatten() {
-                *start = used;
-                used += length;
-            }
-        }
-        Places { starts, lengths: self.blocks.iter().map(|(length, _)| *length).collect(), used }
-    }
-}
-
-struct Places {
-    starts: Vec<Vec<Option<usize>>>,
-    lengths: Vec<usize>,
-    used: usize,
-}
-
-impl Places {
-    /// The unknown that each element of a vector with these codes is.
-    fn of(&self, codes: &[usize], at: &mut [usize]) {
-        let mut element = 0;
-        for ((&code, starts), length) in codes.iter().zip(&self.starts).zip(&self.lengths) {
-            let start = starts[code].unwrap_or(0);
-            (0..*length).for_each(|k| at[element + k] = start + k);
-            element += length;
-        }
-    }
-}
-
-/// Adds `weight * u u^T` to the lower triangle at the rows and columns `at`, which rise.
-fn add_outer_at(matrix: &mut [f64], n: usize, weight: f64, u: &[f64], at: &[usize]) {
-    for (i, &row) in at.iter().enumerate() {
-        let scaled = weight * u[i];
-        let row = &mut matrix[row * n..(row + 1) * n];
-        for (&column, value) in at[..=i].iter().zip(u) {
-            row[column] += scaled * value;
-        }
     }
 }
 

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `weights.rs` | the weights of the loss from a score threshold, exact and in the limit of many dimensions |
 //! | `loss.rs` | the loss with its two parts |
+//! | `normal.rs` | the equations that centres and codewords under the loss are the solutions of |
 //! | `partition.rs` | centres of partitions under the loss |
 //! | `codebook.rs` | product codebooks: nearest codes, k-means, joint training |
 //! | `encode.rs` | codes by coordinate descent |
@@ -19,6 +20,7 @@
 mod codebook;
 mod encode;
 mod loss;
+mod normal;
 mod partition;
 mod reproduce;
 mod search;
@@ -32,6 +34,7 @@ use thiserror::Error;
 pub use codebook::{Codebook, JointTraining, KMeans};
 pub use encode::{Encoder, Eta};
 pub use loss::{Loss, PointLoss, Weights};
+pub(crate) use normal::NormalEquations;
 pub use partition::{VectorQuantizer, partition_center};
 pub use search::{Found, Partitions, Search, search};
 pub use table::{GROUP, IntegerTable, ScoreTable, pack};

@@ -1,16 +1,9 @@
 //! Centres of partitions under the score-aware loss (section 3.2).
 
 use super::loss::{PointLoss, Weights};
+use super::normal::NormalEquations;
 use super::{QuantizationError, Result, rows, same, smallest};
-use crate::linear::{add_scaled, norm, solve_positive, unit};
-
-/// Adds `weight * u u^T` to the lower triangle of a matrix `[d, d]`.
-fn add_outer(matrix: &mut [f64], weight: f64, u: &[f64]) {
-    let d = u.len();
-    for (i, row) in matrix.chunks_exact_mut(d).enumerate() {
-        add_scaled(&mut row[..=i], weight * u[i], &u[..=i]);
-    }
-}
+use crate::linear::{norm, unit};
 
 /// Partitions by their centres, found by Lloyd's iterations under the loss.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,18 +71,15 @@ impl VectorQuantizer {
             list.push(index);
         }
         for (center, members) in members.iter().enumerate().filter(|(_, m)| !m.is_empty()) {
-            let (mut matrix, mut right) = (vec![0.0; d * d], vec![0.0; d]);
+            let mut equations = NormalEquations::new(d, 0..d);
             for &i in members {
                 let x = &x[i * d..(i + 1) * d];
-                let (h_par, h_orth) = (weights.parallel[i], weights.orthogonal[i]);
-                (0..d).for_each(|k| matrix[k * d + k] += h_orth);
-                if let Some(u) = unit(x) {
-                    add_outer(&mut matrix, h_par - h_orth, &u);
-                }
-                add_scaled(&mut right, h_par, x);
+                let direction = unit(x).unwrap_or_else(|| vec![0.0; d]);
+                equations.add(0..d, x, &direction, (weights.parallel[i], weights.orthogonal[i]));
             }
-            let found = solve_positive(matrix, &right).ok_or(QuantizationError::Singular("a centre"))?;
-            self.centers[center * d..(center + 1) * d].copy_from_slice(&found);
+            if !equations.solve(&mut self.centers[center * d..(center + 1) * d]) {
+                return Err(QuantizationError::Singular("a centre"));
+            }
         }
         Ok(())
     }
@@ -130,19 +120,20 @@ pub fn partition_center(x: &[f64], dim: usize, eta: f64) -> Result<Vec<f64>> {
     if !(eta > 0.0 && eta.is_finite()) {
         return Err(QuantizationError::setting("eta", eta, "a number above 0"));
     }
-    let (mut matrix, mut right) = (vec![0.0; dim * dim], vec![0.0; dim]);
+    let mut equations = NormalEquations::new(dim, 0..dim);
     for x in x.chunks_exact(dim) {
-        let length = norm(x);
-        let weight = if eta == 1.0 { 1.0 } else { length.powf(eta - 1.0) };
-        if let Some(u) = unit(x) {
-            add_outer(&mut matrix, weight * (eta - 1.0), &u);
-        } else if eta != 1.0 {
-            continue;
+        let weight = if eta == 1.0 { 1.0 } else { norm(x).powf(eta - 1.0) };
+        match unit(x) {
+            Some(unit) => equations.add(0..dim, x, &unit, (eta * weight, weight)),
+            None if eta == 1.0 => equations.add(0..dim, x, &vec![0.0; dim], (1.0, 1.0)),
+            None => (),
         }
-        (0..dim).for_each(|k| matrix[k * dim + k] += weight);
-        add_scaled(&mut right, eta * weight, x);
     }
-    solve_positive(matrix, &right).ok_or(QuantizationError::Singular("the centre"))
+    let mut center = vec![0.0; dim];
+    match equations.solve(&mut center) {
+        true => Ok(center),
+        false => Err(QuantizationError::Singular("the centre")),
+    }
 }
 
 #[cfg(test)]
