@@ -10,6 +10,7 @@ mod finish;
 mod jobs;
 mod pack;
 mod plan;
+mod prefetch;
 mod slab;
 mod tile;
 mod vector;
