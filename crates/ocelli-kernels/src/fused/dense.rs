@@ -1,5 +1,7 @@
 //! Fused convolution over many channels: bands of pixels for the threads, tiles of registers in them.
 
+use std::ops::Range;
+
 use burn_flex::FlexTensor;
 
 use super::finish::{Ending, Finish, Shortcut};
@@ -13,6 +15,9 @@ use crate::conv::{Geometry, even_parts};
 use crate::memory::{OutputRows, SharedOutput, filled_aligned, with_scratch};
 use ocelli_simd::math::exp_of_negative as exp;
 use ocelli_simd::vectorized;
+
+/// Pixels whose results are computed together: whole tiles of every width.
+const CHUNK: usize = 48;
 
 /// Output `[B, H', W', O]`; `shortcut` is of the same shape.
 #[allow(unsafe_code)] // the output is not zeroed first
@@ -73,8 +78,14 @@ impl Call<'_> {
             let (line, sums) = rest.split_at_mut(line_len);
             let words = self.words(treatment, &segments, (slab, line));
             let band = Band { words, starts: plan.starts(&segments), first: rows.start * width };
-            for block in &self.dense.blocks[blocks] {
-                self.block(block, &band, sums, output);
+            let results = rows.len() * width;
+            // Few filters stay at hand while all results of a pixel are computed, one after the other in memory.
+            let each = if plan.few_filters { CHUNK } else { results };
+            for first in (0..results).step_by(each) {
+                let chunk = first..(first + each).min(results);
+                for block in &self.dense.blocks[blocks.clone()] {
+                    self.block(block, &band, chunk.clone(), (sums, output));
+                }
             }
         });
     }
@@ -104,20 +115,32 @@ impl Call<'_> {
         }
         let width = block.units * UNIT;
         let results = band.starts.len();
+    /// Some results of a block of filters in a band.
+    fn block(
+        &self,
+        block: &Block,
+        band: &Band<'_>,
+        chunk: Range<usize>,
+        (sums, output): (&mut [f32], SharedOutput<'_>),
+    ) {
+        let (plan, width) = (&self.plan, block.units * UNIT);
+        let results = chunk.len();
         let tiles = results.div_ceil(most_pixels(block.units));
         let (each, longer) = (results / tiles, results % tiles);
         for (index, (before, runs)) in pieces.iter().enumerate() {
             let last = index + 1 == pieces.len();
-            let mut first = 0;
+            let mut first = chunk.start;
             for tile in 0..tiles {
                 let tile = first..first + each + usize::from(tile < longer);
                 first = tile.end;
+                let next = if plan.is_one_run() { tile.len() * plan.pixel } else { 0 };
                 let operands = Operands {
                     words: band.words,
                     starts: &band.starts[tile.clone()],
                     runs,
                     filters: &block.filters[before * width..],
                     units: block.units,
+                    next,
                     pairs: self.dense.pairs,
                 };
                 let begin = if index == 0 { Begin::Bias(&block.bias) } else { Begin::Sums };

@@ -1,6 +1,7 @@
 //! What follows a sum on its way to the output: shortcut, activation, store, all in registers.
 #![allow(unsafe_code)] // vector loads and stores through pointers
 
+use super::prefetch;
 use super::vector::{UNIT, Vector};
 use crate::memory::OutputRows;
 
@@ -32,6 +33,8 @@ pub(super) struct Shortcut<'a> {
 /// checked.
 pub(super) struct Ending<'a, 'o> {
     finish: &'a Finish<'a>,
+    /// Least and greatest number that `finish` leaves, if that is all it does.
+    bounds: Option<[f32; 2]>,
     /// Where the shortcut starts, or null.
     shortcut: *const f32,
     /// Whether it is added before the activation.
@@ -59,45 +62,126 @@ impl<'a, 'o> Ending<'a, 'o> {
         if let Some(shortcut) = shortcut {
             let reach = output.rows.saturating_sub(1) * output.pitch + output.len;
             assert!(reach <= shortcut.values.len(), "shortcut too small");
-            (start, before) = (shortcut.values.as_ptr(), shortcut.before);
+            // With nothing in between the two are the same.
+            let before_too = matches!(finish, Finish::Keep);
+            (start, before) = (shortcut.values.as_ptr(), shortcut.before || before_too);
         }
-        Self { finish, shortcut: start, before, output }
+        let bounds = match *finish {
+            Finish::Keep => Some([f32::NEG_INFINITY, f32::INFINITY]),
+            Finish::Relu => Some([0.0, f32::INFINITY]),
+            Finish::Clamp { low, high } => Some([low, high]),
+            Finish::Slopes(_) | Finish::HardSwish => None,
+        };
+        Self { finish, bounds, shortcut: start, before, output }
     }
 
     /// Pixels that it is made for.
     pub(super) fn pixels(&self) -> usize {
         self.output.rows
     }
+
+    /// Asks for the memory of `U` vectors of `P` pixels: what is written, and the shortcut.
+    #[inline(always)]
+    pub(super) fn prefetch<const U: usize, const P: usize>(&self, unit: usize, pixel: usize) {
+        for p in 0..P {
+            for u in 0..U {
+                let at = (pixel + p) * self.output.pitch + (unit + u) * UNIT;
+                prefetch::write(self.output.start.wrapping_add(at));
+                if !self.shortcut.is_null() {
+                    prefetch::read(self.shortcut.wrapping_add(at));
+                }
+            }
+        }
+    }
 }
 
 /// Finishes sums and writes them.
 ///
-/// Rows are finished one by one, from a copy in memory: were the code of all of them laid out, or the sums themselves asked
-/// for by number, the compiler would not keep the sums in registers where they are summed.
-///
 /// # Safety
 /// The processor has the features of `V`; the ending was made for these pixels, and for at least these lanes.
 #[inline(always)]
-#[allow(clippy::needless_range_loop)] // counted loops over registers, which the compiler unrolls whole
 pub(super) unsafe fn end<V: Vector, const U: usize, const P: usize>(
     ending: &Ending<'_, '_>,
     sums: [[V; U]; P],
     unit: usize,
     pixel: usize,
 ) {
-    // SAFETY: by contract; a row starts inside the output if it has any lanes.
+    let at = pixel * ending.output.pitch + unit * UNIT;
+    let lanes = ending.output.len.saturating_sub(unit * UNIT);
+    // SAFETY: by contract; with more lanes than those of all vectors but the last, these vectors are whole.
     unsafe {
-        let mut copy = [[V::splat(0.0); U]; P];
-        for p in 0..P {
-            for u in 0..U {
-                copy[p][u] = sums[p][u];
+        match ending.bounds {
+            Some(bounds) if lanes > (U - 1) * UNIT && (ending.shortcut.is_null() || ending.before) => {
+                let last = (lanes - (U - 1) * UNIT).min(UNIT);
+                end_bounded(ending, sums, bounds, (at, last));
+            }
+            _ => end_any(ending, sums, unit, (at, lanes)),
+        }
+    }
+}
+
+/// Adds the shortcut, if there is one, keeps sums within bounds, and writes them from number `at` of the output on: whole
+/// vectors but for the last of a row, of which `last` lanes are used. All of it is laid out, without a detour by memory.
+///
+/// # Safety
+/// As [`end`].
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // counted loops over registers, which the compiler unrolls whole
+unsafe fn end_bounded<V: Vector, const U: usize, const P: usize>(
+    ending: &Ending<'_, '_>,
+    mut sums: [[V; U]; P],
+    [low, high]: [f32; 2],
+    (at, last): (usize, usize),
+) {
+    // SAFETY: by contract.
+    unsafe {
+        if !ending.shortcut.is_null() {
+            for p in 0..P {
+                let from = ending.shortcut.wrapping_add(at + p * ending.output.pitch);
+                for u in 0..U {
+                    let whole = u + 1 < U || last == UNIT;
+                    let from = from.wrapping_add(u * UNIT);
+                    let added = if whole { V::load(from) } else { V::load_part(from, last) };
+                    sums[p][u] = sums[p][u].add(added);
+                }
             }
         }
-        let lanes = ending.output.len.saturating_sub(unit * UNIT);
-        for (p, row) in copy.iter().enumerate() {
-            let at = (pixel + p) * ending.output.pitch + unit * UNIT;
-            end_row(ending, *row, unit, (at, lanes));
+        let (low, high) = (V::splat(low), V::splat(high));
+        for p in 0..P {
+            let to = ending.output.start.wrapping_add(at + p * ending.output.pitch);
+            for u in 0..U {
+                let bounded = high.min(low.max(sums[p][u]));
+                let to = to.wrapping_add(u * UNIT);
+                if u + 1 < U || last == UNIT { bounded.store(to) } else { bounded.store_part(to, last) }
+            }
         }
+    }
+}
+
+/// Finishes sums in any way.
+///
+/// Rows are finished one by one, from a copy in memory: were the code of all of them laid out, or the sums themselves asked
+/// for by number, the compiler would not keep the sums in registers where they are summed.
+///
+/// # Safety
+/// As [`end`].
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // counted loops over registers, which the compiler unrolls whole
+unsafe fn end_any<V: Vector, const U: usize, const P: usize>(
+    ending: &Ending<'_, '_>,
+    sums: [[V; U]; P],
+    unit: usize,
+    (at, lanes): (usize, usize),
+) {
+    let mut copy = sums;
+    for p in 0..P {
+        for u in 0..U {
+            copy[p][u] = sums[p][u];
+        }
+    }
+    for (p, row) in copy.iter().enumerate() {
+        // SAFETY: by contract; a row starts inside the output if it has any lanes.
+        unsafe { end_row(ending, *row, unit, (at + p * ending.output.pitch, lanes)) };
     }
 }
 

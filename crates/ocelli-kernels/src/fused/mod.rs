@@ -11,6 +11,7 @@ mod finish;
 mod jobs;
 mod pack;
 mod plan;
+mod prefetch;
 mod slab;
 mod tile;
 mod vector;

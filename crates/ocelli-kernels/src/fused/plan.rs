@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::pack::{Block, Dense, pieces};
+use super::pack::{Dense, pieces};
 use super::tile::Run;
 use super::vector::UNIT;
 use crate::conv::Geometry;
@@ -11,6 +11,8 @@ use crate::conv::Geometry;
 const SLAB: usize = 64 * 1024;
 /// Words of filters that stay there.
 const FILTERS: usize = 64 * 1024;
+/// Words of filters that stay in its first-level cache beside pixels.
+const FEW_FILTERS: usize = 4 * 1024;
 /// Jobs wanted for each thread, so that none waits long for the last.
 const JOBS_PER_THREAD: usize = 4;
 
@@ -25,6 +27,8 @@ pub(super) struct Plan<'a> {
     pub(super) pitch: usize,
     /// For every group what a tile reads at a time, with the words of filters before it.
     pub(super) pieces: Vec<Vec<(usize, Vec<Run>)>>,
+    /// Whether all filters stay in the first-level cache.
+    pub(super) few_filters: bool,
     /// Rows of results of all pictures, cut into bands.
     pub(super) bands: usize,
     /// Filters are cut too where there are few bands.
@@ -40,21 +44,28 @@ impl<'a> Plan<'a> {
         let units = dense.blocks.iter().map(|block| block.units).max().unwrap_or(1);
         let most = FILTERS / (units * UNIT);
         let pieces = (0..groups).map(|group| pieces(&runs(geometry, dense.words, pitch, group), most));
-        let mut plan =
-            Self { geometry, in_place, pixel, pitch, pieces: pieces.collect(), bands: 1, splits: 1 };
-        plan.cut(&dense.blocks);
+        let filters: usize = dense.blocks.iter().map(|block| block.filters.len()).sum();
+        let few_filters = filters <= FEW_FILTERS;
+        let pieces = pieces.collect();
+        let mut plan = Self { geometry, in_place, pixel, pitch, pieces, few_filters, bands: 1, splits: 1 };
+        plan.cut(dense.blocks.len(), filters);
         plan
     }
 
+    /// Whether results read one pixel each of the input itself, and neighbours read neighbours.
+    pub(super) fn is_one_run(&self) -> bool {
+        let Geometry { kernel, options, .. } = self.geometry;
+        self.in_place && *kernel == [1, 1] && options.stride == [1, 1] && options.groups == 1
+    }
+
     /// Results do not depend on how the work is cut, so the cut may follow the threads.
-    fn cut(&mut self, blocks: &[Block]) {
+    fn cut(&mut self, blocks: usize, filters: usize) {
         let (rows, threads) = (self.rows(), rayon::current_num_threads());
         let [stride, _] = self.geometry.options.stride;
         let halo = self.reach(0).saturating_sub(stride) * self.pitch;
         let mut row = stride * self.pitch;
         let mut room = SLAB.saturating_sub(halo);
         // Where all filters fit the cache, short bands cost nothing and leave their results there too.
-        let filters: usize = blocks.iter().map(|block| block.filters.len()).sum();
         if self.in_place && halo == 0 && filters <= FILTERS {
             row += self.geometry.out_size[1] * self.geometry.out_channels;
             room = SLAB / 2;
@@ -64,7 +75,7 @@ impl<'a> Plan<'a> {
             return;
         }
         let jobs = JOBS_PER_THREAD * threads;
-        self.splits = jobs.div_ceil(self.bands).clamp(1, blocks.len().max(1));
+        self.splits = jobs.div_ceil(self.bands).clamp(1, blocks.max(1));
         let wanted = jobs.div_ceil(self.splits).max(self.bands).next_multiple_of(threads);
         self.bands = wanted.min(rows.max(1));
     }

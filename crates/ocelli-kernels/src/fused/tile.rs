@@ -8,6 +8,7 @@
 use ocelli_simd::{Level, level};
 
 use super::finish::{Ending, end};
+use super::prefetch;
 use super::vector::{Portable, UNIT, Vector};
 #[cfg(target_arch = "x86_64")]
 use super::vector_x86::{Avx2, Avx512};
@@ -40,6 +41,8 @@ pub(super) struct Operands<'a> {
     /// `units` vectors for every word of the runs.
     pub(super) filters: &'a [f32],
     pub(super) units: usize,
+    /// Words of the next tile, which are asked for meanwhile, where they follow those of this one.
+    pub(super) next: usize,
     /// Whether words are pairs.
     pub(super) pairs: bool,
 }
@@ -185,7 +188,10 @@ unsafe fn part<V: Vector, S: Step<V>, const U: usize, const P: usize>(
     unit: usize,
     pixel: usize,
 ) {
-    let &Operands { words, starts, runs, filters, units, .. } = tile.operands;
+    let &Operands { words, starts, runs, filters, units, next, .. } = tile.operands;
+    if let Some(ending) = tile.ending {
+        ending.prefetch::<U, P>(unit, pixel);
+    }
     // SAFETY: by contract.
     unsafe {
         let mut sums = [[V::splat(0.0); U]; P];
@@ -200,18 +206,30 @@ unsafe fn part<V: Vector, S: Step<V>, const U: usize, const P: usize>(
             for p in 0..P {
                 pixels[p] = words.as_ptr().add(*starts.get_unchecked(pixel + p) + run.offset);
             }
-            for k in 0..run.len {
-                let mut vectors = [V::splat(0.0); U];
-                for u in 0..U {
-                    vectors[u] = V::load(filters.add(u * UNIT));
-                }
-                for p in 0..P {
-                    let number = V::splat(*pixels[p].add(k));
-                    for u in 0..U {
-                        sums[p][u] = S::add(sums[p][u], vectors[u], number);
+            let mut k = 0;
+            while k < run.len {
+                if next > 0 {
+                    let first = pixels[0].wrapping_add(next + k * P);
+                    for p in 0..P {
+                        prefetch::read(first.wrapping_add(p * UNIT));
                     }
                 }
-                filters = filters.add(units * UNIT);
+                // A cache line of every pixel.
+                let end = (k + UNIT).min(run.len);
+                while k < end {
+                    let mut vectors = [V::splat(0.0); U];
+                    for u in 0..U {
+                        vectors[u] = V::load(filters.add(u * UNIT));
+                    }
+                    for p in 0..P {
+                        let number = V::splat(*pixels[p].add(k));
+                        for u in 0..U {
+                            sums[p][u] = S::add(sums[p][u], vectors[u], number);
+                        }
+                    }
+                    filters = filters.add(units * UNIT);
+                    k += 1;
+                }
             }
         }
         match tile.ending {

@@ -1,0 +1,29 @@
+//! Asking for memory before it is needed: where many streams are read at once, processors do not guess what comes next.
+
+/// Asks for the cache line of a number that will be read. Any address will do.
+#[inline(always)]
+#[allow(unsafe_code)] // an instruction
+pub(super) fn read(at: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 has the instruction, which never faults.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
+/// Asks for the cache line of a number that will be written. Any address will do.
+#[inline(always)]
+#[allow(unsafe_code)] // an instruction
+pub(super) fn write(at: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 has the instruction, or does nothing in its place, and it never faults.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_ET0>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
