@@ -83,8 +83,7 @@ pub(super) fn known_product(tiles: &mut impl Tiles) -> Vec<f32> {
     let (pixels, filters) = (words(2 * WORDS * SIDE, 0), words(2 * WORDS * 2 * SIDE, 1000));
     let bias: Vec<f32> = (0..2 * SIDE).map(whole).collect();
     let mut sums = vec![0.0_f32; 2 * SIDE * SIDE];
-    let step =
-        |index: usize| Step { pixel: index * WORDS * WORD, filter: index * WORDS * 2 * SIDE * WORD };
+    let step = |index: usize| Step { pixel: index * WORDS * WORD, filter: index * WORDS * 2 * SIDE * WORD };
     let steps = [step(0), step(1)];
     let second = rows[0] * 2 * SIDE;
     let product = Product {

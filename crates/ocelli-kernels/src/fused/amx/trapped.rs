@@ -33,6 +33,12 @@ pub(super) fn products() -> usize {
     PRODUCTS.get()
 }
 
+/// Whether the registers of this thread have no extents.
+pub(super) fn are_released() -> bool {
+    // SAFETY: nobody changes them meanwhile: nothing here traps.
+    REGISTERS.with(|registers| unsafe { (*registers.get()).are_released() })
+}
+
 /// Emulates tile instructions that trap from now on.
 pub(super) fn catch() {
     static INSTALLED: Once = Once::new();
@@ -113,10 +119,7 @@ unsafe fn run(instruction: Instruction, registers: &mut Registers) {
 }
 
 /// The tile instruction of these bytes, and its length, with these general registers.
-pub(super) fn decode(
-    byte: impl Fn(usize) -> u8,
-    general: &[usize; 16],
-) -> Option<(Instruction, usize)> {
+pub(super) fn decode(byte: impl Fn(usize) -> u8, general: &[usize; 16]) -> Option<(Instruction, usize)> {
     const NONE: u8 = 0;
     const F3: u8 = 2;
     const F2: u8 = 3;
