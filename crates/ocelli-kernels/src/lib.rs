@@ -80,6 +80,8 @@
 //! map, depthwise filters are vectors too (`fused::depthwise`), and activation and shortcut are applied to the sums in
 //! registers (`fused::finish`). Convolutions without padding read their input where it lies; others copy a band of it to a
 //! slab first (`fused::slab`), where a map before the convolution is applied and numbers are rounded to bfloat16.
+//! Pairs of such numbers are multiplied by AVX-512 BF16, or on the tiles of AMX (`fused::amx`), 32 pixels by 32 channels at a
+//! time, where Linux lets the process use them.
 //! [`by_pixel`] has what stands between such convolutions.
 
 pub mod activation;

@@ -53,6 +53,8 @@ struct Band<'a> {
     words: &'a [f32],
     /// Where the pixels of every result start.
     starts: Vec<usize>,
+    /// How they become rows of tiles, if the processor multiplies tiles.
+    tiles: Option<(amx::Kind, amx::Rows)>,
     /// First result among all pixels of the output.
     first: usize,
 }
@@ -86,6 +88,11 @@ impl Call<'_> {
                 for block in &self.dense.blocks[blocks.clone()] {
                     self.block(block, &band, chunk.clone(), (sums, output));
                 }
+            let starts = plan.starts(&segments);
+            let tiles = self.dense.tiles.map(|kind| (kind, amx::Rows::new(&starts)));
+            let band = Band { words, starts, tiles, first: rows.start * width };
+            for block in &self.dense.blocks[blocks] {
+                self.block(block, &band, sums, output);
             }
         });
     }
@@ -107,9 +114,9 @@ impl Call<'_> {
     /// All results of a block of filters in a band.
     fn block(&self, block: &Block, band: &Band<'_>, sums: &mut [f32], output: SharedOutput<'_>) {
         let pieces = &self.plan.pieces[block.group];
-        if let Some(tiles) = self.dense.tiles {
-            let work = amx::Work { words: band.words, starts: &band.starts, pieces, block };
-            return amx::block(tiles, &work, |operands, begin, sums, first| {
+        if let Some((kind, rows)) = &band.tiles {
+            let work = amx::Work { words: band.words, starts: &band.starts, rows, pieces, block };
+            return amx::block(*kind, &work, |operands, begin, sums, first| {
                 self.finish(block, (operands, begin, sums), band.first + first, output);
             });
         }

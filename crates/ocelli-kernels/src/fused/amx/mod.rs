@@ -30,7 +30,7 @@ mod trapped;
 use std::sync::Arc;
 
 use self::registers::Emulated;
-use self::rows::Rows;
+pub(super) use self::rows::Rows;
 use self::steps::{Pass, Step, passes};
 use super::pack::{Block, Kernels, Packed};
 use super::tile::{Begin, Operands, Run, most_pixels};
@@ -163,6 +163,8 @@ pub(super) struct Work<'a> {
     pub(super) words: &'a [f32],
     /// Where the pixels of every result start.
     pub(super) starts: &'a [usize],
+    /// The rows that they become.
+    pub(super) rows: &'a Rows,
     /// What every result reads, in pieces, with the words of filters before each.
     pub(super) pieces: &'a [(usize, Vec<Run>)],
     pub(super) block: &'a Block,
@@ -191,10 +193,10 @@ fn multiply_all<T: Tiles>(
     mut finish: impl FnMut(&Operands<'_>, Begin<'_>, &mut [f32], usize),
 ) {
     let (units, lanes) = (work.block.units, work.block.units * UNIT);
-    let (rows, passes) = (Rows::new(work.starts), passes(work.pieces, lanes));
+    let (rows, passes) = (work.rows, passes(work.pieces, lanes));
     // Nothing else writes the results.
     assert!(!passes.is_empty(), "a product of nothing");
-    check(work, &rows, &passes);
+    check(work, &passes);
     // Sums wait for later passes side by side, or all pairs of tiles use the same place.
     let waits = passes.len() > 1;
     let room = if waits { rows.count } else { PAIR } * lanes;
@@ -229,11 +231,11 @@ fn ended<'a>(work: &Work<'a>, starts: &'a [usize]) -> Operands<'a> {
 }
 
 /// Checks what all products of a block read.
-fn check(work: &Work<'_>, rows: &Rows, passes: &[Pass]) {
+fn check(work: &Work<'_>, passes: &[Pass]) {
     let lanes = work.block.units * UNIT;
     assert!(work.block.bias.len() >= lanes, "no bias for every lane");
     for pass in passes {
-        assert!(rows.last + pass.reach <= work.words.len(), "words reach past their slice");
+        assert!(work.rows.last + pass.reach <= work.words.len(), "words reach past their slice");
         assert!(pass.depth * lanes <= work.block.filters.len(), "filters are missing");
     }
 }

@@ -51,6 +51,12 @@ impl Registers {
         *self = Self::new();
     }
 
+    /// Whether no register has extents.
+    #[cfg(test)]
+    pub(super) fn are_released(&self) -> bool {
+        self.0.iter().all(|register| register.rows == 0)
+    }
+
     /// `TILEZERO`.
     #[cfg(test)]
     pub(super) fn zero(&mut self, register: usize) {

@@ -31,7 +31,7 @@ pub(super) struct Tile {
 /// The rows of tiles of a band. Not every row is a result: where lines are short, a few pixels between them (padding) are
 /// multiplied too, for the sake of full tiles.
 #[derive(Debug)]
-pub(super) struct Rows {
+pub(in super::super) struct Rows {
     pub(super) tiles: Vec<Tile>,
     lines: Vec<Line>,
     /// Rows of all tiles.
@@ -42,7 +42,7 @@ pub(super) struct Rows {
 
 impl Rows {
     /// Rows for results whose pixels start here.
-    pub(super) fn new(starts: &[usize]) -> Self {
+    pub(in super::super) fn new(starts: &[usize]) -> Self {
         let mut lines = lines(starts);
         let (mut tiles, mut count) = (Vec::new(), 0);
         let mut first = 0;

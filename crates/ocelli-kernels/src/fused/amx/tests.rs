@@ -155,7 +155,7 @@ mod on_the_processor {
     use burn::tensor::{Device, Tensor, TensorData};
 
     use super::super::processor::{Processor, known_product};
-    use super::super::trapped::{Instruction, catch, decode, products};
+    use super::super::trapped::{Instruction, are_released, catch, decode, products};
     use super::*;
     use crate::{Activation, ConvOptions, Joint, Precision};
 
@@ -198,86 +198,61 @@ mod on_the_processor {
         high << 6 | middle << 3 | low
     }
 
+    /// The bytes of an instruction: prefix, and opcode, ModRM, SIB, displacement.
+    fn code(prefix: [u8; 3], rest: &[u8]) -> Vec<u8> {
+        [&prefix[..], rest].concat()
+    }
+
     #[test]
     fn amx_instructions_are_encoded_as_in_the_manual() {
         const NONE: u8 = 0;
         const F3: u8 = 2;
         const F2: u8 = 3;
-        let none = [0; 3];
+        let plain = [0; 3];
         let general: [usize; 16] = std::array::from_fn(|index| 1000 * (index + 1));
         let [rax, rcx, rdx, rbx, rsp, rsi] = [0, 1, 2, 3, 4, 6].map(|index: usize| general[index]);
         let [r9, r10, r12, r13] = [9, 10, 12, 13].map(|index: usize| general[index]);
-        // VEX prefix, opcode, ModRM, what follows, and what it means.
-        let expected: [([u8; 3], u8, u8, &[u8], Instruction); 13] = [
+        let load = |register, from, pitch| Instruction::Load { register, from, pitch };
+        let store = |register, to, pitch| Instruction::Store { register, to, pitch };
+        let configure = |from| Instruction::Configure { from };
+        let expected = [
             // VEX.128.F3.0F38.W0 5C 11:rrr:bbb, the third operand in vvvv.
-            (vex(none, 6, F3), 0x5C, octal(3, 0, 4), &[], Instruction::Multiply([0, 4, 6])),
-            (vex(none, 7, F3), 0x5C, octal(3, 3, 5), &[], Instruction::Multiply([3, 5, 7])),
-            // VEX.128.F2.0F38.W0 4B !(11):rrr:100 with a SIB byte.
+            (code(vex(plain, 6, F3), &[0x5C, octal(3, 0, 4)]), Instruction::Multiply([0, 4, 6])),
+            (code(vex(plain, 7, F3), &[0x5C, octal(3, 3, 5)]), Instruction::Multiply([3, 5, 7])),
+            // VEX.128.F2.0F38.W0 4B !(11):rrr:100, with scale, index and base in the next byte.
+            (code(vex([0, 1, 0], 0, F2), &[0x4B, octal(0, 6, 4), octal(0, 2, 1)]), load(6, rcx, r10)),
             (
-                vex([0, 1, 0], 0, F2),
-                0x4B,
-                octal(0, 6, 4),
-                &[octal(0, 2, 1)],
-                Instruction::Load { register: 6, from: rcx, pitch: r10 },
+                code(vex([0, 1, 0], 0, F2), &[0x4B, octal(1, 7, 4), octal(0, 2, 1), 64]),
+                load(7, rcx + 64, r10),
             ),
+            (code(vex([0, 1, 0], 0, F2), &[0x4B, octal(0, 5, 4), octal(0, 1, 2)]), load(5, rdx, r9)),
             (
-                vex([0, 1, 0], 0, F2),
-                0x4B,
-                octal(1, 7, 4),
-                &[octal(0, 2, 1), 64],
-                Instruction::Load { register: 7, from: rcx + 64, pitch: r10 },
-            ),
-            (
-                vex([0, 1, 0], 0, F2),
-                0x4B,
-                octal(0, 5, 4),
-                &[octal(0, 1, 2)],
-                Instruction::Load { register: 5, from: rdx, pitch: r9 },
-            ),
-            (
-                vex([0, 0, 1], 0, F2),
-                0x4B,
-                octal(2, 1, 4),
-                &[octal(2, 3, 4), 0, 16, 0, 0],
-                Instruction::Load { register: 1, from: r12 + 4096, pitch: 4 * rbx },
+                code(vex([0, 0, 1], 0, F2), &[0x4B, octal(2, 1, 4), octal(2, 3, 4), 0, 16, 0, 0]),
+                load(1, r12 + 4096, 4 * rbx),
             ),
             // VEX.128.F3.0F38.W0 4B !(11):rrr:100.
-            (
-                vex(none, 0, F3),
-                0x4B,
-                octal(0, 0, 4),
-                &[octal(0, 1, 0)],
-                Instruction::Store { register: 0, to: rax, pitch: rcx },
-            ),
-            (
-                vex(none, 0, F3),
-                0x4B,
-                octal(1, 3, 4),
-                &[octal(0, 1, 0), 64],
-                Instruction::Store { register: 3, to: rax + 64, pitch: rcx },
-            ),
+            (code(vex(plain, 0, F3), &[0x4B, octal(0, 0, 4), octal(0, 1, 0)]), store(0, rax, rcx)),
+            (code(vex(plain, 0, F3), &[0x4B, octal(1, 3, 4), octal(0, 1, 0), 64]), store(3, rax + 64, rcx)),
             // VEX.128.NP.0F38.W0 49 !(11):000:bbb.
-            (vex(none, 0, NONE), 0x49, octal(0, 0, 6), &[], Instruction::Configure { from: rsi }),
-            (vex([0, 0, 1], 0, NONE), 0x49, octal(1, 0, 5), &[0], Instruction::Configure { from: r13 }),
+            (code(vex(plain, 0, NONE), &[0x49, octal(0, 0, 6)]), configure(rsi)),
+            (code(vex([0, 0, 1], 0, NONE), &[0x49, octal(1, 0, 5), 0]), configure(r13)),
             (
-                vex(none, 0, NONE),
-                0x49,
-                octal(2, 0, 4),
-                &[octal(0, 4, 4), 128, 0, 0, 0],
-                Instruction::Configure { from: rsp + 128 },
+                code(vex(plain, 0, NONE), &[0x49, octal(2, 0, 4), octal(0, 4, 4), 128, 0, 0, 0]),
+                configure(rsp + 128),
             ),
             // VEX.128.F2.0F38.W0 49 11:rrr:000, and VEX.128.NP.0F38.W0 49 C0.
-            (vex(none, 0, F2), 0x49, octal(3, 2, 0), &[], Instruction::Zero(2)),
-            (vex(none, 0, NONE), 0x49, 0xC0, &[], Instruction::Release),
+            (code(vex(plain, 0, F2), &[0x49, octal(3, 2, 0)]), Instruction::Zero(2)),
+            (code(vex(plain, 0, NONE), &[0x49, 0xC0]), Instruction::Release),
         ];
-        let code = specimens as *const () as *const u8;
+        let start = specimens as *const () as *const u8;
         #[allow(unsafe_code)] // the bytes of a function
         // SAFETY: the function is as long as the encodings, or the first that differs ends the test.
-        let byte = |index: usize| unsafe { *code.add(index) };
+        let byte = |index: usize| unsafe { *start.add(index) };
         let mut at = 0;
         for (prefix, opcode, modes, rest, instruction) in expected {
             let bytes: Vec<u8> =
                 prefix.into_iter().chain([opcode, modes]).chain(rest.iter().copied()).collect();
+        for (bytes, instruction) in expected {
             let found: Vec<u8> = (at..at + bytes.len()).map(byte).collect();
             assert_eq!(found, bytes, "{instruction:?}: {found:02x?}, by the manual {bytes:02x?}");
             assert_eq!(decode(|index| byte(at + index), &general), Some((instruction, bytes.len())));
@@ -298,7 +273,7 @@ mod on_the_processor {
     }
 
     fn numbers(seed: usize, count: usize) -> Vec<f32> {
-        let noise = |index: usize| (index * 7919 + seed * 104_729) * 2_654_435_761 >> 7 & 0xFFF;
+        let noise = |index: usize| (((index * 7919 + seed * 104_729) * 2_654_435_761) >> 7) & 0xFFF;
         (0..count).map(|index| noise(index) as f32 / 2048.0 - 1.0).collect()
     }
 
@@ -356,6 +331,7 @@ mod on_the_processor {
                     (run(Kind::Processor, &parts, size), run(Kind::Emulated, &parts, size));
                 assert_eq!(found, expected, "{:?} on {size:?}", parts.shape);
             }
+            assert!(are_released(), "nothing stays in use");
             assert_eq!(products() > before, !is_available(), "instructions trap where there are no tiles");
         });
     }

@@ -33,6 +33,12 @@ pub(super) fn products() -> usize {
     PRODUCTS.get()
 }
 
+/// Whether the registers of this thread have no extents.
+pub(super) fn are_released() -> bool {
+    // SAFETY: nobody changes them meanwhile: nothing here traps.
+    REGISTERS.with(|registers| unsafe { (*registers.get()).are_released() })
+}
+
 /// Emulates tile instructions that trap from now on.
 pub(super) fn catch() {
     static INSTALLED: Once = Once::new();
