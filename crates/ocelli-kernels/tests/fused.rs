@@ -211,7 +211,22 @@ fn activated(activation: &Activation, x: f64, channel: usize) -> f64 {
         Activation::Leaky(_) | Activation::Prelu(_) => x,
         Activation::Silu => x / (1.0 + (-x).exp()),
         Activation::HardSwish => x * (x + 3.0).clamp(0.0, 6.0) / 6.0,
+        Activation::Gelu => x * normal_distribution(x),
+        Activation::GeluTanh => {
+            0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh())
+        }
+        Activation::QuickGelu => x / (1.0 + (-1.702 * x).exp()),
     }
+}
+
+/// By Simpson's rule over the density, from zero on.
+fn normal_distribution(x: f64) -> f64 {
+    let end = x.abs().min(12.0);
+    let step = end / 400.0;
+    let density = |t: f64| (-0.5 * t * t).exp() / (2.0 * std::f64::consts::PI).sqrt();
+    let parts = (0..200).map(|i| 2.0 * f64::from(i) * step);
+    let sum: f64 = parts.map(|t| density(t) + 4.0 * density(t + step) + density(t + 2.0 * step)).sum();
+    0.5 + x.signum() * sum * step / 3.0
 }
 
 fn pair(range: std::ops::RangeInclusive<usize>) -> impl Strategy<Value = [usize; 2]> {
@@ -231,6 +246,9 @@ fn activations() -> impl Strategy<Value = Activation> {
         Just(Activation::Prelu(Vec::new())),
         Just(Activation::Silu),
         Just(Activation::HardSwish),
+        Just(Activation::Gelu),
+        Just(Activation::GeluTanh),
+        Just(Activation::QuickGelu),
     ]
 }
 
@@ -297,6 +315,74 @@ proptest! {
     fn depthwise_matches_the_definition(case in cases([1..=1, 1..=1], 1..=20, 1..=5, 1..=50)) {
         case.check();
     }
+}
+
+impl Case {
+    /// The same by [`PackedConv::forward_rows`], which lays the numbers out by pixel.
+    fn run_rows(&self) -> Vec<f32> {
+        let ([input, output], [height, width]) = (self.channels(), self.size);
+        let rows = |values: Vec<f32>, channels: usize| {
+            let x = laid_out(&values, [self.batch, channels, height, width], self.layout);
+            x.permute([0, 2, 3, 1]).reshape([self.batch, height * width, channels])
+        };
+        let conv = PackedConv::new(self.conv_parts()).unwrap();
+        let shortcut = self.joint.map(|joint| (rows(self.shortcut(), output), joint));
+        let y = conv.forward_rows(rows(self.pictures(), input), shortcut);
+        let y = y.reshape([self.batch, height, width, output]).permute([0, 3, 1, 2]);
+        y.into_data().try_to_vec::<f32>().unwrap()
+    }
+
+    /// A linear layer over as many rows as the pictures have pixels.
+    fn linear(self) -> Self {
+        Self { kernel: [1, 1], options: ConvOptions::default(), ..self }
+    }
+
+    fn check_rows(&self) {
+        let tolerance = 6e-6 * (self.group_in as f64 + 1.0).sqrt() + 4e-6;
+        let wanted = self.by_definition();
+        let got = self.run_rows();
+        assert_eq!(got.len(), wanted.len());
+        for (index, (got, (want, rounding))) in got.into_iter().zip(wanted).enumerate() {
+            let tolerance = if self.precision == Precision::Bf16 { tolerance + rounding } else { tolerance };
+            let error = (f64::from(got) - want).abs();
+            assert!(error <= tolerance, "{self:?}: [{index}] is {got}, expected {want} within {tolerance}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    #[test]
+    fn rows_match_the_definition(case in cases([1..=70, 1..=150], 1..=6, 1..=1, 1..=1)) {
+        case.linear().check_rows();
+    }
+}
+
+#[test]
+fn long_rows_match_the_definition() {
+    // Several pieces of filters; several bands of rows; a row alone.
+    for (channels, batch, size) in
+        [([1100, 70], 2, 3), ([3000, 20], 1, 2), ([24, 200], 5, 11), ([300, 65], 1, 1)]
+    {
+        let plain = Case { joint: Some(Joint::AfterActivation), ..case(batch, channels, size, 1, 1) };
+        for precision in [Precision::Single, Precision::Bf16] {
+            for activation in [Activation::Identity, Activation::Gelu, Activation::Leaky(0.3)] {
+                let case = Case { precision, activation, ..plain.clone() };
+                case.check_rows();
+                let with_threads = |threads: usize| {
+                    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                    pool.install(|| case.run_rows())
+                };
+                assert_eq!(with_threads(1), with_threads(3), "{case:?}");
+            }
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "not by single pixels")]
+fn rows_want_single_pixels() {
+    case(1, [4, 4], 3, 3, 1).run_rows();
 }
 
 fn case(batch: usize, channels: [usize; 2], size: usize, kernel: usize, stride: usize) -> Case {

@@ -13,12 +13,19 @@ pub struct Pass {
     moves_running_statistics: bool,
     dropout: Option<RefCell<Generator>>,
     fused: Option<Precision>,
+    seals: bool,
 }
 
 impl Pass {
     /// Inference: running statistics, no dropout.
     pub fn eval() -> Self {
-        Self { batch_statistics: false, moves_running_statistics: false, dropout: None, fused: None }
+        Self {
+            batch_statistics: false,
+            moves_running_statistics: false,
+            dropout: None,
+            fused: None,
+            seals: false,
+        }
     }
 
     /// Training: statistics of the batch, dropout drawn from `generator`.
@@ -28,15 +35,22 @@ impl Pass {
             moves_running_statistics: true,
             dropout: Some(RefCell::new(generator)),
             fused: None,
+            seals: false,
         }
     }
 
     /// Statistics of the batch but no dropout, as reference cases of training steps want it.
     pub fn without_dropout() -> Self {
-        Self { batch_statistics: true, moves_running_statistics: true, dropout: None, fused: None }
+        Self {
+            batch_statistics: true,
+            moves_running_statistics: true,
+            dropout: None,
+            fused: None,
+            seals: false,
+        }
     }
 
-    /// Inference as [`Pass::eval`], with convolutions and what stands around them run as one where nothing is recorded.
+    /// Inference as [`Pass::eval`], with convolutions, linear layers and what stands around them run as one where nothing is recorded.
     ///
     /// Layers keep what they fold and pack until a parameter changes. Results equal those of [`Pass::eval`] up to
     /// rounding.
@@ -44,12 +58,32 @@ impl Pass {
         Self::fused_in(Precision::Single)
     }
 
-    /// [`Pass::fused`] with the numbers that convolutions multiply.
+    /// [`Pass::fused`] with the numbers that convolutions and linear layers multiply.
     pub fn fused_in(precision: Precision) -> Self {
         Self { fused: Some(precision), ..Self::eval() }
     }
 
-    /// The precision of fused convolutions, in a pass that fuses.
+    /// [`Pass::fused`] of a network that will only be run from now on, and only so: see [`Pass::sealed_in`].
+    pub fn sealed() -> Self {
+        Self::sealed_in(Precision::Single)
+    }
+
+    /// [`Pass::fused_in`] that holds weights once: as a layer packs its weights, the parameter's own values are released,
+    /// one layer after the other.
+    ///
+    /// Released parameters cannot be read any more: to train, save or run the network in another way or precision, load its
+    /// weights again. Parameters that somebody else holds too, such as a clone of the network, are not released while he
+    /// does.
+    pub fn sealed_in(precision: Precision) -> Self {
+        Self { seals: true, ..Self::fused_in(precision) }
+    }
+
+    /// Whether layers release what they have packed.
+    pub fn seals(&self) -> bool {
+        self.seals
+    }
+
+    /// The precision of fused layers, in a pass that fuses.
     pub fn fusion(&self) -> Option<Precision> {
         self.fused
     }
@@ -57,7 +91,13 @@ impl Pass {
     /// The same batch once more, for gradients of what was not recorded: statistics of the batch, which the running ones have
     /// taken in already. Without dropout.
     pub fn again() -> Self {
-        Self { batch_statistics: true, moves_running_statistics: false, dropout: None, fused: None }
+        Self {
+            batch_statistics: true,
+            moves_running_statistics: false,
+            dropout: None,
+            fused: None,
+            seals: false,
+        }
     }
 
     /// Whether normalisations use the batch's statistics.

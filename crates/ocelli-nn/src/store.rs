@@ -17,10 +17,12 @@
 //! ```
 
 mod average;
+mod loading;
 mod pause;
+mod release;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use ocelli_method::random::stream;
@@ -40,6 +42,8 @@ struct Inner {
     device: Device,
     seed: u64,
     label: String,
+    /// Whether kernels start without values.
+    hollow: bool,
     entries: RwLock<Vec<Arc<Entry>>>,
 }
 
@@ -77,6 +81,9 @@ pub struct Entry {
     /// The leaf that gradients are collected at, while a step is being recorded.
     leaf: RwLock<Option<Tensor<1>>>,
     version: AtomicU64,
+    /// Whether there are no values: they were given away, or are still to be loaded.
+    released: AtomicBool,
+    store: Weak<Inner>,
     /// An integer in the state dict, such as `num_batches_tracked`.
     integer: bool,
 }
@@ -112,6 +119,12 @@ pub enum StoreError {
         /// The shape given.
         found: Vec<usize>,
     },
+    /// A parameter has no values to be saved, or would be left without.
+    #[error(
+        "parameter `{0}` holds no values: they were released when its layer was packed for inference, or never loaded; \
+         load all weights"
+    )]
+    Released(String),
     /// The array is inconsistent.
     #[error(transparent)]
     Array(#[from] ArrayError),
@@ -125,9 +138,12 @@ impl Store {
 
     /// An empty store with a label, which tells its parameters from those of other stores in the same training.
     pub fn labelled(device: &Device, seed: u64, label: &str) -> Self {
-        let device = device.clone().without_autodiff();
-        let label = label.to_owned();
-        Self { inner: Arc::new(Inner { device, seed, label, entries: RwLock::default() }) }
+        Self::make(device, seed, label, false)
+    }
+
+    fn make(device: &Device, seed: u64, label: &str, hollow: bool) -> Self {
+        let (device, label) = (device.clone().without_autodiff(), label.to_owned());
+        Self { inner: Arc::new(Inner { device, seed, label, hollow, entries: RwLock::default() }) }
     }
 
     /// The label; empty unless given.
@@ -166,6 +182,9 @@ impl Store {
     }
 
     /// The state dict: every name with its value, in order.
+    ///
+    /// # Panics
+    /// When values were released; [`Store::check_held`] says so by an error.
     pub fn state(&self) -> Vec<(String, Array)> {
         self.entries().iter().map(|e| (e.name.clone(), e.to_array())).collect()
     }
@@ -175,44 +194,10 @@ impl Store {
         self.entries().iter().map(|e| (e.name.clone(), e.shape.clone())).collect()
     }
 
-    /// Puts values in by name. All of them must exist here with that shape; what is not named keeps its value.
-    ///
-    /// Nothing is changed when an error is returned.
-    ///
-    /// # Errors
-    /// [`StoreError`] naming the parameter.
-    pub fn load<'a>(&self, state: impl IntoIterator<Item = (&'a str, &'a Array)>) -> Result<(), StoreError> {
-        let entries = self.entries();
-        let by_name: std::collections::HashMap<&str, &Arc<Entry>> =
-            entries.iter().map(|e| (e.name.as_str(), e)).collect();
-        let mut checked = Vec::new();
-        for (name, array) in state {
-            let entry = by_name.get(name).ok_or_else(|| StoreError::Unknown(name.to_owned()))?;
-            entry.check(array)?;
-            checked.push((*entry, array));
-        }
-        for (entry, array) in checked {
-            entry.set_array(array)?;
-        }
-        Ok(())
-    }
-
-    /// Puts values in by name like [`Store::load`], and insists that every parameter is given.
-    ///
-    /// Counters of batches may be missing: old checkpoints lack them.
-    ///
-    /// # Errors
-    /// [`StoreError`] naming the parameter.
-    pub fn load_all(&self, state: &[(String, Array)]) -> Result<(), StoreError> {
-        let given: std::collections::HashSet<&str> = state.iter().map(|(n, _)| n.as_str()).collect();
-        let missing = self.entries().into_iter().find(|e| !e.integer && !given.contains(e.name.as_str()));
-        if let Some(entry) = missing {
-            return Err(StoreError::Missing(entry.name.clone()));
-        }
-        self.load(state.iter().map(|(n, a)| (n.as_str(), a)))
-    }
-
     /// Starts recording: until [`Store::backward`], every learned parameter is a leaf that collects a gradient.
+    ///
+    /// # Panics
+    /// When values were released: a network that was sealed cannot be trained.
     pub fn track(&self) {
         self.track_where(|_| true);
     }
@@ -300,12 +285,15 @@ impl Path {
     fn make(&self, name: &str, shape: &[usize], init: Init, role: Role, integer: bool) -> Param {
         let name = self.full(name);
         let inner = &self.store.inner;
+        let released = inner.hollow && role == Role::Kernel;
         let mut generator = stream(inner.seed, &format!("{}/{name}", inner.label), 0);
-        let values = init.draw(shape, &mut generator);
+        let values = if released { Vec::new() } else { init.draw(shape, &mut generator) };
         let entry = Arc::new(Entry {
             value: RwLock::new(flat(values, &inner.device)),
             leaf: RwLock::default(),
             version: AtomicU64::new(0),
+            released: AtomicBool::new(released),
+            store: Arc::downgrade(inner),
             shape: shape.to_vec(),
             role,
             integer,
@@ -361,25 +349,36 @@ impl Entry {
     }
 
     /// The value, flat, outside any recording.
+    ///
+    /// # Panics
+    /// When it was released, see [`Entry::is_released`].
     pub fn plain(&self) -> Tensor<1> {
-        self.value.read().unwrap_or_else(PoisonError::into_inner).clone()
+        let value = self.value.read().unwrap_or_else(PoisonError::into_inner);
+        assert!(!self.is_released(), "{}", StoreError::Released(self.name.clone()));
+        value.clone()
     }
 
     /// Takes the value out, so that it can be changed where it lies. Until [`Entry::set`] puts the next one in, the
     /// entry holds no numbers.
+    ///
+    /// # Panics
+    /// When it was released.
     pub fn take(&self) -> Tensor<1> {
         let mut value = self.value.write().unwrap_or_else(PoisonError::into_inner);
+        assert!(!self.is_released(), "{}", StoreError::Released(self.name.clone()));
         let nothing = Tensor::empty([0], &value.device());
         std::mem::replace(&mut *value, nothing)
     }
 
-    /// Replaces the value by a flat one of the same length.
+    /// Replaces the value by a flat one of the same length; one that was released has values again.
     ///
     /// # Panics
     /// When the length differs.
     pub fn set(&self, value: Tensor<1>) {
         assert_eq!(value.dims()[0], self.len(), "value for {}", self.name);
-        *self.value.write().unwrap_or_else(PoisonError::into_inner) = value.without_autodiff();
+        let mut own = self.value.write().unwrap_or_else(PoisonError::into_inner);
+        *own = value.without_autodiff();
+        self.released.store(false, Ordering::Release);
         self.version.fetch_add(1, Ordering::AcqRel);
     }
 
@@ -400,9 +399,14 @@ impl Entry {
     /// [`StoreError::Shape`].
     pub fn set_array(&self, array: &Array) -> Result<(), StoreError> {
         self.check(array)?;
-        let device = self.plain().device();
-        self.set(flat(array.to_f32(), &device));
+        self.set_values(array.to_f32());
         Ok(())
+    }
+
+    /// Replaces the value by as many numbers.
+    fn set_values(&self, values: Vec<f32>) {
+        let device = self.value.read().unwrap_or_else(PoisonError::into_inner).device();
+        self.set(flat(values, &device));
     }
 
     fn check(&self, array: &Array) -> Result<(), StoreError> {

@@ -90,7 +90,7 @@ fn the_image_tower_is_clips() {
     check(
         [2, 3, 48, 48],
         |path| config.build(&path.at("visual")),
-        |tower, x| tower.forward(x),
+        |tower, x| tower.forward(x, &Pass::eval()),
         &Expected {
             shape: [2, 24],
             first: [-2.44707, -3.511278, 0.576624, 4.955323],

@@ -4,10 +4,11 @@ use burn::tensor::Tensor;
 use ocelli_method::random::hash_uniform;
 use ocelli_nn::backbones::{
     IrConfig, IrDepth, IrDialect, IrHead, IrTrunk, IrUnit, IrUnitKind, MobileFaceNet, MobileFaceNetTail,
-    ResNetConfig, ResNetDepth, ResNetFace, ResNetFaceDialect, SequentialMobileFaceNet, SphereFace,
+    MobileNetV2Config, ResNetConfig, ResNetDepth, ResNetFace, ResNetFaceDialect, SequentialMobileFaceNet,
+    SphereFace, VitConfig,
 };
 use ocelli_nn::layers::{
-    BatchNormConfig, BlockActivation, Conv2dConfig, ConvBlock, Linear, LinearBlock, Prelu,
+    BatchNormConfig, BlockActivation, Conv2dConfig, ConvBlock, Linear, LinearBlock, Prelu, RowBlock,
 };
 use ocelli_nn::tensor::{from_values, values};
 use ocelli_nn::{Init, Joint, Pass, Precision, Role, Store, device};
@@ -63,6 +64,30 @@ fn check<const D: usize>(what: &str, store: &Store, run: impl Fn(&Pass) -> Tenso
         let cosine = cosine(&half, &want);
         assert!(cosine > 0.999, "{what}: cosine {cosine} in bfloat16");
         assert!(half != want, "{what}: bfloat16 changes something");
+    }
+    check_sealed(what, store, run);
+}
+
+/// A pass that seals gives the bits of one that does not, time and again, and leaves no large parameter behind.
+fn check_sealed<const D: usize>(what: &str, store: &Store, run: impl Fn(&Pass) -> Tensor<D>) {
+    // Transposed and other kernels that are not packed, of which there are few, keep their values.
+    let held = |store: &Store| {
+        let kernels = store.entries().into_iter().filter(|e| e.role() == Role::Kernel && e.shape().len() > 1);
+        kernels.filter(|entry| !entry.is_released()).map(|entry| entry.name().to_owned()).collect::<Vec<_>>()
+    };
+    for precision in [Precision::Single, Precision::Bf16] {
+        let state = store.state();
+        let want = values(run(&Pass::fused_in(precision)));
+        assert!(held(store).len() > 1, "{what}: nothing to be released");
+        for _ in 0..2 {
+            assert_eq!(values(run(&Pass::sealed_in(precision))), want, "{what}: sealed");
+        }
+        let held = held(store);
+        assert!(held.iter().all(|name| name == "visual.proj"), "{what}: {held:?} are held");
+        assert!(store.check_held().is_err());
+        store.load_all(&state).unwrap();
+        assert!(store.check_held().is_ok());
+        assert_eq!(values(run(&Pass::fused_in(precision))), want, "{what}: loaded again");
     }
 }
 
@@ -135,6 +160,34 @@ fn resnets() {
 }
 
 #[test]
+fn mobile_net() {
+    let store = store();
+    let config = MobileNetV2Config { width: 0.35, classes: 10, ..MobileNetV2Config::default() };
+    let network = config.build(&store.root());
+    let x = pictures([2, 3, 40, 56], &store);
+    check("MobileNetV2", &store, |pass| network.forward(x.clone(), pass));
+}
+
+#[test]
+fn classifiers() {
+    let store = store();
+    let network = ResNetConfig::new(ResNetDepth::D18).build_classifier(&store.root(), 10);
+    let x = pictures([2, 3, 64, 64], &store);
+    check("ResNet with a classifier", &store, |pass| network.forward(x.clone(), pass));
+}
+
+#[test]
+fn vision_transformers() {
+    for (patch, width, batch) in [(16, 128, 2), (8, 64, 1)] {
+        let store = store();
+        let config = VitConfig { input_size: 48, patch, width, layers: 3, embedding: 24 };
+        let network = config.build(&store.root().at("visual"));
+        let x = pictures([batch, 3, 48, 48], &store);
+        check("ViT", &store, |pass| network.forward(x.clone(), pass));
+    }
+}
+
+#[test]
 fn sphereface() {
     let store = store();
     let network = SphereFace::sphere20(&store.root(), [48, 32], 16);
@@ -154,6 +207,9 @@ fn every_activation_and_joint() {
         BlockActivation::Leaky(0.2),
         BlockActivation::Silu,
         BlockActivation::HardSwish,
+        BlockActivation::Gelu,
+        BlockActivation::GeluTanh,
+        BlockActivation::QuickGelu,
     ];
     let before = BatchNormConfig::new(8).build(&store.root().at("before"));
     let after = BatchNormConfig::new(12).build(&store.root().at("after"));
@@ -195,4 +251,62 @@ fn what_is_recorded_is_not_fused() {
     let gradients = store.backward(&run());
     assert_eq!(gradients.len(), 5, "filters, linear weights and bias, scale and shift");
     assert!(!run().is_autodiff());
+}
+
+#[test]
+fn rows_with_every_activation() {
+    let store = store();
+    let linear = Linear::new(&store.root().at("linear"), 10, 12, true, Init::FanInUniform);
+    let prelu = Prelu::new(&store.root().at("prelu"), 12);
+    unsettle(&store);
+    let x = from_values::<3>(hash_uniform("x", 2 * 7 * 10), [2, 7, 10], store.device());
+    let shortcut = from_values::<3>(hash_uniform("s", 2 * 7 * 12), [2, 7, 12], store.device());
+    let all = [
+        BlockActivation::Identity,
+        BlockActivation::Relu,
+        BlockActivation::Prelu(&prelu),
+        BlockActivation::Silu,
+        BlockActivation::Gelu,
+        BlockActivation::GeluTanh,
+        BlockActivation::QuickGelu,
+    ];
+    for activation in all {
+        for joined in [false, true] {
+            let block = RowBlock::new(&linear).activation(activation);
+            let block = if joined { block.shortcut(shortcut.clone()) } else { block };
+            let want = values(block.clone().forward(x.clone(), &Pass::eval()));
+            let (error, size) = difference(&values(block.forward(x.clone(), &Pass::fused())), &want);
+            assert!(error <= 1e-5 * size, "{activation:?} {joined}: {error} of {size}");
+        }
+    }
+}
+
+#[test]
+fn a_sealed_network_is_only_run() {
+    let store = store();
+    let linear = Linear::new(&store.root().at("linear"), 6, 4, true, Init::FanInUniform);
+    let x = || from_values::<2>(hash_uniform("x", 18), [3, 6], store.device());
+    let run = |linear: &Linear, pass: &Pass| values(RowBlock::new(linear).forward(x(), pass));
+    let want = run(&linear, &Pass::fused());
+    // A clone may want to do something else with the values.
+    let clone = linear.clone();
+    assert_eq!(run(&linear, &Pass::sealed()), want);
+    assert!(store.check_held().is_ok(), "shared values stay");
+    assert_eq!(values(clone.forward(x())).len(), 12);
+    drop(clone);
+    assert_eq!(run(&linear, &Pass::sealed()), want);
+    let error = store.check_held().unwrap_err().to_string();
+    assert!(error.starts_with("parameter `linear.weight` holds no values"), "{error}");
+    // A clone made now runs what was packed.
+    assert_eq!(run(&linear.clone(), &Pass::sealed()), want);
+    assert_eq!(run(&linear, &Pass::fused()), want, "so does a pass that only fuses");
+    let refused = |work: &dyn Fn()| {
+        let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_err();
+        assert_eq!(panic.downcast_ref::<String>(), Some(&error));
+    };
+    refused(&|| drop(run(&linear, &Pass::eval())));
+    refused(&|| drop(run(&linear, &Pass::sealed_in(Precision::Bf16))));
+    refused(&|| store.track());
+    refused(&|| drop(store.state()));
+    assert_eq!(run(&linear, &Pass::sealed()), want, "a refusal breaks nothing");
 }

@@ -66,7 +66,7 @@ impl Normalizer {
     pub fn normalize(&self, faces: &[RgbImage]) -> Result<Vec<RgbImage>, TaskError> {
         let mut rendered = Vec::with_capacity(faces.len());
         for chunk in faces.chunks(BATCH) {
-            let pictures = self.parts.fan.normalize(self.recognizer.batch(chunk)?, &Pass::fused());
+            let pictures = self.parts.fan.normalize(self.recognizer.batch(chunk)?, &Pass::sealed());
             let [_, _, height, width] = pictures.dims();
             let values = values(pictures);
             if values.iter().any(|v| !v.is_finite()) {

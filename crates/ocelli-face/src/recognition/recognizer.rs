@@ -1,5 +1,6 @@
 //! A trained network with all it needs to be used: pictures in, unit embeddings out.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use image::RgbImage;
@@ -83,6 +84,8 @@ pub struct Recognizer {
     store: Store,
     backbone: Backbone,
     precision: Precision,
+    /// Whether weights are given away as they are packed.
+    sealed: bool,
 }
 
 /// Pictures that go through the network at once.
@@ -95,9 +98,9 @@ impl Recognizer {
     /// When those weights are of another network.
     pub fn new(passport: Passport, store: Store) -> Result<Self, RecognizerError> {
         let backbone = passport.backbone.build(&store.root());
-        let recognizer = Self { passport, store, backbone, precision: Precision::Single };
+        let recognizer = Self { passport, store, backbone, precision: Precision::Single, sealed: false };
         if let Some(path) = recognizer.passport.backbone.weights.clone() {
-            recognizer.load(&path, &safetensors::read(&path)?.state)?;
+            recognizer.load(&path, safetensors::read(&path)?.state)?;
         }
         Ok(recognizer)
     }
@@ -112,24 +115,26 @@ impl Recognizer {
         let contents = safetensors::read(path)?;
         let passport = Passport::read(path, &contents.metadata)?;
         let passport = passport.ok_or_else(|| RecognizerError::NoPassport(path.clone()))?;
-        let store = Store::new(&ocelli_nn::device(device)?, 0);
+        let store = Store::for_loading(&ocelli_nn::device(device)?);
         let recognizer = Self::new(passport, store)?;
-        recognizer.load(path, &contents.state)?;
+        recognizer.load(path, contents.state)?;
         Ok(recognizer)
     }
 
-    fn load(&self, path: &Path, state: &StateDict) -> Result<(), RecognizerError> {
-        let report = match_keys(&self.store.shapes(), state, |name| name.ends_with("num_batches_tracked"));
+    fn load(&self, path: &Path, state: StateDict) -> Result<(), RecognizerError> {
+        let report = match_keys(&self.store.shapes(), &state, |name| name.ends_with("num_batches_tracked"));
         let wrap = |keys| RecognizerError::Keys { path: path.to_owned(), keys: Box::new(keys) };
         report.check(false).map_err(wrap)?;
-        Ok(self.store.load(state.iter().filter(|(name, _)| self.store.find(name).is_some()))?)
+        let known: HashSet<String> = self.store.names().into_iter().collect();
+        Ok(self.store.load_owned(state.into_iter().filter(|(name, _)| known.contains(name)))?)
     }
 
     /// Writes the weights with their passport, whole or not at all.
     ///
     /// # Errors
-    /// The system's refusal.
+    /// The system's refusal, or [`StoreError::Released`] where a sealed recogniser has given weights away.
     pub fn save(&self, path: &Path) -> Result<(), RecognizerError> {
+        self.store.check_held()?;
         let state = StateDict::from_pairs(self.store.state()).expect("names in a store are unique");
         Ok(safetensors::write(path, &state, &self.passport.metadata())?)
     }
@@ -144,10 +149,17 @@ impl Recognizer {
         self.passport.threshold = Some(threshold);
     }
 
-    /// The same network, its convolutions multiplying numbers of `precision`.
+    /// The same network, its layers multiplying numbers of `precision`.
     #[must_use]
-    pub fn in_precision(&self, precision: Precision) -> Self {
-        Self { precision, ..self.clone() }
+    pub fn in_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
+    /// The same network to be used for nothing but [`Recognizer::embed`] from now on: weights are held once, as they are
+    /// packed for it. It cannot be saved any more. Clones made before keep it from giving weights away while they live.
+    #[must_use]
+    pub fn sealed(self) -> Self {
+        Self { sealed: true, ..self }
     }
 
     /// The network's parameters.
@@ -170,13 +182,26 @@ impl Recognizer {
     /// # Errors
     /// When pictures differ in size from the network's, or the network gives no numbers.
     pub fn embed(&self, pictures: &[RgbImage], flip: bool) -> Result<Embeddings, RecognizerError> {
-        let pass = Pass::fused_in(self.precision);
+        let pass = if self.sealed { Pass::sealed_in(self.precision) } else { Pass::fused_in(self.precision) };
+        self.embed_in(pictures, flip, &pass)
+    }
+
+    /// [`Recognizer::embed`] in another pass.
+    ///
+    /// # Errors
+    /// As [`Recognizer::embed`].
+    pub fn embed_in(
+        &self,
+        pictures: &[RgbImage],
+        flip: bool,
+        pass: &Pass,
+    ) -> Result<Embeddings, RecognizerError> {
         let mut rows = Vec::new();
         for chunk in pictures.chunks(BATCH) {
-            let mut sum = values(self.backbone.forward(self.batch(chunk.iter())?, &pass));
+            let mut sum = values(self.backbone.forward(self.batch(chunk.iter())?, pass));
             if flip {
                 let mirrored: Vec<RgbImage> = chunk.iter().map(image::imageops::flip_horizontal).collect();
-                let other = values(self.backbone.forward(self.batch(mirrored.iter())?, &pass));
+                let other = values(self.backbone.forward(self.batch(mirrored.iter())?, pass));
                 sum.iter_mut().zip(other).for_each(|(a, b)| *a += b);
             }
             rows.extend(sum);

@@ -109,7 +109,7 @@ pub fn evaluate(
     pairs: Option<&PairSource>,
     device: &str,
 ) -> Result<Outcome, TaskError> {
-    let recognizer = Recognizer::open(weights, device)?;
+    let recognizer = Recognizer::open(weights, device)?.sealed();
     let preparation = recognizer.preparation();
     let (test, bad) = match pairs {
         Some(pairs) => (load_pairs(pairs, &preparation)?, Vec::new()),

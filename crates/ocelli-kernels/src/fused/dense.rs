@@ -11,16 +11,14 @@ use super::slab::{self, Treatment};
 use super::tile::{Begin, MOST_UNITS, Operands, compute, most_pixels};
 use super::vector::UNIT;
 use super::{Activation, Input, Joint, amx, jobs, lying};
+use super::{Activation, Input, Joint, jobs, late, lying};
 use crate::conv::{Geometry, even_parts};
-use crate::memory::{OutputRows, SharedOutput, filled_aligned, with_scratch};
-use ocelli_simd::math::exp_of_negative as exp;
-use ocelli_simd::vectorized;
+use crate::memory::{SharedOutput, filled_aligned, with_scratch};
 
 /// Pixels whose results are computed together: whole tiles of every width.
 const CHUNK: usize = 48;
 
 /// Output `[B, H', W', O]`; `shortcut` is of the same shape.
-#[allow(unsafe_code)] // the output is not zeroed first
 pub(super) fn run(
     packed: &Packed,
     dense: &Dense,
@@ -29,23 +27,34 @@ pub(super) fn run(
     shortcut: Option<(&[f32], Joint)>,
 ) -> FlexTensor {
     let plain = !dense.pairs && packed.before.is_none() && packed.options.padding == [0, 0];
-    let plan = Plan::new(geometry, dense, plain && input.is_by_pixel());
-    let call = Call { packed, dense, plan, input, shortcut };
+    walk(&Call {
+        packed,
+        dense,
+        plan: Plan::new(geometry, dense, plain && input.is_by_pixel()),
+        input,
+        shortcut,
+    })
+}
+
+/// Output `[B, H', W', O]` of all jobs of a call.
+#[allow(unsafe_code)] // the output is not zeroed first
+pub(super) fn walk(call: &Call<'_>) -> FlexTensor {
+    let plan = &call.plan;
     // SAFETY: the jobs are all blocks of filters in all bands, and a job writes every result of its own.
     unsafe {
-        filled_aligned(lying(geometry.out_shape()), |output| {
-            jobs::run(call.plan.bands * call.plan.splits, |job| call.job(job, output));
+        filled_aligned(lying(plan.geometry.out_shape()), |output| {
+            jobs::run(plan.bands * plan.splits, |job| call.job(job, output));
         })
     }
 }
 
 /// What all jobs of a convolution share.
-struct Call<'a> {
-    packed: &'a Packed,
-    dense: &'a Dense,
-    plan: Plan<'a>,
-    input: &'a Input,
-    shortcut: Option<(&'a [f32], Joint)>,
+pub(super) struct Call<'a> {
+    pub(super) packed: &'a Packed,
+    pub(super) dense: &'a Dense,
+    pub(super) plan: Plan<'a>,
+    pub(super) input: &'a Input,
+    pub(super) shortcut: Option<(&'a [f32], Joint)>,
 }
 
 /// What the tiles of a job share.
@@ -176,59 +185,31 @@ impl Call<'_> {
         let first = first * channels + block.first;
         // SAFETY: this block of filters and these pixels belong to this job alone.
         let mut output = unsafe { output.rows(first, [operands.starts.len(), block.channels], channels) };
-        let late = self.packed.activation == Activation::Silu;
+        let late = self.packed.activation.late();
         let shortcut = self.shortcut.map(|(values, joint)| Shortcut {
             values: &values[first..],
             before: joint == Joint::BeforeActivation,
         });
         let finish = self.packed.activation.finish(&block.slopes);
-        let in_tile = shortcut.filter(|shortcut| shortcut.before || !late);
+        let in_tile = shortcut.filter(|shortcut| shortcut.before || late.is_none());
         let ending = Ending::new(&finish, in_tile, &mut output, block.units * UNIT);
         compute(operands, begin, sums, Some(&ending));
-        if late {
+        if let Some(apply) = late {
             // SAFETY: the tile wrote all rows.
-            unsafe { silu(&mut output, shortcut.filter(|shortcut| !shortcut.before)) };
+            unsafe { late::apply(apply, &mut output, shortcut.filter(|shortcut| !shortcut.before)) };
         }
     }
 }
 
 impl Activation {
-    /// What tiles do for it; SiLU is applied to what they have written.
+    /// What tiles do for it; what [`Activation::late`] gives is applied to what they have written.
     pub(super) fn finish<'a>(&self, slopes: &'a [f32]) -> Finish<'a> {
         match *self {
-            Self::Identity | Self::Silu => Finish::Keep,
+            Self::Identity | Self::Silu | Self::Gelu | Self::GeluTanh | Self::QuickGelu => Finish::Keep,
             Self::Relu => Finish::Relu,
             Self::Clamp { low, high } => Finish::Clamp { low, high },
             Self::Leaky(_) | Self::Prelu(_) => Finish::Slopes(slopes),
             Self::HardSwish => Finish::HardSwish,
-        }
-    }
-}
-
-/// Replaces numbers by their SiLU, plus a shortcut, if there is one.
-///
-/// # Safety
-/// All numbers of all rows were written.
-#[allow(unsafe_code)] // the output is not zeroed first
-pub(super) unsafe fn silu(output: &mut OutputRows<'_>, shortcut: Option<Shortcut<'_>>) {
-    for row in 0..output.rows {
-        let at = row * output.pitch;
-        let added = shortcut.map_or(&[][..], |shortcut| &shortcut.values[at..][..output.len]);
-        // SAFETY: all were written, by contract.
-        apply_silu(unsafe { output.written(row) }, added);
-    }
-}
-
-vectorized! {
-    fn apply_silu(values: &mut [f32], added: &[f32]) {
-        for value in values.iter_mut() {
-            // The exponential of a negative number cannot overflow.
-            let power = exp(-value.abs());
-            let gate = if *value < 0.0 { power } else { 1.0 } / (1.0 + power);
-            *value *= gate;
-        }
-        for (value, added) in values.iter_mut().zip(added) {
-            *value += added;
         }
     }
 }

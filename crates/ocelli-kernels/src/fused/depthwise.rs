@@ -6,7 +6,6 @@ use std::ops::Range;
 use burn_flex::FlexTensor;
 use ocelli_simd::{Level, level};
 
-use super::dense::silu;
 use super::finish::{Ending, Shortcut, end};
 use super::pack::{Depthwise, Packed};
 use super::prefetch;
@@ -14,7 +13,7 @@ use super::tile::MOST_PIXELS;
 use super::vector::{Portable, UNIT, Vector};
 #[cfg(target_arch = "x86_64")]
 use super::vector_x86::{Avx2, Avx512};
-use super::{Activation, Joint, jobs, lying};
+use super::{Joint, jobs, late, lying};
 use crate::conv::{Geometry, even_parts};
 use crate::memory::{SharedOutput, filled_aligned};
 
@@ -137,13 +136,13 @@ impl Call<'_> {
         let place = (row * width_out + cols.start) * channels;
         // SAFETY: this row belongs to one job.
         let mut output = unsafe { output.rows(place, [cols.len(), channels], channels) };
-        let late = self.packed.activation == Activation::Silu;
+        let late = self.packed.activation.late();
         let shortcut = self.shortcut.map(|(values, joint)| Shortcut {
             values: &values[place..],
             before: joint == Joint::BeforeActivation,
         });
         let finish = self.packed.activation.finish(&self.filters.slopes);
-        let in_strip = shortcut.filter(|shortcut| shortcut.before || !late);
+        let in_strip = shortcut.filter(|shortcut| shortcut.before || late.is_none());
         Strip {
             x: self.x,
             first: first * channels,
@@ -162,9 +161,9 @@ impl Call<'_> {
             ending: Ending::new(&finish, in_strip, &mut output, self.filters.lanes),
         }
         .compute(cols.len());
-        if late {
+        if let Some(apply) = late {
             // SAFETY: the strip wrote all rows.
-            unsafe { silu(&mut output, shortcut.filter(|shortcut| !shortcut.before)) };
+            unsafe { late::apply(apply, &mut output, shortcut.filter(|shortcut| !shortcut.before)) };
         }
     }
 }

@@ -9,6 +9,8 @@ mod dense;
 mod depthwise;
 mod finish;
 mod jobs;
+mod late;
+mod linear;
 mod pack;
 mod plan;
 mod prefetch;
@@ -53,6 +55,12 @@ pub enum Activation {
     Silu,
     /// `x min(max(0, x + 3), 6) / 6`.
     HardSwish,
+    /// `x` times the standard normal distribution at `x` (Hendrycks and Gimpel 2016).
+    Gelu,
+    /// [`Activation::Gelu`] in its approximation by a hyperbolic tangent (ibid., section 2).
+    GeluTanh,
+    /// `x sigmoid(1.702 x)`, the approximation (ibid.) that CLIP was trained with.
+    QuickGelu,
 }
 
 /// The numbers that are multiplied; sums are always single precision.

@@ -121,10 +121,20 @@ impl Packed {
         let kernels = if depthwise && parts.before.is_none() {
             Kernels::Depthwise(Depthwise::new(&parts))
         } else {
-            Kernels::Dense(Dense::new(&parts))
+            Kernels::Dense(Dense::new(&mut parts))
         };
         let ConvParts { before, shape, options, activation, .. } = parts;
         Ok(Self { shape, options, before, activation, kernels })
+    }
+
+    /// `[O, C / groups, kh, kw]`.
+    pub(super) fn shape(&self) -> [usize; 4] {
+        self.shape
+    }
+
+    /// Whether every result is made of one pixel, at its own place and of all channels.
+    pub(super) fn is_linear(&self) -> bool {
+        self.shape[2..] == [1, 1] && self.options == ConvOptions::default() && self.before.is_none()
     }
 
     /// The extents of a run on an input `[B, C, H, W]`.
@@ -213,7 +223,9 @@ fn slopes(parts: &ConvParts) -> Option<Vec<f32>> {
 }
 
 impl Dense {
-    fn new(parts: &ConvParts) -> Self {
+    /// Takes the filters out of the parts: the last of them are packed first, and their memory is given back before the next
+    /// are, so that a large layer is never held twice.
+    fn new(parts: &mut ConvParts) -> Self {
         let [out, group_in, ..] = parts.shape;
         let groups = parts.options.groups;
         // A pair must not reach from one group into the next.
@@ -224,23 +236,30 @@ impl Dense {
         let count = units.div_ceil(MOST_UNITS);
         let tiles = if pairs { amx::kind_for(run_len(parts, words)) } else { None };
         let slopes = slopes(parts);
-        let block = |group: usize, part: usize| {
+        let depth = parts.shape[1..].iter().product::<usize>();
+        let mut block = |group: usize, part: usize| {
             let range = part * units / count..(part + 1) * units / count;
             let within = range.start * UNIT..(range.end * UNIT).min(per_group);
             let (first, channels) = (group * per_group + within.start, within.len());
             let width = range.len() * UNIT;
+            let filters = pack(parts, [first, channels], words, pairs, width);
+            parts.weight.truncate(first * depth);
+            parts.weight.shrink_to_fit();
             Block {
                 group,
                 first,
                 channels,
                 units: range.len(),
-                filters: pack(parts, [first, channels], words, pairs, width),
+                filters,
                 bias: lanes(parts.bias.as_deref(), first, channels, width),
                 slopes: slopes.as_ref().map_or_else(Vec::new, |s| lanes(Some(s), first, channels, width)),
             }
         };
         let blocks = (0..groups).flat_map(|group| (0..count).map(move |part| (group, part)));
         Self { pairs, tiles, words, blocks: blocks.map(|(group, part)| block(group, part)).collect() }
+        let mut blocks: Vec<Block> = blocks.rev().map(|(group, part)| block(group, part)).collect();
+        blocks.reverse();
+        Self { pairs, words, blocks }
     }
 }
 

@@ -139,7 +139,7 @@ vectorized! {
 
 vectorized! {
     /// Rounds pixels to pairs; the last of an odd number of channels is paired with zero.
-    fn round(source: &[f32], channels: usize, target: &mut [f32]) {
+    pub(super) fn round(source: &[f32], channels: usize, target: &mut [f32]) {
         if channels.is_multiple_of(2) {
             for (word, numbers) in target.iter_mut().zip(source.as_chunks::<2>().0) {
                 *word = pair(*numbers);

@@ -5,7 +5,7 @@ use ocelli_kernels::Joint;
 
 use crate::init::Init;
 use crate::layers::{
-    BatchNorm, BatchNormConfig, BlockActivation, Conv2d, Conv2dConfig, ConvBlock, Dropout, Linear,
+    BatchNorm, BatchNormConfig, BlockActivation, Conv2d, Conv2dConfig, ConvBlock, Dropout, Linear, RowBlock,
     global_average,
 };
 use crate::pass::Pass;
@@ -155,7 +155,7 @@ impl MobileNetV2 {
     /// Pictures as for [`MobileNetV2::features`] to logits `[B, classes]`.
     pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<2> {
         let pooled = global_average(self.features(x, pass));
-        self.classifier.forward(self.dropout.forward(pooled, pass))
+        RowBlock::new(&self.classifier).forward(self.dropout.forward(pooled, pass), pass)
     }
 }
 

@@ -7,7 +7,7 @@ use super::Embedded;
 use crate::init::Init;
 use crate::layers::{
     BatchNorm, BatchNormConfig, BlockActivation, Conv2d, Conv2dConfig, ConvBlock, Dropout, Linear,
-    LinearBlock, global_average, max_pool2d,
+    LinearBlock, RowBlock, global_average, max_pool2d,
 };
 use crate::pass::Pass;
 use crate::store::Path;
@@ -210,7 +210,7 @@ impl ResNetClassifier {
 
     /// Pictures `[B, 3, H, W]`, each channel normalised by ImageNet's mean and deviation, to logits `[B, classes]`.
     pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<2> {
-        self.fc.forward(global_average(self.resnet.forward(x, pass)))
+        RowBlock::new(&self.fc).forward(global_average(self.resnet.forward(x, pass)), pass)
     }
 }
 

@@ -2,10 +2,12 @@
 //! of OpenAI's code.
 
 use burn::tensor::Tensor;
-use ocelli_kernels::Chain;
 
 use crate::init::Init;
-use crate::layers::{Conv2d, Conv2dConfig, LayerNorm, Linear, MultiHeadAttention};
+use crate::layers::{
+    BlockActivation, Conv2d, Conv2dConfig, ConvBlock, LayerNorm, Linear, MultiHeadAttention, RowBlock,
+};
+use crate::pass::Pass;
 use crate::store::{Param, Path, Role};
 
 /// Channels of an attention head in all published towers.
@@ -87,17 +89,12 @@ impl Block {
         }
     }
 
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let mixed = self.attention.self_attention(self.norm_attention.forward(x.clone()), None);
-        let x = x + mixed;
-        let expanded = quick_gelu(self.expand.forward(self.norm_linear.forward(x.clone())));
-        x + self.contract.forward(expanded)
+    fn forward(&self, x: Tensor<3>, pass: &Pass) -> Tensor<3> {
+        let x = self.attention.residual(self.norm_attention.forward(x.clone()), x, pass);
+        let expand = RowBlock::new(&self.expand).activation(BlockActivation::QuickGelu);
+        let expanded = expand.forward(self.norm_linear.forward(x.clone()), pass);
+        RowBlock::new(&self.contract).shortcut(x).forward(expanded, pass)
     }
-}
-
-/// `x sigmoid(1.702 x)`, the approximation of GELU that CLIP was trained with.
-fn quick_gelu(x: Tensor<3>) -> Tensor<3> {
-    Chain::of(x.clone()).mul_scalar(1.702).sigmoid().mul(x).run()
 }
 
 /// A tower.
@@ -118,20 +115,20 @@ impl Vit {
     ///
     /// # Panics
     /// When the pictures are not of the configuration's size.
-    pub fn tokens(&self, x: Tensor<4>) -> Tensor<3> {
-        let patches = self.patches.forward(x).flatten::<3>(2, 3).swap_dims(1, 2);
+    pub fn tokens(&self, x: Tensor<4>, pass: &Pass) -> Tensor<3> {
+        let patches = ConvBlock::new(&self.patches).forward(x, pass).flatten::<3>(2, 3).swap_dims(1, 2);
         let [batch, _, width] = patches.dims();
         let class = self.class_embedding.value::<1>().reshape([1, 1, width]).expand([batch, 1, width]);
         let x = Tensor::cat(vec![class, patches], 1) + self.positions.value::<2>().unsqueeze::<3>();
-        self.blocks.iter().fold(self.norm_before.forward(x), |x, block| block.forward(x))
+        self.blocks.iter().fold(self.norm_before.forward(x), |x, block| block.forward(x, pass))
     }
 
     /// Pictures as for [`Vit::tokens`] to embeddings `[B, D]`, not normalised.
     ///
     /// # Panics
     /// As [`Vit::tokens`].
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<2> {
-        let tokens = self.tokens(x);
+    pub fn forward(&self, x: Tensor<4>, pass: &Pass) -> Tensor<2> {
+        let tokens = self.tokens(x, pass);
         let [batch, _, width] = tokens.dims();
         let class = tokens.narrow(1, 0, 1).reshape([batch, width]);
         self.norm_after.forward(class).matmul(self.projection.value())

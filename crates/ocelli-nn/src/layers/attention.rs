@@ -3,8 +3,12 @@
 use burn::tensor::{Bool, Tensor};
 use ocelli_kernels::{AttentionOptions, linear, scaled_attention, self_attention};
 
+use super::block::BlockActivation;
 use super::linear::Linear;
+use super::prepared::Prepared;
+use super::row_block::{RowBlock, Rows};
 use crate::init::Init;
+use crate::pass::Pass;
 use crate::store::{Param, Path, Role};
 
 /// Added to the scores of masked keys: finite, so that a row without any key left stays a number, and small enough that
@@ -21,6 +25,8 @@ pub struct MultiHeadAttention {
     out_proj: Linear,
     dim: usize,
     heads: usize,
+    /// What fused passes run in place of all three projections.
+    prepared: Prepared,
 }
 
 impl MultiHeadAttention {
@@ -36,6 +42,7 @@ impl MultiHeadAttention {
             out_proj: Linear::new(&path.at("out_proj"), dim, dim, true, Init::FanInUniform),
             dim,
             heads,
+            prepared: Prepared::default(),
         }
     }
 
@@ -59,6 +66,19 @@ impl MultiHeadAttention {
     pub fn self_attention(&self, x: Tensor<3>, padding: Option<Tensor<2, Bool>>) -> Tensor<3> {
         let options = options(padding);
         self.out_proj.forward(self_attention(self.project(x, 0, 3), self.heads, options))
+    }
+
+    /// [`MultiHeadAttention::self_attention`] of `x` without padding, plus `shortcut` `[B, T, D]`: the projections are run as
+    /// the pass says.
+    pub fn residual(&self, x: Tensor<3>, shortcut: Tensor<3>, pass: &Pass) -> Tensor<3> {
+        let activation = BlockActivation::Identity;
+        let rows = Rows { weight: &self.in_proj_weight, bias: Some(&self.in_proj_bias), activation };
+        let projected = match rows.fused(&self.prepared, [Some(&x), Some(&shortcut)], pass) {
+            Some(packed) => packed.forward_rows(x, None),
+            None => self.project(x, 0, 3),
+        };
+        let mixed = self_attention(projected, self.heads, AttentionOptions::default());
+        RowBlock::new(&self.out_proj).shortcut(shortcut).forward(mixed, pass)
     }
 
     /// `[B, T, D]` through `parts` of the three projections from number `first` on, `[B, T, parts D]`.

@@ -4,19 +4,18 @@
 //! normalisations into the weights, packs these, and keeps the result in the convolution until one of the parameters
 //! changes; in every other pass, or while gradients are recorded, it runs the layers one after the other.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use burn::tensor::Tensor;
-use ocelli_kernels::activation::{hard_swish, leaky_relu, relu, silu};
-use ocelli_kernels::{Activation, ConvOptions, ConvParts, Joint, PackedConv, Precision};
+use ocelli_kernels::activation::{gelu, gelu_tanh, hard_swish, leaky_relu, relu, silu};
+use ocelli_kernels::{Activation, Chain, ConvOptions, ConvParts, Joint, PackedConv};
 
 use super::activation::Prelu;
 use super::conv::Conv2d;
 use super::dropout::Dropout;
 use super::linear::Linear;
 use super::norm::BatchNorm;
+use super::prepared::{Form, values};
 use crate::pass::Pass;
-use crate::store::{Entry, Param};
+use crate::store::Param;
 
 /// What a block applies to the result of its convolution.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,10 +35,16 @@ pub enum BlockActivation<'a> {
     Silu,
     /// `x min(max(0, x + 3), 6) / 6`.
     HardSwish,
+    /// `x` times the standard normal distribution at `x`.
+    Gelu,
+    /// [`BlockActivation::Gelu`] in its approximation by a hyperbolic tangent.
+    GeluTanh,
+    /// `x sigmoid(1.702 x)`, the approximation of GELU that CLIP was trained with.
+    QuickGelu,
 }
 
 impl BlockActivation<'_> {
-    fn forward(self, x: Tensor<4>) -> Tensor<4> {
+    pub(super) fn forward<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
         match self {
             Self::Identity => x,
             Self::Relu => relu(x),
@@ -48,11 +53,22 @@ impl BlockActivation<'_> {
             Self::Leaky(slope) => leaky_relu(x, f64::from(slope)),
             Self::Silu => silu(x),
             Self::HardSwish => hard_swish(x),
+            Self::Gelu => gelu(x),
+            Self::GeluTanh => gelu_tanh(x),
+            Self::QuickGelu => Chain::of(x.clone()).mul_scalar(1.702).sigmoid().mul(x).run(),
+        }
+    }
+
+    /// Its learned slopes.
+    pub(super) fn slopes(&self) -> Option<&Param> {
+        match self {
+            Self::Prelu(prelu) => Some(&prelu.weight),
+            _ => None,
         }
     }
 
     /// What the packed convolution applies; slopes that are learned are left out.
-    fn kind(self) -> Activation {
+    pub(super) fn kind(self) -> Activation {
         match self {
             Self::Identity => Activation::Identity,
             Self::Relu => Activation::Relu,
@@ -61,11 +77,14 @@ impl BlockActivation<'_> {
             Self::Leaky(slope) => Activation::Leaky(slope),
             Self::Silu => Activation::Silu,
             Self::HardSwish => Activation::HardSwish,
+            Self::Gelu => Activation::Gelu,
+            Self::GeluTanh => Activation::GeluTanh,
+            Self::QuickGelu => Activation::QuickGelu,
         }
     }
 
     /// What the packed convolution applies.
-    fn packed(self) -> Activation {
+    pub(super) fn packed(self) -> Activation {
         match self {
             Self::Prelu(prelu) => Activation::Prelu(values(&prelu.weight)),
             other => other.kind(),
@@ -154,13 +173,8 @@ impl<'a> ConvBlock<'a> {
             return None;
         }
         let Self { before, conv, after, activation, .. } = self;
-        let slope = match activation {
-            BlockActivation::Prelu(prelu) => Some(&prelu.weight),
-            _ => None,
-        };
         let norms = [before, after].into_iter().flat_map(|norm| norm.iter().flat_map(|norm| norm.params()));
-        let params: Vec<&Param> =
-            [&conv.weight].into_iter().chain(&conv.bias).chain(slope).chain(norms).collect();
+        let others: Vec<&Param> = conv.bias.iter().chain(activation.slopes()).chain(norms).collect();
         let &[output, input, height, width] = conv.weight.entry().shape() else { return None };
         let form = Form {
             shape: [output, input, height, width],
@@ -168,13 +182,13 @@ impl<'a> ConvBlock<'a> {
             activation: activation.kind(),
             precision,
         };
-        conv.prepared.get(&params, form, |form| ConvParts {
+        conv.prepared.get(&conv.weight, &others, form, pass, |form, weight| ConvParts {
             before: before.map(BatchNorm::affine),
             bias: conv.bias.as_ref().map(values),
             after: after.map(BatchNorm::affine),
             activation: activation.packed(),
             precision,
-            ..ConvParts::new(values(&conv.weight), form.shape, conv.options)
+            ..ConvParts::new(weight, form.shape, conv.options)
         })
     }
 }
@@ -246,83 +260,19 @@ impl<'a> LinearBlock<'a> {
             return None;
         }
         let norms = [before, after].into_iter().flatten().flat_map(BatchNorm::params);
-        let params: Vec<&Param> = [&linear.weight].into_iter().chain(&linear.bias).chain(norms).collect();
+        let others: Vec<&Param> = linear.bias.iter().chain(norms).collect();
         let form = Form {
             shape: [output, channels, height, width],
             norms: [before.is_some(), after.is_some()],
             activation: Activation::Identity,
             precision,
         };
-        linear.prepared.get(&params, form, |form| ConvParts {
+        linear.prepared.get(&linear.weight, &others, form, pass, |form, weight| ConvParts {
             before: before.map(BatchNorm::affine),
             bias: linear.bias.as_ref().map(values),
             after: after.map(BatchNorm::affine),
             precision,
-            ..ConvParts::new(values(&linear.weight), form.shape, ConvOptions::default())
+            ..ConvParts::new(weight, form.shape, ConvOptions::default())
         })
-    }
-}
-
-/// The numbers of a parameter.
-fn values(param: &Param) -> Vec<f32> {
-    crate::tensor::values(param.entry().plain())
-}
-
-/// What fused passes run in place of a layer, kept until a parameter that went into it changes. Clones of a layer share
-/// it, as they share the parameters.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Prepared(Arc<Mutex<Option<Kept>>>);
-
-#[derive(Debug)]
-struct Kept {
-    form: Form,
-    /// The parameters that went into it, as they were.
-    made_of: Vec<(Arc<Entry>, u64)>,
-    packed: PackedConv,
-}
-
-/// How the parameters of a block are put together.
-#[derive(Debug, PartialEq)]
-struct Form {
-    /// Of the filters.
-    shape: [usize; 4],
-    /// Whether there is one before, and after.
-    norms: [bool; 2],
-    /// Without learned slopes.
-    activation: Activation,
-    precision: Precision,
-}
-
-impl Prepared {
-    /// What was kept, if it is made in this form of these parameters as they are now, or else of `parts`. `None` while a
-    /// parameter's gradient is recorded.
-    fn get(
-        &self,
-        params: &[&Param],
-        form: Form,
-        parts: impl FnOnce(&Form) -> ConvParts,
-    ) -> Option<PackedConv> {
-        if params.iter().any(|param| param.is_tracked()) {
-            return None;
-        }
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kept) = kept.as_ref().filter(|kept| kept.is_of(params, &form)) {
-            return Some(kept.packed.clone());
-        }
-        // Versions are read before the values: a change between the two is noticed the next time.
-        let made_of = params.iter().map(|param| (param.entry().clone(), param.entry().version())).collect();
-        let packed =
-            PackedConv::new(parts(&form)).unwrap_or_else(|error| panic!("cannot fuse a layer: {error}"));
-        *kept = Some(Kept { form, made_of, packed: packed.clone() });
-        Some(packed)
-    }
-}
-
-impl Kept {
-    fn is_of(&self, params: &[&Param], form: &Form) -> bool {
-        let same = |((entry, version), param): (&(Arc<Entry>, u64), &&Param)| {
-            Arc::ptr_eq(entry, param.entry()) && *version == entry.version()
-        };
-        self.form == *form && self.made_of.len() == params.len() && self.made_of.iter().zip(params).all(same)
     }
 }

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use ocelli_kernels::{ConvOptions, conv2d};
 
-use super::block::Prepared;
+use super::prepared::Prepared;
 use crate::init::Init;
 use crate::store::{Param, Path, Role};
 

@@ -18,7 +18,9 @@ mod lstm;
 mod norm;
 mod pointwise;
 mod pool;
+mod prepared;
 mod recurrent;
+mod row_block;
 mod squeeze;
 
 pub use activation::Prelu;
@@ -43,6 +45,7 @@ pub use pool::{
     subsample, upsample_nearest,
 };
 pub use recurrent::RecurrentConfig;
+pub use row_block::RowBlock;
 pub use squeeze::SqueezeExcitation;
 
 /// What PyTorch gives the bias of a convolution whose weight has this shape: the bound of the weight's own uniform.

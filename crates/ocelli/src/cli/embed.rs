@@ -10,13 +10,13 @@ use ocelli_data::annotations::npy;
 use ocelli_face::recognition::predict::{expand, read};
 use ocelli_face::recognition::recognizer::{Embeddings, Recognizer};
 use ocelli_method::{Array, Data};
-use ocelli_nn::Precision;
 use ocelli_nn::weights::write_atomically;
+use ocelli_nn::{Pass, Precision};
 use serde_json::json;
 
 use super::Ended;
 use super::output;
-use super::precision::Numbers;
+use super::precision::{Numbers, told_cosines};
 
 /// Turn pictures into unit vectors, for search or for other programs.
 ///
@@ -38,7 +38,7 @@ pub(super) struct Embed {
     /// Embed only part I of N parts, counted from 1; parts are equal for equal inputs.
     #[arg(long, value_name = "I/N")]
     shard: Option<String>,
-    /// The numbers that convolutions multiply: f32, or bf16, twice as fast on processors that have it. What it costs is
+    /// The numbers that layers multiply: f32, or bf16, twice as fast on processors that have it. What it costs is
     /// measured on the first pictures and told.
     #[arg(long, value_enum, default_value = "f32")]
     precision: Numbers,
@@ -61,22 +61,30 @@ impl Embed {
             "--out {}: the ending must be .jsonl, .csv or .npy",
             self.out.display()
         );
-        let exact = Recognizer::open(&self.weights, &self.device)?;
-        let recognizer = match self.precision.precision(&self.device)? {
-            Precision::Single => exact.clone(),
-            lower => exact.in_precision(lower),
-        };
+        let precision = self.precision.precision(&self.device)?;
+        let recognizer = Recognizer::open(&self.weights, &self.device)?;
         let mut files = expand(&self.inputs)?;
         if let Some(shard) = &self.shard {
             files = part(files, shard)?;
         }
+        // What to compare with is computed before the weights are given away.
+        let exact = match precision {
+            Precision::Single => None,
+            _ if files.is_empty() => None,
+            _ => {
+                let few = read(&recognizer, &files[..files.len().min(COMPARED)])?;
+                Some(recognizer.embed_in(&few, !self.no_flip, &Pass::eval())?)
+            }
+        };
+        let recognizer = recognizer.in_precision(precision).sealed();
         let mut all = Embeddings { values: Vec::new(), dimensions: 0 };
         for chunk in files.chunks(CHUNK) {
             let pictures = read(&recognizer, chunk)?;
             let embedded = recognizer.embed(&pictures, !self.no_flip)?;
-            if self.precision != Numbers::F32 && all.values.is_empty() {
-                let compared = pictures.len().min(COMPARED);
-                say_cost(&exact.embed(&pictures[..compared], !self.no_flip)?, &embedded);
+            if let Some(exact) = exact.as_ref().filter(|_| all.values.is_empty()) {
+                let count = exact.values.len();
+                let cosines = told_cosines(&exact.values, &embedded.values[..count], exact.dimensions);
+                output::note(format!("bf16: cosine to f32 on {} pictures: {cosines}", exact.len()));
             }
             all.dimensions = embedded.dimensions;
             all.values.extend(embedded.values);
@@ -89,18 +97,6 @@ impl Embed {
         output::note(format!("{} pictures embedded into {}", files.len(), self.out.display()));
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// Tells how far embeddings in a lower precision are from those in single precision, of the same pictures.
-fn say_cost(exact: &Embeddings, other: &Embeddings) {
-    let cosine = |i: usize| exact.row(i).iter().zip(other.row(i)).map(|(a, b)| f64::from(a * b)).sum::<f64>();
-    let cosines: Vec<f64> = (0..exact.len()).map(cosine).collect();
-    let mean = cosines.iter().sum::<f64>() / cosines.len().max(1) as f64;
-    let least = cosines.iter().copied().fold(1.0, f64::min);
-    output::note(format!(
-        "bf16: cosine to f32 on {} pictures: mean {mean:.6}, least {least:.6}",
-        cosines.len()
-    ));
 }
 
 /// The files of one part: every N-th from the I-th on.

@@ -85,7 +85,7 @@ impl Predict {
             self.normalize(folder)?;
             return Ok(ExitCode::SUCCESS);
         }
-        let recognizer = Recognizer::open(&self.weights, &self.device)?;
+        let recognizer = Recognizer::open(&self.weights, &self.device)?.sealed();
         let threshold = match (self.threshold, recognizer.passport().threshold) {
             (Some(given), _) if (-1.0..=1.0).contains(&given) => given,
             (Some(given), _) => bail!("--threshold {given}: a cosine lies from -1 to 1"),

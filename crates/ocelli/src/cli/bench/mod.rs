@@ -45,7 +45,7 @@ enum What {
 struct Models {
     #[command(flatten)]
     options: Options,
-    /// The numbers that convolutions multiply.
+    /// The numbers that layers multiply. What bf16 costs is measured on the input of each case and told.
     #[arg(long, value_enum, default_value = "f32")]
     precision: Numbers,
 }
