@@ -10,8 +10,7 @@ use super::plan::{Plan, Segment};
 use super::slab::{self, Treatment};
 use super::tile::{Begin, MOST_UNITS, Operands, compute, most_pixels};
 use super::vector::UNIT;
-use super::{Activation, Input, Joint, amx, jobs, lying};
-use super::{Activation, Input, Joint, jobs, late, lying};
+use super::{Activation, Input, Joint, amx, jobs, late, lying};
 use crate::conv::{Geometry, even_parts};
 use crate::memory::{SharedOutput, filled_aligned, with_scratch};
 
@@ -88,20 +87,17 @@ impl Call<'_> {
             let (slab, rest) = scratch.split_at_mut(slab_len);
             let (line, sums) = rest.split_at_mut(line_len);
             let words = self.words(treatment, &segments, (slab, line));
-            let band = Band { words, starts: plan.starts(&segments), first: rows.start * width };
+            let starts = plan.starts(&segments);
+            let tiles = self.dense.tiles.map(|kind| (kind, amx::Rows::new(&starts)));
+            let band = Band { words, starts, tiles, first: rows.start * width };
             let results = rows.len() * width;
             // Few filters stay at hand while all results of a pixel are computed, one after the other in memory.
-            let each = if plan.few_filters { CHUNK } else { results };
+            let each = if plan.few_filters && band.tiles.is_none() { CHUNK } else { results };
             for first in (0..results).step_by(each) {
                 let chunk = first..(first + each).min(results);
                 for block in &self.dense.blocks[blocks.clone()] {
                     self.block(block, &band, chunk.clone(), (sums, output));
                 }
-            let starts = plan.starts(&segments);
-            let tiles = self.dense.tiles.map(|kind| (kind, amx::Rows::new(&starts)));
-            let band = Band { words, starts, tiles, first: rows.start * width };
-            for block in &self.dense.blocks[blocks] {
-                self.block(block, &band, sums, output);
             }
         });
     }
@@ -120,18 +116,7 @@ impl Call<'_> {
         slab
     }
 
-    /// All results of a block of filters in a band.
-    fn block(&self, block: &Block, band: &Band<'_>, sums: &mut [f32], output: SharedOutput<'_>) {
-        let pieces = &self.plan.pieces[block.group];
-        if let Some((kind, rows)) = &band.tiles {
-            let work = amx::Work { words: band.words, starts: &band.starts, rows, pieces, block };
-            return amx::block(*kind, &work, |operands, begin, sums, first| {
-                self.finish(block, (operands, begin, sums), band.first + first, output);
-            });
-        }
-        let width = block.units * UNIT;
-        let results = band.starts.len();
-    /// Some results of a block of filters in a band.
+    /// Some results of a block of filters in a band; all of them where the processor multiplies tiles.
     fn block(
         &self,
         block: &Block,
@@ -140,6 +125,13 @@ impl Call<'_> {
         (sums, output): (&mut [f32], SharedOutput<'_>),
     ) {
         let (plan, width) = (&self.plan, block.units * UNIT);
+        let pieces = &plan.pieces[block.group];
+        if let Some((kind, rows)) = &band.tiles {
+            let work = amx::Work { words: band.words, starts: &band.starts, rows, pieces, block };
+            return amx::block(*kind, &work, |operands, begin, sums, first| {
+                self.finish(block, (operands, begin, sums), band.first + first, output);
+            });
+        }
         let results = chunk.len();
         let tiles = results.div_ceil(most_pixels(block.units));
         let (each, longer) = (results / tiles, results % tiles);

@@ -256,10 +256,9 @@ impl Dense {
             }
         };
         let blocks = (0..groups).flat_map(|group| (0..count).map(move |part| (group, part)));
-        Self { pairs, tiles, words, blocks: blocks.map(|(group, part)| block(group, part)).collect() }
         let mut blocks: Vec<Block> = blocks.rev().map(|(group, part)| block(group, part)).collect();
         blocks.reverse();
-        Self { pairs, words, blocks }
+        Self { pairs, tiles, words, blocks }
     }
 }
 

@@ -227,7 +227,7 @@ fn multiply_all<T: Tiles>(
 /// Operands that add nothing to the sums of some pixels.
 fn ended<'a>(work: &Work<'a>, starts: &'a [usize]) -> Operands<'a> {
     let &Work { words, block, .. } = work;
-    Operands { words, starts, runs: &[], filters: &[], units: block.units, pairs: true }
+    Operands { words, starts, runs: &[], filters: &[], units: block.units, pairs: true, next: 0 }
 }
 
 /// Checks what all products of a block read.

@@ -249,9 +249,6 @@ mod on_the_processor {
         // SAFETY: the function is as long as the encodings, or the first that differs ends the test.
         let byte = |index: usize| unsafe { *start.add(index) };
         let mut at = 0;
-        for (prefix, opcode, modes, rest, instruction) in expected {
-            let bytes: Vec<u8> =
-                prefix.into_iter().chain([opcode, modes]).chain(rest.iter().copied()).collect();
         for (bytes, instruction) in expected {
             let found: Vec<u8> = (at..at + bytes.len()).map(byte).collect();
             assert_eq!(found, bytes, "{instruction:?}: {found:02x?}, by the manual {bytes:02x?}");
