@@ -82,7 +82,8 @@ pub(super) fn kind_for(run: usize) -> Option<Kind> {
 
 impl PackedConv {
     /// A convolution whose pairs of numbers are multiplied on emulated AMX tiles, slow but the same to the bit as on a
-    /// processor that has them: for tests. Convolutions in single precision, or with one channel a group, stay what they are.
+    /// processor that has them: for tests. What is not multiplied in
+    /// pairs stays what it is.
     ///
     /// # Errors
     /// As [`PackedConv::new`].

@@ -21,7 +21,7 @@ pub(super) fn is_available() -> bool {
 }
 
 /// Whether the processor has such tiles, of the size that is used here.
-fn is_there() -> bool {
+pub(super) fn is_there() -> bool {
     const BF16: u32 = 1 << 22;
     const TILE: u32 = 1 << 24;
     let most = __cpuid(0).eax;
@@ -35,7 +35,7 @@ fn is_there() -> bool {
 }
 
 /// Whether the system keeps the state of tiles when it switches between threads.
-fn is_kept() -> bool {
+pub(super) fn is_kept() -> bool {
     #[target_feature(enable = "xsave")]
     fn states() -> u64 {
         // SAFETY: the processor has the instruction, and the register exists wherever it may be executed.
@@ -47,7 +47,7 @@ fn is_kept() -> bool {
 }
 
 /// Asks Linux to make room for tiles in what it keeps of every thread of this process.
-fn is_permitted() -> bool {
+pub(super) fn is_permitted() -> bool {
     const ARCH_PRCTL: usize = 158;
     const REQUEST_PERMISSION: usize = 0x1023;
     let answer: isize;

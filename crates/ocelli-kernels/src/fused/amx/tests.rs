@@ -154,7 +154,7 @@ mod on_the_processor {
 
     use burn::tensor::{Device, Tensor, TensorData};
 
-    use super::super::processor::{Processor, known_product};
+    use super::super::processor::{Processor, is_kept, is_permitted, is_there, known_product};
     use super::super::trapped::{Instruction, are_released, catch, decode, products};
     use super::*;
     use crate::{Activation, ConvOptions, Joint, Precision};
@@ -331,6 +331,35 @@ mod on_the_processor {
             assert!(are_released(), "nothing stays in use");
             assert_eq!(products() > before, !is_available(), "instructions trap where there are no tiles");
         });
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100))]
+        #[test]
+        fn amx_code_gives_the_bits_of_the_emulation_on_all_shapes(
+            (channels, out, groups) in (1..60_usize, 1..70_usize, 1..3_usize),
+            kernel in [1..4_usize, 1..4_usize],
+            stride in [1..3_usize, 1..3_usize],
+            dilation in [1..3_usize, 1..3_usize],
+            padding in [0..3_usize, 0..3_usize],
+            (batch, room) in (1..3_usize, [0..18_usize, 0..18_usize]),
+        ) {
+            allow_tiles();
+            let parts = parts(
+                [out * groups, channels, kernel[0], kernel[1]],
+                ConvOptions { stride, padding, dilation, groups },
+            );
+            let extent = |axis: usize| dilation[axis] * (kernel[axis] - 1) + 1 + room[axis];
+            let size = [batch, extent(0), extent(1)];
+            prop_assert_eq!(run(Kind::Processor, &parts, size), run(Kind::Emulated, &parts, size));
+        }
+    }
+
+    #[test]
+    fn amx_is_asked_for_in_order() {
+        let answers = [is_there(), is_kept(), is_permitted()];
+        assert!(answers[0] || answers == [false; 3], "no system has what its processor has not: {answers:?}");
+        assert!(!is_available() || answers == [true; 3]);
     }
 
     #[test]
