@@ -53,6 +53,8 @@ SAMPLES = {"walk": 500, "fine": 2000, "single": 1000}
 # Recalls that ours are tuned to for pictures, and those that indexes are built for.
 FRONTIER = (0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995)
 BUILT_FOR = (0.9, 0.99)
+# The smallest share of misses that a picture tells apart.
+LEAST_MISS = 2e-4
 # By how much the fine sample is to exceed a target, so that all queries rarely miss it.
 MARGIN = 3e-4
 REORDER = (20, 40, 80, 160, 320)
@@ -351,7 +353,7 @@ def picture(options):
     # Text as curves, and nothing of the day: the same points give the same file, and it needs no fonts.
     matplotlib.rcParams.update({"svg.fonttype": "path", "svg.hashsalt": "ocelli"})
     matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     done = json.loads(options.sweep.read_text())
     figure, axes = pyplot.subplots(figsize=(7, 4.5), constrained_layout=True)
@@ -369,12 +371,14 @@ def picture(options):
     for name, points in curves.items():
         line = front([p for p in points if p[0] >= 0.7])
         # Misses on a logarithmic axis: the difference of 0.98 and 0.999 is the point.
-        axes.plot([max(1 - r, 2e-4) for r, _ in line], [speed for _, speed in line], marker=".", label=name)
+        axes.plot([max(1 - r, LEAST_MISS) for r, _ in line], [speed for _, speed in line], marker=".", label=name)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.invert_xaxis()
-    ticks = (0.3, 0.1, 0.05, 0.02, 0.01, 0.001, 0.0002)
-    axes.set_xticks(ticks, [f"{1 - tick:g}" for tick in ticks])
+    ticks = (0.3, 0.1, 0.05, 0.02, 0.01, 0.001, LEAST_MISS)
+    axes.set_xticks(ticks, [f"{1 - tick:g}" if tick > LEAST_MISS else f"≥ {1 - tick:g}" for tick in ticks])
+    axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda speed, _: f"{speed:,.0f}"))
     axes.minorticks_off()
     axes.set_xlabel("recall@10")
     axes.set_ylabel("queries/s, one thread, batch")
