@@ -163,7 +163,7 @@ impl Index {
                 unit = normalized(rows);
                 Rows::new("the vectors", &unit, rows.dim())?
             }
-            _ => rows,
+            _ => rows.of_moderate_length("the vectors")?,
         };
         let shared = train(rows, config)?;
         let segment = shared.segment(rows, ids, 0)?;
