@@ -1,15 +1,27 @@
 """Finds the best settings of FAISS, ScaNN and hnswlib for target recalls, and serves chosen ones.
 
     pip install numpy scann==1.4.2 faiss-cpu==1.15.1 hnswlib==0.8.0 matplotlib
-    python benchmarks/vectors/rivals.py sweep   DATA/hard100 --out sweep.json [--engines faiss,scann] [--grid full]
-    python benchmarks/vectors/rivals.py best    sweep.json
-    python benchmarks/vectors/rivals.py picture sweep.json curves.png [--ours FILE]
+    python benchmarks/vectors/rivals.py sweep    DATA/hard100 --out sweep.json [--engines faiss,scann] [--grid full]
+    python benchmarks/vectors/rivals.py best     sweep.json
+    python benchmarks/vectors/rivals.py frontier DATA/hard100 --out ours.json [--ours target/release/ocelli]
+    python benchmarks/vectors/rivals.py picture  sweep.json pictures/hard100.svg [--ours ours.json]
 
 DATA comes from `data.py`. `sweep` builds every index of the grid in a process of its own on one thread, walks its search
 parameters on a few queries, looks on more for the least effort that reaches each target recall@10, and measures what it
 finds on all queries, as one batch and one by one. An index that the output file has already is not measured again, so a
 sweep may be broken off, gone on with, and extended. Queries per second of the sweep are by processor time, so that other
 work on the machine disturbs little; what is compared in the end is measured by `compare.py`.
+
+`frontier` has `ocelli index eval` tune itself to recalls from 0.7 to 0.9995, on one thread and in one batch, on two indexes
+(built for recall 0.9 and for 0.99, as a user would who knows what is wanted), and writes a list of recall and queries per
+second of processor time. `picture` draws of each tool the settings that no other of its own beats. All pictures, SWEEPS
+being the folder of the files `sweep-SET.json`:
+
+    for set in hard100 easy100 hard128 sift-5k million; do
+        python benchmarks/vectors/rivals.py frontier DATA/$set --out SWEEPS/ours-$set.json
+        python benchmarks/vectors/rivals.py picture SWEEPS/sweep-$set.json benchmarks/vectors/pictures/$set.svg \
+            --ours SWEEPS/ours-$set.json
+    done
 
 `work` is what `compare.py` starts: it builds (or loads) one index, prints its facts as a line of JSON, then `ready`, and
 for each line `run {"params": …, "mode": "batch"|"single", "threads": 1, "timed": N}` answers with a line of JSON: seconds,
@@ -22,8 +34,10 @@ import json
 import math
 import os
 import pathlib
+import shlex
 import subprocess
 import sys
+import tempfile
 
 from data import DataSet, recall
 from engines import ENGINES, built, overhead, versions
@@ -36,6 +50,11 @@ TARGETS = (0.90, 0.95, 0.98, 0.999)
 SATURATED = 0.9997
 # Queries of the walk, of the search for the least effort, and of those one by one.
 SAMPLES = {"walk": 500, "fine": 2000, "single": 1000}
+# Recalls that ours are tuned to for pictures, and those that indexes are built for.
+FRONTIER = (0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995)
+BUILT_FOR = (0.9, 0.99)
+# The smallest share of misses that a picture tells apart.
+LEAST_MISS = 2e-4
 # By how much the fine sample is to exceed a target, so that all queries rarely miss it.
 MARGIN = 3e-4
 REORDER = (20, 40, 80, 160, 320)
@@ -304,11 +323,37 @@ def front(points):
     return kept[::-1]
 
 
+def frontier(options):
+    """Recall and queries per second of Ocelli's indexes, each tuned to each recall, the best of all rounds."""
+    data, points = DataSet(options.set), {}
+    similarity = {"inner_product": "inner-product", "squared_l2": "l2"}[data.measure]
+    with tempfile.TemporaryDirectory() as folder:
+        for built_for, turn in itertools.product(BUILT_FOR, range(options.rounds)):
+            # An index is built for the first recall that is named.
+            recalls = [built_for, *(recall for recall in FRONTIER if recall != built_for)]
+            files = (data.folder / name for name in ("queries.fvecs", "truth.ivecs"))
+            command = [options.ours, "index", "eval", f"{folder}/{built_for}", *map(str, files)]
+            command += ["--base", str(data.folder / "base.fvecs"), "--similarity", similarity, "--json", "-k", str(K)]
+            command += ["--recall", ",".join(map(str, recalls)), "--threads", "1", "--mode", "batch"]
+            result = subprocess.run(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **ONE_CORE})
+            if result.returncode:
+                raise SystemExit(f"{shlex.join(command)} failed")
+            for line in result.stdout.splitlines():
+                point = json.loads(line)
+                key = (built_for, json.dumps(point["chosen"], sort_keys=True))
+                speed = point["qps_processor"] or point["qps"]
+                points[key] = (point["recall"], max(speed, points.get(key, (0, 0))[1]))
+            print(f"built for {built_for}, round {turn + 1}: {len(result.stdout.splitlines())} settings", flush=True)
+    options.out.write_text(json.dumps(front(points.values())))
+
+
 def picture(options):
     import matplotlib
 
+    # Text as curves, and nothing of the day: the same points give the same file, and it needs no fonts.
+    matplotlib.rcParams.update({"svg.fonttype": "path", "svg.hashsalt": "ocelli"})
     matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     done = json.loads(options.sweep.read_text())
     figure, axes = pyplot.subplots(figsize=(7, 4.5), constrained_layout=True)
@@ -326,12 +371,14 @@ def picture(options):
     for name, points in curves.items():
         line = front([p for p in points if p[0] >= 0.7])
         # Misses on a logarithmic axis: the difference of 0.98 and 0.999 is the point.
-        axes.plot([max(1 - r, 2e-4) for r, _ in line], [speed for _, speed in line], marker=".", label=name)
+        axes.plot([max(1 - r, LEAST_MISS) for r, _ in line], [speed for _, speed in line], marker=".", label=name)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.invert_xaxis()
-    ticks = (0.3, 0.1, 0.05, 0.02, 0.01, 0.001, 0.0002)
-    axes.set_xticks(ticks, [f"{1 - tick:g}" for tick in ticks])
+    ticks = (0.3, 0.1, 0.05, 0.02, 0.01, 0.001, LEAST_MISS)
+    axes.set_xticks(ticks, [f"{1 - tick:g}" if tick > LEAST_MISS else f"≥ {1 - tick:g}" for tick in ticks])
+    axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda speed, _: f"{speed:,.0f}"))
     axes.minorticks_off()
     axes.set_xlabel("recall@10")
     axes.set_ylabel("queries/s, one thread, batch")
@@ -339,12 +386,13 @@ def picture(options):
     axes.set_title(done["set"]["name"] + (f": {law['rows']:,} x {law['dim']}" if law else ""))
     axes.grid(alpha=0.3)
     axes.legend()
-    figure.savefig(options.out, dpi=150)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(options.out, dpi=150, metadata={"Date": None} if options.out.suffix == ".svg" else None)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(required=True, metavar="sweep|best|picture|work")
+    commands = parser.add_subparsers(required=True, metavar="sweep|best|frontier|picture|work")
     path = pathlib.Path
 
     def command(name, run, *arguments):
@@ -362,6 +410,10 @@ def main():
         "--config", action="append", default=[], help="this configuration (JSON) of one engine instead of the grid"
     )
     command("best", show_best, "sweep")
+    ours = command("frontier", frontier, "set")
+    ours.add_argument("--ours", default="target/release/ocelli", help="the command")
+    ours.add_argument("--out", type=path, required=True)
+    ours.add_argument("--rounds", type=int, default=2)
     command("picture", picture, "sweep", "out").add_argument("--ours", type=path, help="JSON: [[recall, queries/s], …]")
     for name, run in (("measure", measure), ("work", work)):
         one = command(name, run, "set")

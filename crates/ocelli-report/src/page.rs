@@ -1,6 +1,7 @@
 //! The page around the parts.
 
 use super::Report;
+use super::chart;
 use super::markup::Markup;
 use super::part::{Numbering, Part, heading_id, write_parts};
 
@@ -29,7 +30,10 @@ fn head(title: &str, out: &mut Markup) {
     out.empty("meta", &[("name", "viewport"), ("content", "width=device-width, initial-scale=1")]);
     out.empty("meta", &[("name", "color-scheme"), ("content", "light dark")]);
     out.leaf("title", &[], title);
-    out.element("style", &[], |out| out.literal(STYLE));
+    out.element("style", &[], |out| {
+        out.literal(chart::STYLE);
+        out.literal(STYLE);
+    });
 }
 
 fn body(report: &Report, out: &mut Markup) {

@@ -118,7 +118,8 @@ impl Parts {
         let leaves: Vec<Option<f64>> = match &self.index.partitions {
             None => vec![Some(0.0)],
             Some(tree) => {
-                let centres = tree.centres.chunks_exact(self.index.dim).enumerate();
+                let centres = self.index.searched_centres();
+                let centres = centres.chunks_exact(self.index.dim).enumerate();
                 let scored =
                     centres.map(|(leaf, centre)| (score(settings.distance, query, centre), leaf)).collect();
                 let mut leaves = vec![None; tree.count];

@@ -16,6 +16,9 @@ const FEW_POINTS: usize = 30;
 /// Pieces a curved reference line is drawn in.
 const PIECES: usize = 96;
 
+/// The style of drawings.
+pub(in super::super) const STYLE: &str = include_str!("style.css");
+
 /// Names and strokes, where there is more than one thing to tell apart.
 pub(super) fn legend(chart: &Chart, out: &mut Markup) {
     if chart.series.len() + chart.references.len() < 2 {
@@ -56,6 +59,57 @@ pub(super) fn svg(chart: &Chart, number: usize, out: &mut Markup) {
         out.leaf("desc", &[("id", &description)], &describe(chart, &frame));
         axes(chart, &frame, out);
         plot(chart, &frame, out);
+    });
+}
+
+/// Heights of a document's title, and of a line of its legend.
+const TITLE: usize = 30;
+const ENTRY: usize = 18;
+/// Between the legend and the chart.
+const GAP: usize = 8;
+
+/// Writes a whole document: title, legend, chart.
+pub(super) fn document(chart: &Chart, out: &mut Markup) {
+    let series = chart
+        .series
+        .iter()
+        .enumerate()
+        .map(|(index, series)| (class_of(index), matches!(series.shape, Shape::Bars(_)), &series.name));
+    let references =
+        chart.references.iter().map(|reference| ("reference".to_owned(), false, &reference.name));
+    let entries: Vec<_> = series.chain(references).collect();
+    let head = TITLE + ENTRY * entries.len() + GAP;
+    let frame = Frame::new(chart);
+    let (width, height) = (SIZE.0.to_string(), (SIZE.1 + head as f64).to_string());
+    let view = format!("0 0 {width} {height}");
+    let attributes = [
+        ("xmlns", "http://www.w3.org/2000/svg"),
+        ("viewBox", &*view),
+        ("width", &*width),
+        ("height", &*height),
+        ("role", "img"),
+    ];
+    out.element("svg", &attributes, |out| {
+        out.leaf("title", &[], &chart.title);
+        out.leaf("desc", &[], &describe(chart, &frame));
+        out.element("style", &[], |out| out.literal(STYLE));
+        out.empty("rect", &[("width", "100%"), ("height", "100%"), ("style", "fill: var(--page)")]);
+        out.leaf("text", &[("class", "heading"), ("x", "2"), ("y", "18")], &chart.title);
+        for (at, (class, filled, name)) in entries.iter().enumerate() {
+            let middle = TITLE + ENTRY * at + ENTRY / 2;
+            let shape = match filled {
+                true => ("bars", format!("M2 {}h20v8h-20z", middle - 4)),
+                false => ("line", format!("M2 {middle}h20")),
+            };
+            out.element("g", &[("class", class)], |out| {
+                out.empty("path", &[("class", shape.0), ("d", &shape.1)]);
+                out.leaf("text", &[("x", "28"), ("y", &middle.to_string()), ("dy", ".35em")], name);
+            });
+        }
+        out.element("g", &[("transform", &format!("translate(0 {head})"))], |out| {
+            axes(chart, &frame, out);
+            plot(chart, &frame, out);
+        });
     });
 }
 
@@ -293,6 +347,16 @@ mod tests {
         let mut out = Markup::default();
         svg(chart, 0, &mut out);
         out.into_string().replace("><", ">\n<")
+    }
+
+    #[test]
+    fn a_document_stands_alone() {
+        let svg = Chart { title: "a < b".into(), ..small() }.to_svg();
+        assert!(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 560 "), "{svg}");
+        // Its style is in it, each series is named, and the drawing is that of the page.
+        assert!(svg.contains("--s0:") && svg.contains(">ours</text>") && svg.contains("a &lt; b"));
+        assert_eq!(svg.matches("class=\"marker\"").count(), 4);
+        assert_eq!(svg.matches("<svg").count(), svg.matches("</svg>").count());
     }
 
     #[test]

@@ -8,9 +8,14 @@ mod thin;
 mod ticks;
 
 pub use axis::Axis;
+pub(super) use draw::STYLE;
 pub use series::{Bar, Series};
 
+use std::path::Path;
+
+use super::ReportError;
 use super::markup::Markup;
+use super::save::save;
 
 /// A chart: named series over two axes.
 ///
@@ -110,6 +115,21 @@ impl Chart {
     fn reference(mut self, name: &str, kind: ReferenceKind) -> Self {
         self.references.push(Reference { name: name.to_owned(), kind });
         self
+    }
+
+    /// The chart as a picture of its own: an SVG document with its title, its legend and its style sheet.
+    pub fn to_svg(&self) -> String {
+        let mut out = Markup::default();
+        draw::document(self, &mut out);
+        out.into_string()
+    }
+
+    /// Writes [`Chart::to_svg`] to a file, wholly or not at all.
+    ///
+    /// # Errors
+    /// [`ReportError::Write`].
+    pub fn save_svg(&self, file: &Path) -> Result<(), ReportError> {
+        save(file, &self.to_svg())
     }
 
     /// Writes the chart as a `figure`; `number` makes its element ids unique within the page.

@@ -264,6 +264,17 @@ fn check_spill(spill: Option<Spill>) -> Result<(), IndexError> {
     match spill.filter(|spill| !(spill.lambda >= 0.0 && spill.lambda.is_finite())) {
         Some(spill) => Err(IndexError::setting("spill.lambda", spill.lambda, "a number from 0")),
         None => Ok(()),
+        let unit;
+        let rows = match config.similarity {
+            Similarity::Cosine => {
+                unit = normalized(rows);
+                Rows::new("the vectors", &unit, rows.dim())?
+            }
+            _ => rows.of_moderate_length("the vectors")?,
+        };
+        let shared = train(rows, config)?;
+        let segment = shared.segment(rows, ids, 0)?;
+        Ok(Self { shared, segments: vec![segment], defaults: None, metadata: None })
     }
 }
 

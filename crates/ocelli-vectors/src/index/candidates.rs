@@ -42,15 +42,16 @@ impl Candidates {
         hits.len = self.keep;
     }
 
-    /// The same with equal scores by `id` of their positions.
-    pub(super) fn cut_by(&mut self, id: impl Fn(u32) -> u64) {
+    /// The same with equal scores by what `rank` says of their positions.
+    pub(super) fn cut_by<R: Ord>(&mut self, rank: impl Fn(u32) -> R) {
         let hits = &mut self.hits;
         if hits.len <= self.keep {
             return;
         }
         let pairs = hits.scores[..hits.len].iter().zip(&hits.positions[..hits.len]);
         let mut pairs: Vec<(f32, u32)> = pairs.map(|(&score, &position)| (score, position)).collect();
-        let order = |a: &(f32, u32), b: &(f32, u32)| b.0.total_cmp(&a.0).then_with(|| id(a.1).cmp(&id(b.1)));
+        let order =
+            |a: &(f32, u32), b: &(f32, u32)| b.0.total_cmp(&a.0).then_with(|| rank(a.1).cmp(&rank(b.1)));
         self.threshold = pairs.select_nth_unstable_by(self.keep - 1, order).1.0;
         for (i, (score, position)) in pairs.into_iter().take(self.keep).enumerate() {
             (hits.scores[i], hits.positions[i]) = (score, position);

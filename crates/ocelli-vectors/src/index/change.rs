@@ -39,7 +39,7 @@ impl Index {
             unit = normalized(rows);
             Rows::new("the vectors to add", &unit, rows.dim())?
         } else {
-            rows
+            rows.of_moderate_length("the vectors to add")?
         };
         let segment = self.shared.segment(rows, ids, base as u32)?;
         self.segments.push(segment);

@@ -79,6 +79,16 @@ pub enum IndexError {
         /// What stands there.
         value: f32,
     },
+    /// A vector whose squared length single precision cannot hold.
+    #[error(
+        "{what}: row {row} is longer than 1.8e19, and its square more than single precision holds; scale all vectors down"
+    )]
+    TooLong {
+        /// The input.
+        what: &'static str,
+        /// Row, from 0.
+        row: usize,
+    },
     /// More vectors than positions.
     #[error("{0} vectors do not fit one index of at most {max}; write shards", max = u32::MAX)]
     TooMany(usize),

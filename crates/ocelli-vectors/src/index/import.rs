@@ -1,4 +1,14 @@
 //! Indexes of the published package, searched as they are.
+//!
+//! Results are the package's own, number by number, where the order of scores says so. Two things decide where it does
+//! not, both learnt from the package's own answers without its exact step, and both kept ([`Package`]): which of equal
+//! scores comes first, and that a vector found in both of its partitions counts with the mean of both scores. For distances
+//! between vectors in eight bits it keeps their lengths from before they were rounded, and so do we.
+//!
+//! What is not the same: where each partition is searched by itself, the package drops equal scores that arrive when its
+//! list of candidates is full, depending on how its selection by pivots went; we keep the first by id. It shows where
+//! whole-number scores are few, for distances of vectors of four dimensions (two codewords each): 98.6 to 99.2 % of results
+//! equal; in eight dimensions 99.97 %, in twelve and more all.
 
 use super::books::Books;
 use super::build::BuildConfig;
@@ -20,7 +30,7 @@ pub(super) struct Package {
     /// Candidates taken for each that is wanted, where vectors have two partitions. A vector that is among them twice
     /// then counts with the mean of its two scores, and the best of those are as many as wanted.
     overretrieve: f64,
-    /// Whether equal scores go by id; else by position, thus by partition.
+    /// Whether equal scores go by id; else by partition, and in a partition by id.
     pub(super) by_id: bool,
 }
 

@@ -102,10 +102,14 @@ impl Index {
 
     /// The id of the vector at a position.
     fn id_at(&self, position: u32) -> u64 {
+    /// The partition and the id of the vector at a position.
+    fn place_at(&self, position: u32) -> (usize, u64) {
         let number = self.segments.partition_point(|segment| segment.base <= position);
-        self.segments[..number]
-            .last()
-            .map_or(u64::MAX, |segment| segment.ids.get(segment.row_at(position - segment.base) as usize))
+        self.segments[..number].last().map_or((usize::MAX, u64::MAX), |segment| {
+            let position = position - segment.base;
+            let partition = segment.firsts.partition_point(|first| *first <= position);
+            (partition, segment.ids.get(segment.row_at(position) as usize))
+        })
     }
 
     /// How vectors are kept for exact scores.

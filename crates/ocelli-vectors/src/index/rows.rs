@@ -47,6 +47,14 @@ impl<'a> Rows<'a> {
         self.data.len() / self.dim
     }
 
+    /// The same, unless scores of these vectors with each other would leave the range of single precision.
+    pub(super) fn of_moderate_length(self, what: &'static str) -> Result<Self, IndexError> {
+        match self.data.chunks_exact(self.dim).position(|row| !row_f32(row, row).is_finite()) {
+            Some(row) => Err(IndexError::TooLong { what, row }),
+            None => Ok(self),
+        }
+    }
+
     /// The first `count` vectors, or all.
     pub fn first(self, count: usize) -> Self {
         Self { data: &self.data[..self.data.len().min(count.saturating_mul(self.dim))], dim: self.dim }
@@ -257,5 +265,30 @@ impl Stored {
             },
             Storage::None => Self::None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{BuildConfig, Index, Similarity};
+    use super::*;
+
+    #[test]
+    fn vectors_too_long_for_their_scores_are_named() {
+        let mut data: Vec<f32> = (0..200).map(|i| (i * 37 % 11) as f32 - 5.0).collect();
+        let config = |similarity| BuildConfig { similarity, ..BuildConfig::default() };
+        let mut index =
+            Index::build(Rows::new("rows", &data, 4).unwrap(), None, &config(Similarity::SquaredL2)).unwrap();
+        data[9] = 2e19;
+        let rows = Rows::new("rows", &data, 4).unwrap();
+        for similarity in [Similarity::SquaredL2, Similarity::InnerProduct] {
+            let said = Index::build(rows, None, &config(similarity)).unwrap_err().to_string();
+            assert!(said.contains("the vectors: row 2 is longer than"), "{said}");
+        }
+        let ids: Vec<u64> = (100..150).collect();
+        let said = index.add(rows, &ids).unwrap_err().to_string();
+        assert!(said.contains("the vectors to add: row 2"), "{said}");
+        // Of directions alone, length does not matter.
+        assert!(Index::build(rows, None, &config(Similarity::Cosine)).is_ok());
     }
 }

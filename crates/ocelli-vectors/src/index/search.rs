@@ -458,7 +458,11 @@ fn settle(
 /// Leaves the best candidates, equal ones in the index's order.
 fn cut(index: &Index, candidates: &mut Candidates) {
     match index.shared.package {
-        Some(package) if package.by_id => candidates.cut_by(|position| index.id_at(position)),
+        Some(package) if package.by_id => candidates.cut_by(|position| index.place_at(position).1),
+        // Of those that stand in a partition a second time, positions go by their first.
+        Some(_) if index.segments.iter().any(|segment| segment.members.is_some()) => {
+            candidates.cut_by(|position| index.place_at(position));
+        }
         _ => candidates.cut(),
     }
 }

@@ -73,7 +73,7 @@ pub(super) struct Eval {
     /// Print a line of JSON for each setting.
     #[arg(long)]
     json: bool,
-    /// Draw recall against queries a second into a page (.html).
+    /// Draw recall against queries a second: as a page with the table (.html), or the picture alone (.svg).
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
     /// Do not compare checksums.
@@ -180,7 +180,8 @@ impl Eval {
         }
         ensure!(self.timed != Some(0), "--timed 0: at least 1");
         if let Some(picture) = &self.picture {
-            ensure!(ending(picture) == "html", "--picture {}: the ending must be .html", picture.display());
+            let known = ["html", "svg"].contains(&ending(picture).as_str());
+            ensure!(known, "--picture {}: the ending must be .html or .svg", picture.display());
         }
         let settings =
             [self.leaves.len().max(1) * self.reorder.len().max(1), self.mode.len(), self.threads.len()];
@@ -353,8 +354,12 @@ impl Eval {
                 let of = measured.iter().filter(|m| m.mode == mode && m.threads == threads);
                 let mut points: Vec<(f64, f64)> = of.map(|m| (m.recall.at_k, m.speed())).collect();
                 points.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.total_cmp(&a.1)));
-                chart = chart.series(Series::line(&format!("{}, {threads} threads", mode.name()), points));
+                let threads = if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
+                chart = chart.series(Series::line(&format!("{}, {threads}", mode.name()), points));
             }
+        }
+        if ending(file) == "svg" {
+            return Ok(chart.save_svg(file)?);
         }
         let row = |m: &Measured| {
             let cells = [m.leaves().to_string(), m.reorder().to_string(), m.mode.name().to_owned()];
