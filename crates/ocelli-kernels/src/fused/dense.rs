@@ -184,10 +184,10 @@ pub(super) unsafe fn silu(output: &mut OutputRows<'_>, shortcut: Option<Shortcut
 }
 
 vectorized! {
-    fn apply_silu(values: &mut [f32], added: &[f32]) {
+    fn apply_silu<M>(values: &mut [f32], added: &[f32]) {
         for value in values.iter_mut() {
             // The exponential of a negative number cannot overflow.
-            let power = exp(-value.abs());
+            let power = exp::<M>(-value.abs());
             let gate = if *value < 0.0 { power } else { 1.0 } / (1.0 + power);
             *value *= gate;
         }
