@@ -120,17 +120,14 @@ impl<'a> Values<'a> {
     #[inline(always)]
     pub(super) fn exponentials<M: MulAdd>(self, reference: f32) -> (&'a mut [f32], f64) {
         let mut sums = [0.0; WIDTH];
-        let mut powers = |block: &[f32; WIDTH]| {
-            let powers = block.map(|value| exp_of_negative::<M>(value - reference));
-            sums.iter_mut().zip(powers).for_each(|(sum, power)| *sum += power);
-            powers
-        };
         let row = match self {
             Self::Held(values) => {
                 let (blocks, rest) = values.as_chunks_mut::<WIDTH>();
-                blocks.iter_mut().for_each(|block| *block = powers(block));
+                for block in blocks {
+                    *block = powers::<M>(*block, reference, &mut sums);
+                }
                 if !rest.is_empty() {
-                    let last = powers(&padded(rest, f32::NEG_INFINITY));
+                    let last = powers::<M>(padded(rest, f32::NEG_INFINITY), reference, &mut sums);
                     rest.copy_from_slice(&last[..rest.len()]);
                 }
                 values
@@ -140,10 +137,10 @@ impl<'a> Values<'a> {
                 let ((blocks, rest), (targets, last)) =
                     (source.as_chunks::<WIDTH>(), target.as_chunks_mut::<WIDTH>());
                 for (target, block) in targets.iter_mut().zip(blocks) {
-                    *target = powers(block).map(MaybeUninit::new);
+                    target.write_copy_of_slice(&powers::<M>(*block, reference, &mut sums));
                 }
                 if !rest.is_empty() {
-                    let powers = powers(&padded(rest, f32::NEG_INFINITY));
+                    let powers = powers::<M>(padded(rest, f32::NEG_INFINITY), reference, &mut sums);
                     last.write_copy_of_slice(&powers[..rest.len()]);
                 }
                 #[allow(unsafe_code)] // the target was not zeroed first
@@ -155,6 +152,17 @@ impl<'a> Values<'a> {
         };
         (row, total(&sums))
     }
+}
+
+/// `e` to the power of the numbers' distances from `reference`, which are added to the sums.
+#[inline(always)]
+fn powers<M: MulAdd>(mut block: [f32; WIDTH], reference: f32, sums: &mut [f32; WIDTH]) -> [f32; WIDTH] {
+    // A loop, not a closure: what is not compiled into its caller is compiled without the caller's instructions.
+    for (value, sum) in block.iter_mut().zip(sums) {
+        *value = exp_of_negative::<M>(*value - reference);
+        *sum += *value;
+    }
+    block
 }
 
 /// The first numbers of a block, the others filled up.
@@ -220,7 +228,7 @@ pub(super) fn row_sum<const N: usize>(
         }
     }
     let mut last = [0.0_f32; WIDTH];
-    for block in sums.as_chunks::<WIDTH>().0 {
+    for block in in_memory(sums).as_chunks::<WIDTH>().0 {
         last.iter_mut().zip(block).for_each(|(sum, value)| *sum += value);
     }
     let done = long[0].len() * WIDTH * CHAINS;
@@ -240,18 +248,23 @@ pub(super) fn row_sum<const N: usize>(
     total(&last)
 }
 
+/// Sums that have been stored. Between loops over lanes that are vectors on both sides, the compiler would otherwise take
+/// them apart into single numbers, and spend more on adding up a few hundred terms' lanes than on the terms.
+#[inline(always)]
+fn in_memory<T>(sums: T) -> T {
+    std::hint::black_box(sums)
+}
+
 /// Sum of all lanes, in pairs: neither digits nor time are lost in a chain of additions.
 #[inline(always)]
 fn total(sums: &[f32; WIDTH]) -> f64 {
-    let mut wide = sums.map(f64::from);
-    let mut width = WIDTH / 2;
-    while width > 0 {
-        for at in 0..width {
-            wide[at] += wide[at + width];
-        }
-        width /= 2;
+    let sums = in_memory(*sums);
+    let mut wide = [0.0_f64; WIDTH / 2];
+    for (lane, wide) in wide.iter_mut().enumerate() {
+        *wide = f64::from(sums[lane]) + f64::from(sums[lane + WIDTH / 2]);
     }
-    wide[0]
+    let [a, b, c, d, e, f, g, h] = in_memory(wide);
+    ((a + e) + (c + g)) + ((b + f) + (d + h))
 }
 
 /// Sum of `e` to the power of a row's distances from `reference`.
