@@ -42,8 +42,10 @@ pub type BaseMulAdd = Separate;
 
 /// Compiles a safe function three times, for AVX-512, AVX2 and the base instruction set, and picks one at run time.
 ///
-/// The body is ordinary Rust that the compiler vectorises; there is nothing to keep in step by hand. A function with a type
-/// parameter gets the [`MulAdd`] of the instruction set for it:
+/// The body is ordinary Rust that the compiler vectorises; there is nothing to keep in step by hand. What it calls should be
+/// `#[inline(always)]`, and its loops loops: a closure given to `map` of an array may be compiled on its own, without
+/// the instruction set, where a fused product is a call. A function with a type parameter gets the [`MulAdd`] of the
+/// instruction set for it:
 ///
 /// ```
 /// use ocelli_simd::{math::exp, vectorized};

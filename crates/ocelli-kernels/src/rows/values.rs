@@ -228,7 +228,7 @@ pub(super) fn row_sum<const N: usize>(
         }
     }
     let mut last = [0.0_f32; WIDTH];
-    for block in in_memory(sums).as_chunks::<WIDTH>().0 {
+    for block in sums.as_chunks::<WIDTH>().0 {
         last.iter_mut().zip(block).for_each(|(sum, value)| *sum += value);
     }
     let done = long[0].len() * WIDTH * CHAINS;
@@ -248,22 +248,14 @@ pub(super) fn row_sum<const N: usize>(
     total(&last)
 }
 
-/// Sums that have been stored. Between loops over lanes that are vectors on both sides, the compiler would otherwise take
-/// them apart into single numbers, and spend more on adding up a few hundred terms' lanes than on the terms.
-#[inline(always)]
-fn in_memory<T>(sums: T) -> T {
-    std::hint::black_box(sums)
-}
-
 /// Sum of all lanes, in pairs: neither digits nor time are lost in a chain of additions.
 #[inline(always)]
 fn total(sums: &[f32; WIDTH]) -> f64 {
-    let sums = in_memory(*sums);
     let mut wide = [0.0_f64; WIDTH / 2];
     for (lane, wide) in wide.iter_mut().enumerate() {
         *wide = f64::from(sums[lane]) + f64::from(sums[lane + WIDTH / 2]);
     }
-    let [a, b, c, d, e, f, g, h] = in_memory(wide);
+    let [a, b, c, d, e, f, g, h] = wide;
     ((a + e) + (c + g)) + ((b + f) + (d + h))
 }
 
