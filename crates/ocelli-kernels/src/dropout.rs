@@ -105,7 +105,7 @@ impl<B: DropoutBackend> Backward<B, 1> for DropoutStep {
 
 vectorized! {
     fn mask_rows(rows: Rows<'_, 0>, words: &[u64], scale: f32) {
-        for (row, word) in rows.values.chunks_mut(ROW).zip(&words[rows.first..]) {
+        for (row, word) in rows.values.copied().chunks_mut(ROW).zip(&words[rows.first..]) {
             for (bit, value) in row.iter_mut().enumerate() {
                 *value = if word >> bit & 1 == 1 { *value * scale } else { 0.0 };
             }

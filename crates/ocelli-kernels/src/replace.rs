@@ -62,7 +62,7 @@ pub(crate) trait ReplaceKernels: ReplaceBackend {
 fn put(x: FlexTensor, places: &[usize], value: impl Fn(usize) -> f32 + Sync + Send) -> FlexTensor {
     let [count, width] = x.shape().dims();
     let work = |_: &mut (), rows: Rows<'_, 0>| {
-        for (offset, row) in rows.values.chunks_exact_mut(width.max(1)).enumerate() {
+        for (offset, row) in rows.values.copied().chunks_exact_mut(width.max(1)).enumerate() {
             let number = rows.first + offset;
             row[places[number] - number * width] = value(number);
         }

@@ -1,12 +1,14 @@
 //! Elementary functions in single precision without branches, for loops that the compiler vectorises.
 //!
-//! They are meant for functions that are [`vectorized!`](crate::vectorized), into which they are compiled, and right to a few
-//! units in the last place; NaN stays NaN.
+//! They are meant for functions that are [`vectorized!`](crate::vectorized), into which they are compiled with the
+//! [`MulAdd`] of the instruction set, and right to a few units in the last place; NaN stays NaN.
 
-use std::f32::consts::{FRAC_2_SQRT_PI, LN_2, LOG2_E, SQRT_2};
+use std::f32::consts::{LN_2, LOG2_E, SQRT_2};
 
-/// 1.5 · 2²³: adding it rounds to a whole number, which is then found in the lowest bits.
-const ROUNDING: f32 = 12_582_912.0;
+use crate::MulAdd;
+
+/// 1.5 · 2²³ + 127: adding it rounds to a whole number, which is then found in the lowest bits, plus the bias of exponents.
+const ROUNDING: f32 = 12_583_039.0;
 /// ln 2 in two parts, of which the first has few digits, so that its small multiples are exact.
 const LN_2_HIGH: f32 = 0.693_359_4;
 const LN_2_LOW: f32 = -2.121_944_4e-4;
@@ -15,35 +17,37 @@ const LOWEST: f32 = -87.336_54;
 /// Above this it is no number any more.
 const HIGHEST: f32 = 88.722_83;
 
-/// `x = n ln 2 + r` with `|r| <= ln 2 / 2`: `r`, and `n` in the lowest bits of the second.
+/// A polynomial, its coefficients from the highest power on.
 #[inline(always)]
-fn reduce(x: f32) -> (f32, u32) {
-    let shifted = x * LOG2_E + ROUNDING;
+fn polynomial<M: MulAdd, const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
+    let mut sum = coefficients[0];
+    for &coefficient in &coefficients[1..] {
+        sum = M::mul_add(sum, x, coefficient);
+    }
+    sum
+}
+
+/// `x = n ln 2 + r` with `|r| <= ln 2 / 2`: `r`, and `n + 127` in the lowest bits of the second.
+#[inline(always)]
+fn reduce<M: MulAdd>(x: f32) -> (f32, u32) {
+    let shifted = M::mul_add(x, LOG2_E, ROUNDING);
     let n = shifted - ROUNDING;
-    ((x - n * LN_2_HIGH) - n * LN_2_LOW, shifted.to_bits().wrapping_sub(ROUNDING.to_bits()))
+    (M::mul_add(n, -LN_2_LOW, M::mul_add(n, -LN_2_HIGH, x)), shifted.to_bits())
 }
 
-/// `(eʳ - 1) / r` for `|r| <= ln 2 / 2`: Taylor's series, whose next term is below the rounding. Its terms are summed in pairs,
-/// which need not wait for each other.
+/// `(eʳ - 1) / r` for `|r| <= ln 2 / 2`: Taylor's first two terms, and a polynomial fitted to the others.
 #[inline(always)]
-fn growth(r: f32) -> f32 {
-    let (square, fourth) = (r * r, (r * r) * (r * r));
-    let low = (1.0 + r * 0.5) + square * (1.0 / 6.0 + r * (1.0 / 24.0));
-    let high = (1.0 / 120.0 + r * (1.0 / 720.0)) + square * (1.0 / 5040.0 + r * (1.0 / 40_320.0));
-    low + fourth * high
-}
-
-/// `value 2ⁿ`, for results that are normal numbers.
-#[inline(always)]
-fn scale(value: f32, n: u32) -> f32 {
-    f32::from_bits(value.to_bits().wrapping_add(n << 23))
+fn growth<M: MulAdd>(r: f32) -> f32 {
+    polynomial::<M, 6>(r, [0.001_386_374_8, 0.008_367_52, 0.041_667_238, 0.166_665_33, 0.5, 1.0])
 }
 
 /// `eˣ`. What would be smaller than the normal numbers is 0.
 #[inline(always)]
-pub fn exp(x: f32) -> f32 {
-    let (r, n) = reduce(x);
-    let power = scale(growth(r) * r + 1.0, n);
+pub fn exp<M: MulAdd>(x: f32) -> f32 {
+    let (r, n) = reduce::<M>(x);
+    let power = M::mul_add(growth::<M>(r), r, 1.0);
+    // 2ⁿ itself need not be a number where the product is.
+    let power = f32::from_bits(power.to_bits().wrapping_add(n.wrapping_sub(127) << 23));
     let power = if x < LOWEST { 0.0 } else { power };
     let power = if x > HIGHEST { f32::INFINITY } else { power };
     if x.is_nan() { x } else { power }
@@ -51,26 +55,33 @@ pub fn exp(x: f32) -> f32 {
 
 /// `eˣ` for numbers up to 0.
 #[inline(always)]
-pub fn exp_of_negative(x: f32) -> f32 {
-    let (r, n) = reduce(x);
-    let power = (growth(r) * r + 1.0) * f32::from_bits(n.wrapping_add(127) << 23);
+pub fn exp_of_negative<M: MulAdd>(x: f32) -> f32 {
+    let (r, n) = reduce::<M>(x);
+    let power = M::mul_add(growth::<M>(r), r, 1.0) * f32::from_bits(n << 23);
     if x < LOWEST { 0.0 } else { power }
 }
 
 /// `eˣ - 1`, with all its digits near 0.
 #[inline(always)]
-pub fn exp_m1(x: f32) -> f32 {
+pub fn exp_m1<M: MulAdd>(x: f32) -> f32 {
     // Beyond this nothing is left of the power.
     let held = if x < -30.0 { -30.0 } else { x };
-    let (r, n) = reduce(held);
-    let near = growth(r) * r;
-    let power = exp(held) - 1.0;
-    if n == 0 { near } else { power }
+    let (r, n) = reduce::<M>(held);
+    let near = growth::<M>(r) * r;
+    let power = exp::<M>(held) - 1.0;
+    if n == ROUNDING.to_bits() { near } else { power }
+}
+
+/// What the series of `2 artanh s` has beyond `2 s`, over `s`, cut off below the rounding.
+#[inline(always)]
+fn artanh_tail<M: MulAdd>(s: f32) -> f32 {
+    let z = s * s;
+    z * polynomial::<M, 4>(z, [2.0 / 9.0, 2.0 / 7.0, 2.0 / 5.0, 2.0 / 3.0])
 }
 
 /// `ln x`; of negative numbers NaN, of 0 minus infinity.
 #[inline(always)]
-pub fn ln(x: f32) -> f32 {
+pub fn ln<M: MulAdd>(x: f32) -> f32 {
     // Numbers below the normal ones are brought among them.
     let tiny = x < f32::MIN_POSITIVE;
     let bits = (if tiny { x * 8_388_608.0 } else { x }).to_bits();
@@ -79,12 +90,11 @@ pub fn ln(x: f32) -> f32 {
     let n = (bits.wrapping_sub(half_root) as i32) >> 23;
     let m = f32::from_bits(bits.wrapping_sub((n as u32) << 23));
     let n = n as f32 - if tiny { 23.0 } else { 0.0 };
-    // ln m = 2 artanh s, whose series is cut off below the rounding; 2 s is written as f - s f to keep f's digits.
+    // ln m = 2 artanh s; 2 s is written as f - s f to keep f's digits.
     let f = m - 1.0;
     let s = f / (2.0 + f);
-    let z = s * s;
-    let tail = z * (2.0 / 3.0 + z * (2.0 / 5.0 + z * (2.0 / 7.0 + z * (2.0 / 9.0))));
-    let logarithm = n * LN_2_HIGH + (f - s * (f - tail) + n * LN_2_LOW);
+    let near = M::mul_add(-s, f - artanh_tail::<M>(s), f);
+    let logarithm = M::mul_add(n, LN_2_HIGH, M::mul_add(n, LN_2_LOW, near));
     let logarithm = if x == f32::INFINITY { x } else { logarithm };
     let logarithm = if x == 0.0 { f32::NEG_INFINITY } else { logarithm };
     if x < 0.0 || x.is_nan() { f32::NAN } else { logarithm }
@@ -92,76 +102,69 @@ pub fn ln(x: f32) -> f32 {
 
 /// `ln(1 + x)` for numbers from 0 to 1, with all its digits near 0.
 #[inline(always)]
-pub fn ln_1p_of_unit(x: f32) -> f32 {
+pub fn ln_1p_of_unit<M: MulAdd>(x: f32) -> f32 {
     let s = x / (2.0 + x);
     // Up to the root of 2 the series is that of `ln`; above, `ln` itself has the digits.
-    let z = s * s;
-    let tail = z * (2.0 / 3.0 + z * (2.0 / 5.0 + z * (2.0 / 7.0 + z * (2.0 / 9.0))));
-    let near = x - s * (x - tail);
+    let near = M::mul_add(-s, x - artanh_tail::<M>(s), x);
     let half = (x - 1.0) / (3.0 + x);
-    let z = half * half;
-    let tail = z * (2.0 / 3.0 + z * (2.0 / 5.0 + z * (2.0 / 7.0 + z * (2.0 / 9.0))));
     // ln((1 + x) / 2) + ln 2.
-    let far = half * (2.0 + tail) + LN_2;
+    let far = M::mul_add(half, 2.0 + artanh_tail::<M>(half), LN_2);
     if x < SQRT_2 - 1.0 { near } else { far }
 }
 
 /// `1 / (1 + e⁻ˣ)`.
 #[inline(always)]
-pub fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + exp(-x))
+pub fn sigmoid<M: MulAdd>(x: f32) -> f32 {
+    let power = exp_of_negative::<M>(-x.abs());
+    (if x < 0.0 { power } else { 1.0 }) / (1.0 + power)
 }
 
 /// `ln(1 + eˣ)`.
 #[inline(always)]
-pub fn softplus(x: f32) -> f32 {
+pub fn softplus<M: MulAdd>(x: f32) -> f32 {
     let above = if x < 0.0 { 0.0 } else { x };
-    above + ln_1p_of_unit(exp_of_negative(-x.abs()))
+    above + ln_1p_of_unit::<M>(exp_of_negative::<M>(-x.abs()))
 }
 
-/// The hyperbolic tangent.
+/// An odd function that ends in 1: `x` times a quotient of polynomials in its square, with `x` held where 1 is reached. All
+/// coefficients are positive, so that no digits are lost.
 #[inline(always)]
-pub fn tanh(x: f32) -> f32 {
-    let z = x * x;
-    let mut series = -0.005_652_359;
-    for factor in [0.020_583_503, -0.053_718_496, 0.133_310_91, -0.333_332_6, 1.0] {
-        series = series * z + factor;
-    }
-    let magnitude = 1.0 - 2.0 / (exp(2.0 * x.abs()) + 1.0);
-    let far = magnitude.copysign(x);
-    if x.abs() < 0.625 { x * series } else { far }
+fn odd<M: MulAdd, const N: usize>(x: f32, end: f32, upper: [f32; N], lower: [f32; N]) -> f32 {
+    let held = if x > end { end } else { x };
+    let held = if held < -end { -end } else { held };
+    let z = held * held;
+    let value = held * polynomial::<M, N>(z, upper) / polynomial::<M, N>(z, lower);
+    let value = if value > 1.0 { 1.0 } else { value };
+    if value < -1.0 { -1.0 } else { value }
 }
 
-/// The error function. Near 0 a polynomial in the square; elsewhere `1 - e⁻ᵖ` with a polynomial `p`, both fitted by least
-/// squares on Chebyshev's points.
+/// The hyperbolic tangent, by a quotient fitted to the least largest relative error of all rounded coefficients nearby.
 #[inline(always)]
-pub fn erf(x: f32) -> f32 {
-    let z = x * x;
-    let mut near = 8.179_484e-5;
-    for factor in [-8.096_17e-4, 0.005_196_795, -0.026_857_631, 0.112_836_62, -0.376_126_32, FRAC_2_SQRT_PI] {
-        near = near * z + factor;
-    }
-    let magnitude = x.abs();
-    let held = if magnitude > 3.92 { 3.92 } else { magnitude };
-    let mut power = 2.011_306_2e-5;
-    for factor in [
-        -4.227_827_3e-4,
-        0.004_113_416,
-        -0.024_966_05,
-        0.108_042_03,
-        0.633_562_8,
-        1.129_408_8,
-        -1.528_326_5e-4,
-    ] {
-        power = power * held + factor;
-    }
-    let far = (1.0 - exp_of_negative(-power)).copysign(x);
-    if magnitude < 0.95 { x * near } else { far }
+pub fn tanh<M: MulAdd>(x: f32) -> f32 {
+    odd::<M, 5>(
+        x,
+        9.02,
+        [1.331_932_8e-8, 2.058_370_6e-5, 0.003_494_050_1, 0.133_797_32, 0.999_999_94],
+        [7.762_131_4e-7, 3.283_117e-4, 0.025_871_135, 0.467_130_42, 1.0],
+    )
+}
+
+/// The error function, by a quotient fitted like that of [`tanh`].
+#[inline(always)]
+#[allow(clippy::approx_constant)] // the last coefficient is the neighbour of 2 / √π that fits better
+pub fn erf<M: MulAdd>(x: f32) -> f32 {
+    odd::<M, 6>(
+        x,
+        3.95,
+        [2.025_827_4e-6, 2.846_785_4e-4, 0.003_808_073_5, 0.052_875_172, 0.191_549_32, 1.128_379_1],
+        [3.783_047_6e-5, 0.001_170_690_3, 0.015_054_929, 0.114_559_05, 0.503_088_95, 1.0],
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Fused, Separate};
 
     /// Checks `got` against `expected` in double precision at many numbers between two, up to `ulps` units in the last
     /// place of the result or of `floor`, whichever is larger.
@@ -201,34 +204,67 @@ mod tests {
 
     #[test]
     fn functions_are_right_to_the_last_digits() {
+        check_digits::<Fused>();
+        check_digits::<Separate>();
+    }
+
+    fn check_digits<M: MulAdd>() {
         let tiny = f64::from(f32::MIN_POSITIVE);
-        check("exp", [-87.3, 88.7], 2.0, tiny, exp, f64::exp);
-        check("exp_of_negative", [-87.3, 0.0], 2.0, tiny, exp_of_negative, f64::exp);
-        check("exp_m1", [-40.0, 40.0], 3.0, 0.0, exp_m1, f64::exp_m1);
-        check("exp_m1", [-0.5, 0.5], 3.0, 0.0, exp_m1, f64::exp_m1);
-        check("ln", [1e-3, 4.0], 2.5, 0.0, ln, f64::ln);
-        check("ln", [1.0, 1e30], 2.0, 0.0, ln, f64::ln);
-        check("ln_1p", [0.0, 1.0], 2.5, 0.0, ln_1p_of_unit, f64::ln_1p);
-        check("sigmoid", [-80.0, 80.0], 3.0, tiny, sigmoid, |x| 1.0 / (1.0 + (-x).exp()));
-        check("softplus", [-80.0, 80.0], 3.0, tiny, softplus, |x| x.max(0.0) + (-x.abs()).exp().ln_1p());
-        check("tanh", [-10.0, 10.0], 2.5, 0.0, tanh, f64::tanh);
-        check("tanh", [-0.7, 0.7], 2.5, 0.0, tanh, f64::tanh);
-        check("erf", [-5.0, 5.0], 2.5, 0.0, erf, exact_erf);
-        check("erf", [-0.01, 0.01], 2.5, 0.0, erf, exact_erf);
+        check("exp", [-87.3, 88.7], 2.0, tiny, exp::<M>, f64::exp);
+        check("exp_of_negative", [-87.3, 0.0], 2.0, tiny, exp_of_negative::<M>, f64::exp);
+        check("exp_m1", [-40.0, 40.0], 3.0, 0.0, exp_m1::<M>, f64::exp_m1);
+        check("exp_m1", [-0.5, 0.5], 3.0, 0.0, exp_m1::<M>, f64::exp_m1);
+        check("ln", [1e-3, 4.0], 2.5, 0.0, ln::<M>, f64::ln);
+        check("ln", [1.0, 1e30], 2.0, 0.0, ln::<M>, f64::ln);
+        check("ln_1p", [0.0, 1.0], 2.5, 0.0, ln_1p_of_unit::<M>, f64::ln_1p);
+        check("sigmoid", [-80.0, 80.0], 3.0, tiny, sigmoid::<M>, |x| 1.0 / (1.0 + (-x).exp()));
+        check("softplus", [-80.0, 80.0], 3.0, tiny, softplus::<M>, |x| x.max(0.0) + (-x.abs()).exp().ln_1p());
+        check("tanh", [-10.0, 10.0], 3.0, 0.0, tanh::<M>, f64::tanh);
+        check("tanh", [-0.7, 0.7], 2.5, 0.0, tanh::<M>, f64::tanh);
+        check("erf", [-5.0, 5.0], 3.0, 0.0, erf::<M>, exact_erf);
+        check("erf", [-0.01, 0.01], 2.5, 0.0, erf::<M>, exact_erf);
     }
 
     #[test]
     fn ends_are_reached_and_nan_is_kept() {
+        check_ends::<Fused>();
+        check_ends::<Separate>();
+    }
+
+    fn check_ends<M: MulAdd>() {
         let (most, least) = (f32::INFINITY, f32::NEG_INFINITY);
-        assert_eq!([exp(most), exp(100.0), exp(least), exp(-90.0)], [most, most, 0.0, 0.0]);
-        assert_eq!([exp_of_negative(least), exp_of_negative(-1e9), exp_of_negative(0.0)], [0.0, 0.0, 1.0]);
-        assert_eq!([exp_m1(most), exp_m1(least), exp_m1(0.0)], [most, -1.0, 0.0]);
-        assert_eq!([ln(most), ln(0.0), ln(1.0)], [most, least, 0.0]);
-        assert!(ln(-1.0).is_nan());
-        assert!((ln(1e-40) - 1e-40_f64.ln() as f32).abs() < 1e-3);
-        assert_eq!([sigmoid(most), sigmoid(least), softplus(most), softplus(least)], [1.0, 0.0, most, 0.0]);
-        assert_eq!([tanh(most), tanh(least), erf(most), erf(least)], [1.0, -1.0, 1.0, -1.0]);
-        for function in [exp, exp_of_negative, exp_m1, ln, ln_1p_of_unit, sigmoid, softplus, tanh, erf] {
+        assert_eq!(
+            [exp::<M>(most), exp::<M>(100.0), exp::<M>(least), exp::<M>(-90.0)],
+            [most, most, 0.0, 0.0]
+        );
+        assert_eq!(
+            [exp_of_negative::<M>(least), exp_of_negative::<M>(-1e9), exp_of_negative::<M>(0.0)],
+            [0.0, 0.0, 1.0]
+        );
+        assert_eq!([exp_m1::<M>(most), exp_m1::<M>(least), exp_m1::<M>(0.0)], [most, -1.0, 0.0]);
+        assert_eq!([ln::<M>(most), ln::<M>(0.0), ln::<M>(1.0)], [most, least, 0.0]);
+        assert!(ln::<M>(-1.0).is_nan());
+        assert!((ln::<M>(1e-40) - 1e-40_f64.ln() as f32).abs() < 1e-3);
+        assert_eq!(
+            [sigmoid::<M>(most), sigmoid::<M>(least), softplus::<M>(most), softplus::<M>(least)],
+            [1.0, 0.0, most, 0.0]
+        );
+        assert_eq!(
+            [tanh::<M>(most), tanh::<M>(least), erf::<M>(most), erf::<M>(least)],
+            [1.0, -1.0, 1.0, -1.0]
+        );
+        let functions: [fn(f32) -> f32; 9] = [
+            exp::<M>,
+            exp_of_negative::<M>,
+            exp_m1::<M>,
+            ln::<M>,
+            ln_1p_of_unit::<M>,
+            sigmoid::<M>,
+            softplus::<M>,
+            tanh::<M>,
+            erf::<M>,
+        ];
+        for function in functions {
             assert!(function(f32::NAN).is_nan());
         }
     }

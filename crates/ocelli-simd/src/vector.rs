@@ -2,26 +2,83 @@
 
 use std::sync::OnceLock;
 
+/// `a b + c` as an instruction set computes it best: a type that the elementary functions of [`math`](crate::math) are
+/// compiled for.
+///
+/// Whether the processor has an instruction for it must be known when a loop is compiled: without one `f32::mul_add` is a call.
+pub trait MulAdd: Copy {
+    /// `a b + c`.
+    fn mul_add(a: f32, b: f32, c: f32) -> f32;
+}
+
+/// One rounding, by one instruction.
+#[derive(Clone, Copy, Debug)]
+pub struct Fused;
+
+/// A product and a sum, each rounded.
+#[derive(Clone, Copy, Debug)]
+pub struct Separate;
+
+impl MulAdd for Fused {
+    #[inline(always)]
+    fn mul_add(a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
+    }
+}
+
+impl MulAdd for Separate {
+    #[inline(always)]
+    fn mul_add(a: f32, b: f32, c: f32) -> f32 {
+        a * b + c
+    }
+}
+
+/// What the instruction set has that the target always has.
+#[cfg(any(target_arch = "aarch64", target_feature = "fma"))]
+pub type BaseMulAdd = Fused;
+/// What the instruction set has that the target always has.
+#[cfg(not(any(target_arch = "aarch64", target_feature = "fma")))]
+pub type BaseMulAdd = Separate;
+
 /// Compiles a safe function three times, for AVX-512, AVX2 and the base instruction set, and picks one at run time.
 ///
-/// The body is ordinary Rust that the compiler vectorises; there is nothing to keep in step by hand.
+/// The body is ordinary Rust that the compiler vectorises; there is nothing to keep in step by hand. What it calls should be
+/// `#[inline(always)]`, and its loops loops: a closure given to `map` of an array may be compiled on its own, without
+/// the instruction set, where a fused product is a call. A function with a type parameter gets the [`MulAdd`] of the
+/// instruction set for it:
+///
+/// ```
+/// use ocelli_simd::{math::exp, vectorized};
+///
+/// vectorized! {
+///     fn exponentials<M>(values: &mut [f32]) {
+///         values.iter_mut().for_each(|value| *value = exp::<M>(*value));
+///     }
+/// }
+/// let mut values = [0.0; 20];
+/// exponentials(&mut values);
+/// assert_eq!(values, [1.0; 20]);
+/// ```
 #[macro_export]
 macro_rules! vectorized {
-    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
+    (
+        $(#[$meta:meta])*
+        $vis:vis fn $name:ident $(<$mul_add:ident>)? ($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block
+    ) => {
         $(#[$meta])*
         #[allow(unsafe_code)] // calls to functions that need the processor's features
         $vis fn $name($($arg: $ty),*) $(-> $ret)? {
             #[inline(always)]
-            fn body($($arg: $ty),*) $(-> $ret)? $body
+            fn body$(<$mul_add: $crate::MulAdd>)?($($arg: $ty),*) $(-> $ret)? $body
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,fma")]
                 fn avx512($($arg: $ty),*) $(-> $ret)? {
-                    body($($arg),*)
+                    $crate::vectorized!(@call body $(<$mul_add>)? $crate::Fused, $($arg),*)
                 }
                 #[target_feature(enable = "avx2,fma")]
                 fn avx2($($arg: $ty),*) $(-> $ret)? {
-                    body($($arg),*)
+                    $crate::vectorized!(@call body $(<$mul_add>)? $crate::Fused, $($arg),*)
                 }
                 match $crate::level() {
                     // SAFETY: the processor has the features the function is compiled for.
@@ -31,9 +88,11 @@ macro_rules! vectorized {
                     $crate::Level::Base => {}
                 }
             }
-            body($($arg),*)
+            $crate::vectorized!(@call body $(<$mul_add>)? $crate::BaseMulAdd, $($arg),*)
         }
     };
+    (@call $body:ident <$name:ident> $mul_add:ty, $($arg:ident),*) => { $body::<$mul_add>($($arg),*) };
+    (@call $body:ident $mul_add:ty, $($arg:ident),*) => { $body($($arg),*) };
 }
 /// What this processor offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

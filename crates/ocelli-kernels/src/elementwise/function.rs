@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 use burn::tensor::{Tensor, activation};
 use ocelli_simd::math::{erf, exp, exp_m1, exp_of_negative, ln, sigmoid, softplus, tanh};
-use ocelli_simd::vectorized;
+use ocelli_simd::{MulAdd, vectorized};
 
 /// A function of one number.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -178,38 +178,44 @@ fn hold(x: f32, min: f32, max: f32) -> f32 {
 
 /// tanh(ln(1 + eˣ)) is n / (n + 2) with this n; the first is x itself held where that is 1.
 #[inline(always)]
-fn mish_parts(x: f32) -> f32 {
-    let power = exp(if x > 20.0 { 20.0 } else { x });
+fn mish_parts<M: MulAdd>(x: f32) -> f32 {
+    let power = exp::<M>(if x > 20.0 { 20.0 } else { x });
     power * (power + 2.0)
 }
 
 #[inline(always)]
-fn mish_slope(x: f32) -> f32 {
-    let n = mish_parts(x);
+fn mish_slope<M: MulAdd>(x: f32) -> f32 {
+    let n = mish_parts::<M>(x);
     let (bend, gate) = (n / (n + 2.0), 4.0 * (n + 1.0) / ((n + 2.0) * (n + 2.0)));
-    bend + x * gate * sigmoid(x)
+    bend + x * gate * sigmoid::<M>(x)
+}
+
+/// The normal distribution's share below `x`.
+#[inline(always)]
+fn normal_share<M: MulAdd>(x: f32) -> f32 {
+    M::mul_add(0.5, erf::<M>(x * std::f32::consts::FRAC_1_SQRT_2), 0.5)
 }
 
 #[inline(always)]
-fn gelu_slope(x: f32) -> f32 {
-    0.5 * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2)) + x * DENSITY * exp_of_negative(-0.5 * x * x)
+fn gelu_slope<M: MulAdd>(x: f32) -> f32 {
+    M::mul_add(x * DENSITY, exp_of_negative::<M>(-0.5 * x * x), normal_share::<M>(x))
 }
 
 #[inline(always)]
-fn gelu_tanh(x: f32) -> f32 {
-    tanh(GELU_SCALE * (x + GELU_CUBE * x * x * x))
+fn gelu_tanh<M: MulAdd>(x: f32) -> f32 {
+    tanh::<M>(GELU_SCALE * (x + GELU_CUBE * x * x * x))
 }
 
 #[inline(always)]
-fn gelu_tanh_slope(x: f32) -> f32 {
-    let bend = gelu_tanh(x);
+fn gelu_tanh_slope<M: MulAdd>(x: f32) -> f32 {
+    let bend = gelu_tanh::<M>(x);
     let inner = GELU_SCALE * (1.0 + 3.0 * GELU_CUBE * x * x);
     0.5 * (1.0 + bend) + 0.5 * x * (1.0 - bend * bend) * inner
 }
 
 #[inline(always)]
-fn silu_slope(x: f32) -> f32 {
-    let share = sigmoid(x);
+fn silu_slope<M: MulAdd>(x: f32) -> f32 {
+    let share = sigmoid::<M>(x);
     share * (1.0 + x * (1.0 - share))
 }
 
@@ -228,32 +234,32 @@ fn sign(x: f32) -> f32 {
 
 vectorized! {
     /// Writes `function` of every number of `x`.
-    pub(crate) fn apply(function: Function, x: &[f32], y: &mut [MaybeUninit<f32>]) {
+    pub(crate) fn apply<M>(function: Function, x: &[f32], y: &mut [MaybeUninit<f32>]) {
         assert_eq!(x.len(), y.len());
         match function {
             Function::Affine { scale, shift } => map(x, y, |x| scale * x + shift),
             Function::Relu => map(x, y, |x| if x < 0.0 { 0.0 } else { x }),
             Function::Clamp { min, max } | Function::HardTanh { min, max } => map(x, y, |x| hold(x, min, max)),
             Function::LeakyRelu(slope) => map(x, y, |x| if x > 0.0 { x } else { slope * x }),
-            Function::Elu(alpha) => map(x, y, |x| if x > 0.0 { x } else { alpha * exp_m1(x) }),
-            Function::Sigmoid => map(x, y, sigmoid),
-            Function::Tanh => map(x, y, tanh),
-            Function::Gelu => map(x, y, |x| 0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))),
-            Function::GeluTanh => map(x, y, |x| 0.5 * x * (1.0 + gelu_tanh(x))),
-            Function::Silu => map(x, y, |x| x / (1.0 + exp(-x))),
+            Function::Elu(alpha) => map(x, y, |x| if x > 0.0 { x } else { alpha * exp_m1::<M>(x) }),
+            Function::Sigmoid => map(x, y, sigmoid::<M>),
+            Function::Tanh => map(x, y, tanh::<M>),
+            Function::Gelu => map(x, y, |x| x * normal_share::<M>(x)),
+            Function::GeluTanh => map(x, y, |x| 0.5 * x * (1.0 + gelu_tanh::<M>(x))),
+            Function::Silu => map(x, y, |x| x * sigmoid::<M>(x)),
             Function::HardSwish => map(x, y, |x| x * hold(x + 3.0, 0.0, 6.0) * (1.0 / 6.0)),
             Function::HardSigmoid => map(x, y, |x| hold(x + 3.0, 0.0, 6.0) * (1.0 / 6.0)),
             Function::Mish => map(x, y, |x| {
-                let n = mish_parts(x);
+                let n = mish_parts::<M>(x);
                 x * (n / (n + 2.0))
             }),
             Function::Softplus(beta) => map(x, y, |x| {
                 let scaled = beta * x;
-                if scaled > SOFTPLUS_LINE { x } else { softplus(scaled) / beta }
+                if scaled > SOFTPLUS_LINE { x } else { softplus::<M>(scaled) / beta }
             }),
-            Function::LogSigmoid => map(x, y, |x| -softplus(-x)),
-            Function::Exp => map(x, y, exp),
-            Function::Ln => map(x, y, ln),
+            Function::LogSigmoid => map(x, y, |x| -softplus::<M>(-x)),
+            Function::Exp => map(x, y, exp::<M>),
+            Function::Ln => map(x, y, ln::<M>),
             Function::Sqrt => map(x, y, f32::sqrt),
             Function::Square => map(x, y, |x| x * x),
             Function::Abs => map(x, y, f32::abs),
@@ -266,7 +272,7 @@ vectorized! {
 vectorized! {
     /// Multiplies `gradient` by the slopes of `function`, of whose inputs `x` and outputs `y` those are there that it
     /// [uses](Function::uses).
-    pub(crate) fn pull_back(function: Function, x: &[f32], y: &[f32], gradient: &mut [f32]) {
+    pub(crate) fn pull_back<M>(function: Function, x: &[f32], y: &[f32], gradient: &mut [f32]) {
         let values = if function.uses().output { y } else { x };
         assert!(matches!(function, Function::Affine { .. }) || values.len() == gradient.len());
         match function {
@@ -276,20 +282,20 @@ vectorized! {
             Function::HardTanh { min, max } => gate(y, gradient, |y| (y <= min) | (y >= max)),
             Function::LeakyRelu(slope) => steepen(values, gradient, |value| if value > 0.0 { 1.0 } else { slope }),
             Function::Elu(alpha) if alpha > 0.0 => steepen(y, gradient, |y| if y > 0.0 { 1.0 } else { y + alpha }),
-            Function::Elu(alpha) => steepen(x, gradient, |x| if x > 0.0 { 1.0 } else { alpha * exp(x) }),
+            Function::Elu(alpha) => steepen(x, gradient, |x| if x > 0.0 { 1.0 } else { alpha * exp::<M>(x) }),
             Function::Sigmoid => steepen(y, gradient, |y| y * (1.0 - y)),
             Function::Tanh => steepen(y, gradient, |y| 1.0 - y * y),
-            Function::Gelu => steepen(x, gradient, gelu_slope),
-            Function::GeluTanh => steepen(x, gradient, gelu_tanh_slope),
-            Function::Silu => steepen(x, gradient, silu_slope),
+            Function::Gelu => steepen(x, gradient, gelu_slope::<M>),
+            Function::GeluTanh => steepen(x, gradient, gelu_tanh_slope::<M>),
+            Function::Silu => steepen(x, gradient, silu_slope::<M>),
             Function::HardSwish => steepen(x, gradient, hard_swish_slope),
             Function::HardSigmoid => steepen(x, gradient, |x| if (x > -3.0) & (x < 3.0) { 1.0 / 6.0 } else { 0.0 }),
-            Function::Mish => steepen(x, gradient, mish_slope),
+            Function::Mish => steepen(x, gradient, mish_slope::<M>),
             Function::Softplus(beta) => steepen(x, gradient, |x| {
                 let scaled = beta * x;
-                if scaled > SOFTPLUS_LINE { 1.0 } else { sigmoid(scaled) }
+                if scaled > SOFTPLUS_LINE { 1.0 } else { sigmoid::<M>(scaled) }
             }),
-            Function::LogSigmoid => steepen(x, gradient, |x| sigmoid(-x)),
+            Function::LogSigmoid => steepen(x, gradient, |x| sigmoid::<M>(-x)),
             Function::Exp => steepen(y, gradient, |y| y),
             Function::Ln => steepen(x, gradient, f32::recip),
             Function::Sqrt => steepen(y, gradient, |y| 0.5 / y),

@@ -12,8 +12,8 @@ use burn::tensor::{Int, Tensor, TensorData, activation};
 use burn_flex::FlexTensor;
 use ocelli_simd::vectorized;
 
-use super::softmax::{exponentials, largest, log_sum, row_sum};
-use super::{Lines, Rows, rewrite, visit};
+use super::values::{largest, log_sum, row_sum};
+use super::{Lines, Rows, Values, rewrite, visit};
 use crate::backend::{Numbers, is_served};
 use crate::memory::tensor;
 
@@ -128,8 +128,10 @@ impl Targets {
     #[inline(always)]
     fn weighted_sum(&self, row: &[f32]) -> f32 {
         match &self.weights {
-            Some(weights) => row_sum([row, weights], [0.0; 2], |[value, weight]| value * weight) as f32,
-            None => row_sum([row], [0.0], |[value]| value) as f32,
+            Some(weights) => {
+                row_sum([row, weights], [0.0; 2], |sum, [value, weight]| sum + value * weight) as f32
+            }
+            None => row_sum([row], [0.0], |sum, [value]| sum + value) as f32,
         }
     }
 
@@ -228,10 +230,10 @@ impl LossKernels for Flex {
             return slopes;
         }
         let work = |_: &mut (), rows: Rows<'_, 0>| {
-            for (row, values) in rows.values.chunks_exact_mut(lines.len.max(1)).enumerate() {
+            for (row, values) in rows.values.rows(lines.len).enumerate() {
                 // One gradient for all, or one a row.
                 let gradient = gradient[(rows.first + row) % gradient.len()];
-                values.iter_mut().for_each(|value| *value *= gradient);
+                values.write([], |value, []| value * gradient);
             }
         };
         rewrite(slopes, [], lines, || (), work).0
@@ -269,21 +271,22 @@ impl<B: LossKernels> Backward<B, 1> for LossStep {
 
 vectorized! {
     /// Appends the losses of rows from `first` on.
-    fn row_losses(targets: &Targets, first: usize, rows: &[f32], len: usize, losses: &mut Vec<f32>) {
+    fn row_losses<M>(targets: &Targets, first: usize, rows: &[f32], len: usize, losses: &mut Vec<f32>) {
         for (row, &target) in rows.chunks_exact(len.max(1)).zip(&targets.rows[first..]) {
-            losses.push(targets.loss(target, row, log_sum(row)));
+            losses.push(targets.loss(target, row, log_sum::<M>(row)));
         }
     }
 }
 
 vectorized! {
     /// Makes slopes of rows of logits from `first` on, and appends their losses.
-    fn row_slopes(targets: &Targets, first: usize, rows: &mut [f32], len: usize, losses: &mut Vec<f32>) {
-        for (row, &target) in rows.chunks_exact_mut(len.max(1)).zip(&targets.rows[first..]) {
+    fn row_slopes<M>(targets: &Targets, first: usize, rows: Values<'_>, len: usize, losses: &mut Vec<f32>) {
+        for (row, &target) in rows.rows(len).zip(&targets.rows[first..]) {
             let Target { label, own, spread } = target;
-            let (largest, logit) = (largest(row), row[label]);
-            let weighted = if spread == 0.0 { 0.0 } else { targets.weighted_sum(row) };
-            let sum = exponentials(row, largest);
+            let logits = row.source();
+            let (largest, logit) = (largest(logits), logits[label]);
+            let weighted = if spread == 0.0 { 0.0 } else { targets.weighted_sum(logits) };
+            let (row, sum) = row.exponentials::<M>(largest);
             let log_sum = largest + sum.ln() as f32;
             let smoothed = spread * (targets.total * log_sum - weighted);
             losses.push(own * (log_sum - logit) + if spread == 0.0 { 0.0 } else { smoothed });

@@ -4,7 +4,9 @@ mod cross_entropy;
 mod norm;
 mod normalize;
 mod softmax;
+mod values;
 
+use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
@@ -21,6 +23,8 @@ pub use norm::{group_norm, instance_norm, layer_norm, rms_norm};
 pub use normalize::l2_normalize;
 pub use softmax::{log_softmax, softmax};
 pub(crate) use softmax::{softmax_gradients, softmax_rows};
+use values::New;
+pub(crate) use values::Values;
 
 /// Numbers that are worked on together: they stay in the nearest caches.
 const PIECE: usize = 8 * 1024;
@@ -101,19 +105,22 @@ impl Lines {
     }
 }
 
-/// Some lines as rows, to be worked on in place.
+/// Some lines as rows, to be written.
 pub(crate) struct Rows<'a, const N: usize> {
     /// The number of the first line.
     pub(crate) first: usize,
     /// The rows, one after the other.
-    pub(crate) values: &'a mut [f32],
+    pub(crate) values: Values<'a>,
     /// The same rows of further tensors.
     pub(crate) others: [&'a [f32]; N],
 }
 
-/// Rewrites every line of `target`, in its own memory if nobody else holds it. The work sees a few lines at a time, as rows, beside
-/// those of `others`, tensors of the same shape; and a state, of which each job has one: the states are returned in
-/// the order of the lines. Pieces and jobs depend on the shape alone.
+/// Rewrites every line of `target`, in its own memory if nobody else holds it. The work, which must write all of them, sees a few
+/// lines at a time, as rows, beside those of `others`, tensors of the same shape; and a state, of which each job has one:
+/// the states are returned in the order of the lines. Pieces and jobs depend on the shape alone.
+///
+/// # Panics
+/// If the work leaves a row unwritten.
 #[allow(unsafe_code)] // the output is not zeroed first
 pub(crate) fn rewrite<S: Send, const N: usize>(
     target: FlexTensor,
@@ -208,15 +215,19 @@ impl Place<'_> {
         let Self { lines, piece, .. } = self;
         let (size, start) = (piece.len() * lines.len, lines.start(piece.start));
         if lines.inner == 1 {
-            let values = self.part(start, size);
-            if let Some(source) = source {
-                values.write_copy_of_slice(&source[start..start + size]);
-            }
-            #[allow(unsafe_code)] // the output holds the source
-            // SAFETY: it was just copied there, or is there from the beginning.
-            let values = unsafe { values.assume_init_mut() };
+            let (values, left) = (self.part(start, size), Cell::new(0));
+            let values = match source {
+                Some(source) => {
+                    left.set(size);
+                    Values::New(New::of(&source[start..start + size], values, &left))
+                }
+                #[allow(unsafe_code)] // the output holds the source
+                // SAFETY: it is there from the beginning.
+                None => Values::Held(unsafe { values.assume_init_mut() }),
+            };
             let others = others.map(|other| &other[start..start + size]);
             work(Rows { first: piece.start, values, others });
+            assert_eq!(left.get(), 0, "rows were left unwritten");
             return;
         }
         with_scratch((N + 2) * size, |scratch| {
@@ -231,7 +242,7 @@ impl Place<'_> {
             }
             let mut rest = rest.chunks_exact(size.max(1));
             let others = std::array::from_fn(|_| rest.next().unwrap_or_default());
-            work(Rows { first: piece.start, values, others });
+            work(Rows { first: piece.start, values: Values::Held(values), others });
             self.turn_back(values, turned);
         });
     }

@@ -12,7 +12,7 @@ use burn::backend::{Autodiff, AutodiffBackend, Backend, Dispatch, Flex, backend_
 use burn::tensor::Tensor;
 use ocelli_simd::vectorized;
 
-use super::softmax::row_sum;
+use super::values::row_sum;
 use super::{Lines, Rows, rewrite};
 use crate::backend::{Numbers, is_served};
 use crate::memory::tensor;
@@ -132,12 +132,17 @@ impl Rule {
         Self { rows: before.iter().product(), len, scales: len, run: 1, is_centred, epsilon }
     }
 
+    /// Numbers of a run.
+    #[inline(always)]
+    fn step(&self) -> usize {
+        if self.run == 1 { self.len } else { self.run }
+    }
+
     /// The runs of a row: the first scale, and the run's place in the row. Where each number has its own scale, they are
     /// one run.
     #[inline(always)]
     fn runs(&self, row: usize) -> impl Iterator<Item = (usize, std::ops::Range<usize>)> {
-        let (run, scales) = (self.run, self.scales);
-        let step = if run == 1 { self.len } else { run };
+        let (run, scales, step) = (self.run, self.scales, self.step());
         let first = row * self.len / run.max(1);
         let len = self.len;
         (0..len).step_by(step.max(1)).map(move |at| ((first + at / run) % scales, at..at + step))
@@ -303,25 +308,26 @@ vectorized! {
     ///
     /// The variance is summed from centred values: the difference of the mean square and the squared mean would lose
     /// its digits.
-    fn normalize(rule: &Rule, rows: Rows<'_, 0>, affine: [&[f32]; 2], statistics: &mut Vec<f32>) {
+    fn normalize<M>(rule: &Rule, rows: Rows<'_, 0>, affine: [&[f32]; 2], statistics: &mut Vec<f32>) {
         let [scales, shifts] = affine;
         let Rows { first, values, .. } = rows;
-        for (row, values) in values.chunks_exact_mut(rule.len).enumerate() {
-            let count = rule.len as f64;
-            let mean = if rule.is_centred { (row_sum([values], [0.0], |[x]| x) / count) as f32 } else { 0.0 };
-            let squares = row_sum([values], [mean], |[x]| (x - mean) * (x - mean));
+        for (row, values) in values.rows(rule.len).enumerate() {
+            let (count, source) = (rule.len as f64, values.source());
+            let mean = match rule.is_centred {
+                true => (row_sum([source], [0.0], |sum, [x]| sum + x) / count) as f32,
+                false => 0.0,
+            };
+            let squares = row_sum([source], [mean], |sum, [x]| M::mul_add(x - mean, x - mean, sum));
             let steepness = (squares / count + rule.epsilon).sqrt().recip() as f32;
             statistics.extend([mean, steepness]);
-            for (scale, run) in rule.runs(first + row) {
-                let values = &mut values[run];
+            for ((scale, _), values) in rule.runs(first + row).zip(values.rows(rule.step())) {
                 if rule.run == 1 {
-                    let affine = scales[scale..].iter().zip(&shifts[scale..]);
-                    for (value, (scale, shift)) in values.iter_mut().zip(affine) {
-                        *value = (*value - mean) * steepness * scale + shift;
-                    }
+                    values.write([&scales[scale..], &shifts[scale..]], |x, [scale, shift]| {
+                        M::mul_add((x - mean) * steepness, scale, shift)
+                    });
                 } else {
                     let (scale, shift) = (steepness * scales[scale], shifts[scale]);
-                    values.iter_mut().for_each(|value| *value = (*value - mean) * scale + shift);
+                    values.write([], |x, []| M::mul_add(x - mean, scale, shift));
                 }
             }
         }
@@ -332,25 +338,27 @@ vectorized! {
     /// Makes the gradients of rows of those of the output, and adds up those of scales and shifts.
     ///
     /// With g the output's gradient times the scale and x̂ the normalised row, that is `(g - mean(g) - x̂ mean(g x̂)) / σ`.
-    fn pull_back(rule: &Rule, rows: Rows<'_, 1>, scales: &[f32], statistics: &[f32], sums: &mut AffineSums) {
+    fn pull_back<M>(rule: &Rule, rows: Rows<'_, 1>, scales: &[f32], statistics: &[f32], sums: &mut AffineSums) {
         let Rows { first, values, others: [x] } = rows;
-        for (row, (gradient, x)) in values.chunks_exact_mut(rule.len).zip(x.chunks_exact(rule.len)).enumerate() {
+        for (row, (gradient, x)) in values.rows(rule.len).zip(x.chunks_exact(rule.len)).enumerate() {
             let (mean, steepness) = (statistics[2 * (first + row)], statistics[2 * (first + row) + 1]);
             let (mut plain, mut centred) = (0.0_f64, 0.0_f64);
             for (scale, run) in rule.runs(first + row) {
-                let (gradient, x) = (&gradient[run.clone()], &x[run]);
+                let (gradient, x) = (&gradient.source()[run.clone()], &x[run]);
                 if rule.run == 1 {
                     let scales = &scales[scale..][..x.len()];
-                    plain += row_sum([gradient, scales], [0.0; 2], |[g, scale]| g * scale);
-                    centred += row_sum([gradient, scales, x], [0.0; 3], |[g, scale, x]| g * scale * (x - mean));
+                    plain += row_sum([gradient, scales], [0.0; 2], |sum, [g, scale]| M::mul_add(g, scale, sum));
+                    centred += row_sum([gradient, scales, x], [0.0; 3], |sum, [g, scale, x]| {
+                        M::mul_add(g * scale, x - mean, sum)
+                    });
                     let own = sums.scale[scale..].iter_mut().zip(&mut sums.shift[scale..]);
                     for ((scale, shift), (gradient, x)) in own.zip(gradient.iter().zip(x)) {
-                        *scale += gradient * ((x - mean) * steepness);
+                        *scale = M::mul_add(*gradient, (x - mean) * steepness, *scale);
                         *shift += gradient;
                     }
                 } else {
-                    let sum = row_sum([gradient], [0.0], |[g]| g);
-                    let weighted = row_sum([gradient, x], [0.0; 2], |[g, x]| g * (x - mean));
+                    let sum = row_sum([gradient], [0.0], |sum, [g]| sum + g);
+                    let weighted = row_sum([gradient, x], [0.0; 2], |sum, [g, x]| M::mul_add(g, x - mean, sum));
                     sums.shift[scale] += sum as f32;
                     sums.scale[scale] += (weighted * f64::from(steepness)) as f32;
                     plain += sum * f64::from(scales[scale]);
@@ -360,17 +368,17 @@ vectorized! {
             let (count, steep) = (rule.len as f64, f64::from(steepness));
             let slope = (centred * steep * steep * steep / count) as f32;
             let shift = if rule.is_centred { (plain * steep / count) as f32 } else { 0.0 };
-            for (scale, run) in rule.runs(first + row) {
-                let (gradient, x) = (&mut gradient[run.clone()], &x[run]);
+            for ((scale, run), gradient) in rule.runs(first + row).zip(gradient.rows(rule.step())) {
+                let x = &x[run];
                 if rule.run == 1 {
-                    for ((gradient, x), scale) in gradient.iter_mut().zip(x).zip(&scales[scale..]) {
-                        *gradient = *gradient * (steepness * scale) - (x - mean) * slope - shift;
-                    }
+                    gradient.write([x, &scales[scale..]], |gradient, [x, scale]| {
+                        M::mul_add(gradient, steepness * scale, M::mul_add(mean - x, slope, -shift))
+                    });
                 } else {
                     let scale = steepness * scales[scale];
-                    for (gradient, x) in gradient.iter_mut().zip(x) {
-                        *gradient = *gradient * scale - (x - mean) * slope - shift;
-                    }
+                    gradient.write([x], |gradient, [x]| {
+                        M::mul_add(gradient, scale, M::mul_add(mean - x, slope, -shift))
+                    });
                 }
             }
         }

@@ -9,7 +9,7 @@ use burn::backend::{Autodiff, AutodiffBackend, Backend, Dispatch, Flex, TensorMe
 use burn::tensor::Tensor;
 use ocelli_simd::vectorized;
 
-use super::softmax::row_sum;
+use super::values::{Values, row_sum};
 use super::{Lines, Rows, rewrite};
 use crate::backend::{Numbers, is_served};
 use crate::memory::tensor;
@@ -117,28 +117,28 @@ impl<B: NormalizeKernels> Backward<B, 1> for NormalizeStep {
 
 vectorized! {
     /// Divides rows by their norms, and appends what they were divided by, negative for the floor.
-    fn divide(rows: &mut [f32], len: usize, floor: f64, norms: &mut Vec<f32>) {
-        for row in rows.chunks_exact_mut(len.max(1)) {
-            let norm = row_sum([row], [0.0], |[value]| value * value).sqrt();
+    fn divide<M>(rows: Values<'_>, len: usize, floor: f64, norms: &mut Vec<f32>) {
+        for row in rows.rows(len) {
+            let norm = row_sum([row.source()], [0.0], |sum, [value]| M::mul_add(value, value, sum)).sqrt();
             let divisor = if norm < floor { floor } else { norm };
             norms.push(if norm < floor { -divisor as f32 } else { divisor as f32 });
             let divisor = divisor as f32;
-            row.iter_mut().for_each(|value| *value /= divisor);
+            row.write([], |value, []| value / divisor);
         }
     }
 }
 
 vectorized! {
     /// Makes the gradients of rows of those of the rows divided by their norms.
-    fn quotient_gradients(outputs: &[f32], norms: &[f32], gradients: &mut [f32], len: usize) {
-        let rows = outputs.chunks_exact(len.max(1)).zip(gradients.chunks_exact_mut(len.max(1)));
+    fn quotient_gradients<M>(outputs: &[f32], norms: &[f32], gradients: Values<'_>, len: usize) {
+        let rows = outputs.chunks_exact(len.max(1)).zip(gradients.rows(len));
         for ((output, gradient), &norm) in rows.zip(norms) {
             let factor = 1.0 / norm.abs();
             // The floor does not change with the row.
-            let along = if norm < 0.0 { 0.0 } else { row_sum([output, gradient], [0.0; 2], |[y, g]| y * g) as f32 };
-            for (gradient, output) in gradient.iter_mut().zip(output) {
-                *gradient = (*gradient - output * along) * factor;
-            }
+            let is_held = norm < 0.0;
+            let sum = row_sum([output, gradient.source()], [0.0; 2], |sum, [y, g]| M::mul_add(y, g, sum));
+            let along = if is_held { 0.0 } else { sum as f32 };
+            gradient.write([output], |gradient, [output]| M::mul_add(-along, output, gradient) * factor);
         }
     }
 }

@@ -7,9 +7,10 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{Tensor, activation};
-use ocelli_simd::math::{exp_of_negative, ln};
+use ocelli_simd::math::exp_of_negative;
 use ocelli_simd::vectorized;
 
+use super::values::{Values, log_sum, reference, row_sum};
 use super::{Lines, Rows, rewrite};
 use crate::backend::{Numbers, is_served};
 
@@ -70,8 +71,8 @@ impl SoftmaxBackend for Flex {
     fn share_out(x: FloatTensor<Self>, dim: usize, kind: Kind) -> FloatTensor<Self> {
         let lines = Lines::along(&x.shape(), dim);
         let work = |_: &mut (), rows: Rows<'_, 0>| match kind {
-            Kind::Shares => softmax_rows(rows.values, lines.len),
-            Kind::Logarithms => log_softmax_rows(rows.values, lines.len),
+            Kind::Shares => write_shares(rows.values, lines.len),
+            Kind::Logarithms => write_log_shares(rows.values, lines.len),
         };
         rewrite(x, [], lines, || (), work).0
     }
@@ -87,8 +88,8 @@ impl SoftmaxKernels for Flex {
         let lines = Lines::along(&output.shape(), dim);
         let output = Numbers::of(output);
         let work = |_: &mut (), rows: Rows<'_, 1>| match kind {
-            Kind::Shares => softmax_gradients(rows.others[0], rows.values, lines.len),
-            Kind::Logarithms => log_softmax_gradients(rows.others[0], rows.values, lines.len),
+            Kind::Shares => write_share_gradients(rows.others[0], rows.values, lines.len),
+            Kind::Logarithms => write_log_share_gradients(rows.others[0], rows.values, lines.len),
         };
         rewrite(output_gradient, [&output], lines, || (), work).0
     }
@@ -122,186 +123,58 @@ impl<B: SoftmaxKernels> Backward<B, 1> for SoftmaxStep {
     }
 }
 
-/// Numbers that are worked on side by side.
-const WIDTH: usize = 16;
-/// Blocks of them that are independent of each other.
-const CHAINS: usize = 4;
-
-/// The first numbers of a block, the others filled up.
-#[inline(always)]
-pub(super) fn padded(rest: &[f32], filler: f32) -> [f32; WIDTH] {
-    let mut block = [filler; WIDTH];
-    for (place, value) in block.iter_mut().zip(rest) {
-        *place = *value;
-    }
-    block
+/// Replaces rows of logits by their softmax.
+pub(crate) fn softmax_rows(rows: &mut [f32], len: usize) {
+    write_shares(Values::Held(rows), len);
 }
 
-/// The largest number of a row; NaN may be passed over.
-#[inline(always)]
-pub(super) fn largest(row: &[f32]) -> f32 {
-    let mut best = [f32::NEG_INFINITY; WIDTH * CHAINS];
-    let (long, rest) = row.as_chunks::<{ WIDTH * CHAINS }>();
-    for block in long {
-        for (best, &value) in best.iter_mut().zip(block) {
-            *best = if value > *best { value } else { *best };
-        }
-    }
-    let (short, rest) = rest.as_chunks::<WIDTH>();
-    let mut last = padded(rest, f32::NEG_INFINITY);
-    for block in short.iter().chain(best.as_chunks::<WIDTH>().0) {
-        for (last, &value) in last.iter_mut().zip(block) {
-            *last = if value > *last { value } else { *last };
-        }
-    }
-    let mut width = WIDTH / 2;
-    while width > 0 {
-        for at in 0..width {
-            last[at] = if last[at + width] > last[at] { last[at + width] } else { last[at] };
-        }
-        width /= 2;
-    }
-    last[0]
-}
-
-/// What is subtracted before the exponential: the largest number, or 0 if that is minus infinity.
-#[inline(always)]
-fn reference(row: &[f32]) -> f32 {
-    let largest = largest(row);
-    if largest == f32::NEG_INFINITY { 0.0 } else { largest }
-}
-
-/// Sum of the terms of rows of the same length, read in step; the term of the `fillers` must be zero.
-#[inline(always)]
-pub(super) fn row_sum<const N: usize>(
-    rows: [&[f32]; N],
-    fillers: [f32; N],
-    term: impl Fn([f32; N]) -> f32,
-) -> f64 {
-    let len = rows[0].len();
-    let mut sums = [0.0_f32; WIDTH * CHAINS];
-    let long = rows.map(|row| row[..len].as_chunks::<{ WIDTH * CHAINS }>().0);
-    for at in 0..long[0].len() {
-        let blocks = long.map(|row| &row[at]);
-        for (lane, sum) in sums.iter_mut().enumerate() {
-            *sum += term(blocks.map(|block| block[lane]));
-        }
-    }
-    let done = long[0].len() * WIDTH * CHAINS;
-    let short = rows.map(|row| row[done..len].as_chunks::<WIDTH>());
-    let mut last = [0.0_f32; WIDTH];
-    let ends: [[f32; WIDTH]; N] = std::array::from_fn(|row| padded(short[row].1, fillers[row]));
-    for at in 0..=short[0].0.len() {
-        for (lane, sum) in last.iter_mut().enumerate() {
-            let numbers = std::array::from_fn(|row| {
-                let (blocks, _) = short[row];
-                if at < blocks.len() { blocks[at][lane] } else { ends[row][lane] }
-            });
-            *sum += term(numbers);
-        }
-    }
-    for block in sums.as_chunks::<WIDTH>().0 {
-        last.iter_mut().zip(block).for_each(|(sum, value)| *sum += value);
-    }
-    total(&last)
-}
-
-/// Sum of all lanes, in pairs: neither digits nor time are lost in a chain of additions.
-#[inline(always)]
-fn total(sums: &[f32; WIDTH]) -> f64 {
-    let mut wide = sums.map(f64::from);
-    let mut width = WIDTH / 2;
-    while width > 0 {
-        for at in 0..width {
-            wide[at] += wide[at + width];
-        }
-        width /= 2;
-    }
-    wide[0]
-}
-
-/// Replaces a row by `e` to the power of its distances from `reference`, and returns their sum.
-#[inline(always)]
-pub(super) fn exponentials(row: &mut [f32], reference: f32) -> f64 {
-    let mut sums = [0.0; WIDTH];
-    let (blocks, rest) = row.as_chunks_mut::<WIDTH>();
-    for block in blocks {
-        for (value, sum) in block.iter_mut().zip(&mut sums) {
-            *value = exp_of_negative(*value - reference);
-            *sum += *value;
-        }
-    }
-    let mut last = padded(rest, f32::NEG_INFINITY);
-    for (value, sum) in last.iter_mut().zip(&mut sums) {
-        *value = exp_of_negative(*value - reference);
-        *sum += *value;
-    }
-    rest.iter_mut().zip(last).for_each(|(value, power)| *value = power);
-    total(&sums)
-}
-
-/// Sum of `e` to the power of a row's distances from `reference`.
-#[inline(always)]
-pub(super) fn exponential_sum(row: &[f32], reference: f32) -> f64 {
-    let mut sums = [0.0; WIDTH];
-    let (blocks, rest) = row.as_chunks::<WIDTH>();
-    for block in blocks.iter().chain(std::iter::once(&padded(rest, f32::NEG_INFINITY))) {
-        for (&value, sum) in block.iter().zip(&mut sums) {
-            *sum += exp_of_negative(value - reference);
-        }
-    }
-    total(&sums)
-}
-
-/// The logarithm of the sum of a row's exponentials.
-#[inline(always)]
-pub(super) fn log_sum(row: &[f32]) -> f32 {
-    let reference = reference(row);
-    reference + ln(exponential_sum(row, reference) as f32)
+/// Makes the gradients of rows of numbers of those of their softmax.
+pub(crate) fn softmax_gradients(shares: &[f32], gradients: &mut [f32], len: usize) {
+    write_share_gradients(shares, Values::Held(gradients), len);
 }
 
 vectorized! {
-    /// Replaces rows of logits by their softmax.
-    pub(crate) fn softmax_rows(rows: &mut [f32], len: usize) {
-        for row in rows.chunks_exact_mut(len.max(1)) {
-            let reference = reference(row);
-            let factor = (1.0 / exponentials(row, reference)) as f32;
+    /// Writes the softmax of rows.
+    fn write_shares<M>(rows: Values<'_>, len: usize) {
+        for row in rows.rows(len) {
+            let reference = reference(row.source());
+            let (row, sum) = row.exponentials::<M>(reference);
+            let factor = (1.0 / sum) as f32;
             row.iter_mut().for_each(|value| *value *= factor);
         }
     }
 }
 
 vectorized! {
-    fn log_softmax_rows(rows: &mut [f32], len: usize) {
-        for row in rows.chunks_exact_mut(len.max(1)) {
-            let shift = log_sum(row);
-            row.iter_mut().for_each(|value| *value -= shift);
+    /// Writes the logarithmic softmax of rows.
+    fn write_log_shares<M>(rows: Values<'_>, len: usize) {
+        for row in rows.rows(len) {
+            let shift = log_sum::<M>(row.source());
+            row.write([], |value, []| value - shift);
         }
     }
 }
 
 vectorized! {
     /// Makes the gradients of rows of numbers of those of their softmax.
-    pub(crate) fn softmax_gradients(shares: &[f32], gradients: &mut [f32], len: usize) {
-        for (shares, gradient) in shares.chunks_exact(len.max(1)).zip(gradients.chunks_exact_mut(len.max(1))) {
-            let mean = row_sum([shares, gradient], [0.0; 2], |[share, gradient]| share * gradient) as f32;
-            for (gradient, share) in gradient.iter_mut().zip(shares) {
-                *gradient = share * (*gradient - mean);
-            }
+    fn write_share_gradients<M>(shares: &[f32], gradients: Values<'_>, len: usize) {
+        for (shares, gradient) in shares.chunks_exact(len.max(1)).zip(gradients.rows(len)) {
+            let mean = row_sum([shares, gradient.source()], [0.0; 2], |sum, [share, gradient]| {
+                M::mul_add(share, gradient, sum)
+            }) as f32;
+            gradient.write([shares], |gradient, [share]| share * (gradient - mean));
         }
     }
 }
 
 vectorized! {
     /// Makes the gradients of rows of numbers of those of their logarithmic softmax.
-    fn log_softmax_gradients(logarithms: &[f32], gradients: &mut [f32], len: usize) {
-        for (logarithms, gradient) in
-            logarithms.chunks_exact(len.max(1)).zip(gradients.chunks_exact_mut(len.max(1)))
-        {
-            let sum = row_sum([gradient], [0.0], |[gradient]| gradient) as f32;
-            for (gradient, logarithm) in gradient.iter_mut().zip(logarithms) {
-                *gradient -= exp_of_negative(*logarithm) * sum;
-            }
+    fn write_log_share_gradients<M>(logarithms: &[f32], gradients: Values<'_>, len: usize) {
+        for (logarithms, gradient) in logarithms.chunks_exact(len.max(1)).zip(gradients.rows(len)) {
+            let sum = row_sum([gradient.source()], [0.0], |sum, [gradient]| sum + gradient) as f32;
+            gradient.write([logarithms], |gradient, [logarithm]| {
+                M::mul_add(-sum, exp_of_negative::<M>(logarithm), gradient)
+            });
         }
     }
 }
