@@ -205,31 +205,3 @@ impl Activation {
         }
     }
 }
-
-/// Replaces numbers by their SiLU, plus a shortcut, if there is one.
-///
-/// # Safety
-/// All numbers of all rows were written.
-#[allow(unsafe_code)] // the output is not zeroed first
-pub(super) unsafe fn silu(output: &mut OutputRows<'_>, shortcut: Option<Shortcut<'_>>) {
-    for row in 0..output.rows {
-        let at = row * output.pitch;
-        let added = shortcut.map_or(&[][..], |shortcut| &shortcut.values[at..][..output.len]);
-        // SAFETY: all were written, by contract.
-        apply_silu(unsafe { output.written(row) }, added);
-    }
-}
-
-vectorized! {
-    fn apply_silu<M>(values: &mut [f32], added: &[f32]) {
-        for value in values.iter_mut() {
-            // The exponential of a negative number cannot overflow.
-            let power = exp::<M>(-value.abs());
-            let gate = if *value < 0.0 { power } else { 1.0 } / (1.0 + power);
-            *value *= gate;
-        }
-        for (value, added) in values.iter_mut().zip(added) {
-            *value += added;
-        }
-    }
-}

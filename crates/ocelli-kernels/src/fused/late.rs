@@ -4,7 +4,7 @@ use super::Activation;
 use super::finish::Shortcut;
 use crate::memory::OutputRows;
 use ocelli_simd::math::{erf, exp_of_negative as exp, tanh};
-use ocelli_simd::vectorized;
+use ocelli_simd::{MulAdd, vectorized};
 
 /// Replaces numbers by an activation's, and adds the others, if there are any.
 pub(super) type Late = fn(&mut [f32], &[f32]);
@@ -45,9 +45,9 @@ pub(super) unsafe fn apply(late: Late, output: &mut OutputRows<'_>, shortcut: Op
 
 /// `x / (1 + exp(-steepness x))`.
 #[inline(always)]
-fn gated(x: f32, steepness: f32) -> f32 {
+fn gated<M: MulAdd>(x: f32, steepness: f32) -> f32 {
     // The exponential of a negative number cannot overflow.
-    let power = exp(-(steepness * x).abs());
+    let power = exp::<M>(-(steepness * x).abs());
     let gate = if x < 0.0 { power } else { 1.0 } / (1.0 + power);
     x * gate
 }
@@ -55,7 +55,7 @@ fn gated(x: f32, steepness: f32) -> f32 {
 macro_rules! late {
     ($($name:ident: |$x:ident| $value:expr;)+) => {$(
         vectorized! {
-            fn $name(values: &mut [f32], added: &[f32]) {
+            fn $name<M>(values: &mut [f32], added: &[f32]) {
                 for value in values.iter_mut() {
                     let $x = *value;
                     *value = $value;
@@ -69,8 +69,8 @@ macro_rules! late {
 }
 
 late! {
-    silu: |x| gated(x, 1.0);
-    quick_gelu: |x| gated(x, QUICK);
-    gelu: |x| 0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2));
-    gelu_tanh: |x| 0.5 * x * (1.0 + tanh(GELU_SCALE * (x + GELU_CUBE * x * x * x)));
+    silu: |x| gated::<M>(x, 1.0);
+    quick_gelu: |x| gated::<M>(x, QUICK);
+    gelu: |x| 0.5 * x * (1.0 + erf::<M>(x * std::f32::consts::FRAC_1_SQRT_2));
+    gelu_tanh: |x| 0.5 * x * (1.0 + tanh::<M>(GELU_SCALE * (x + GELU_CUBE * x * x * x)));
 }

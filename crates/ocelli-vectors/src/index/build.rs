@@ -189,7 +189,7 @@ impl Trained {
     /// As there.
     pub fn new(rows: Rows<'_>, config: &BuildConfig) -> Result<Self, IndexError> {
         config.check(rows)?;
-        let values = directed(rows, config.similarity);
+        let values = directed(rows, config.similarity)?;
         let rows = Rows::new("the vectors", &values, rows.dim())?;
         Ok(Self { shared: train(rows, config)?, config: config.clone() })
     }
@@ -202,7 +202,7 @@ impl Trained {
         self.check(rows)?;
         let config = BuildConfig { codes, ..self.config.clone() };
         config.check(rows)?;
-        let values = directed(rows, config.similarity);
+        let values = directed(rows, config.similarity)?;
         let rows = Rows::new("the vectors", &values, rows.dim())?;
         Ok(Self { shared: train_codes(rows, &config, self.shared.centers.clone())?, config })
     }
@@ -221,7 +221,7 @@ impl Trained {
         let ids = check_ids(ids, rows.count())?;
         check_spill(spill)?;
         let shared = Shared { spill, ..self.shared.clone() };
-        let values = directed(rows, shared.similarity);
+        let values = directed(rows, shared.similarity)?;
         Index::of(shared, Rows::new("the vectors", &values, rows.dim())?, ids)
     }
 }
@@ -246,17 +246,17 @@ impl Index {
                 &numbers
             }
         };
-        let values = directed(rows, config.similarity);
+        let values = directed(rows, config.similarity)?;
         let rows = Rows::new("the vectors", &values, rows.dim())?;
         Self::of(train(rows, config)?, rows, ids)
     }
 }
 
 /// The vectors themselves, or copies of unit length where only directions count.
-fn directed(rows: Rows<'_>, similarity: Similarity) -> Cow<'_, [f32]> {
+fn directed(rows: Rows<'_>, similarity: Similarity) -> Result<Cow<'_, [f32]>, IndexError> {
     match similarity {
-        Similarity::Cosine => Cow::Owned(normalized(rows)),
-        _ => Cow::Borrowed(rows.data()),
+        Similarity::Cosine => Ok(Cow::Owned(normalized(rows))),
+        _ => Ok(Cow::Borrowed(rows.of_moderate_length("the vectors")?.data())),
     }
 }
 
@@ -264,17 +264,6 @@ fn check_spill(spill: Option<Spill>) -> Result<(), IndexError> {
     match spill.filter(|spill| !(spill.lambda >= 0.0 && spill.lambda.is_finite())) {
         Some(spill) => Err(IndexError::setting("spill.lambda", spill.lambda, "a number from 0")),
         None => Ok(()),
-        let unit;
-        let rows = match config.similarity {
-            Similarity::Cosine => {
-                unit = normalized(rows);
-                Rows::new("the vectors", &unit, rows.dim())?
-            }
-            _ => rows.of_moderate_length("the vectors")?,
-        };
-        let shared = train(rows, config)?;
-        let segment = shared.segment(rows, ids, 0)?;
-        Ok(Self { shared, segments: vec![segment], defaults: None, metadata: None })
     }
 }
 

@@ -100,8 +100,6 @@ impl Index {
         }
     }
 
-    /// The id of the vector at a position.
-    fn id_at(&self, position: u32) -> u64 {
     /// The partition and the id of the vector at a position.
     fn place_at(&self, position: u32) -> (usize, u64) {
         let number = self.segments.partition_point(|segment| segment.base <= position);
