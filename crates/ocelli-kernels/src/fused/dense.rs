@@ -30,13 +30,20 @@ pub(super) fn run(
 ) -> FlexTensor {
     let plain = !dense.pairs && packed.before.is_none() && packed.options.padding == [0, 0];
     let plan = Plan::new(geometry, dense, plain && input.is_by_pixel());
-    let call = Call { packed, dense, plan, input, shortcut };
-    // SAFETY: the jobs are all blocks of filters in all bands, and a job writes every result of its own.
-    unsafe {
-        filled_aligned(lying(geometry.out_shape()), |output| {
-            jobs::run(call.plan.bands * call.plan.splits, |job| call.job(job, output));
-        })
-    }
+    let treatment = Treatment { map: packed.before.as_ref(), pairs: dense.pairs };
+    let slab_len = if plan.is_shared { geometry.batch * plan.picture_rows() * plan.pitch } else { 0 };
+    with_scratch(slab_len, |slab| {
+        if plan.is_shared {
+            slab::fill_shared(&plan, input, treatment, slab);
+        }
+        let call = Call { packed, dense, plan, input, slab, treatment, shortcut };
+        // SAFETY: the jobs are all blocks of filters in all bands, and a job writes every result of its own.
+        unsafe {
+            filled_aligned(lying(geometry.out_shape()), |output| {
+                jobs::run(call.plan.bands * call.plan.splits, |job| call.job(job, output));
+            })
+        }
+    })
 }
 
 /// What all jobs of a convolution share.
@@ -45,6 +52,9 @@ struct Call<'a> {
     dense: &'a Dense,
     plan: Plan<'a>,
     input: &'a Input,
+    /// All pictures, where they are shared.
+    slab: &'a [f32],
+    treatment: Treatment<'a>,
     shortcut: Option<(&'a [f32], Joint)>,
 }
 
@@ -68,15 +78,15 @@ impl Call<'_> {
         }
         let blocks = even_parts(self.dense.blocks.len(), plan.splits).nth(job % plan.splits).unwrap_or(0..0);
         let segments = plan.segments(rows.clone());
-        let treatment = Treatment { map: self.packed.before.as_ref(), pairs: self.dense.pairs };
-        let slab_len = if plan.in_place { 0 } else { slab::len(plan, &segments) };
-        let line_len = if plan.in_place { 0 } else { slab::line_len(plan, treatment) };
+        let own_slab = !plan.in_place && !plan.is_shared;
+        let slab_len = if own_slab { slab::len(plan, &segments) } else { 0 };
+        let line_len = if own_slab { slab::line_len(plan, self.treatment) } else { 0 };
         let waits = plan.pieces.iter().any(|pieces| pieces.len() > 1);
         let sums_len = if waits { rows.len() * width * MOST_UNITS * UNIT } else { 0 };
         with_scratch(slab_len + line_len + sums_len, |scratch| {
             let (slab, rest) = scratch.split_at_mut(slab_len);
             let (line, sums) = rest.split_at_mut(line_len);
-            let words = self.words(treatment, &segments, (slab, line));
+            let words = self.words(&segments, (slab, line));
             let band = Band { words, starts: plan.starts(&segments), first: rows.start * width };
             let results = rows.len() * width;
             // Few filters stay at hand while all results of a pixel are computed, one after the other in memory.
@@ -93,14 +103,16 @@ impl Call<'_> {
     /// The words that the tiles of a job read.
     fn words<'w>(
         &'w self,
-        treatment: Treatment<'_>,
         segments: &[Segment],
         (slab, line): (&'w mut [f32], &'w mut [f32]),
     ) -> &'w [f32] {
+        if self.plan.is_shared {
+            return self.slab;
+        }
         if self.plan.in_place {
             return &self.input.values()[self.input.first..];
         }
-        slab::fill(&self.plan, self.input, treatment, segments, (slab, line));
+        slab::fill(&self.plan, self.input, self.treatment, segments, (slab, line));
         slab
     }
 
