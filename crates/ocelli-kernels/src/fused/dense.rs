@@ -101,11 +101,7 @@ impl Call<'_> {
     }
 
     /// The words that the tiles of a job read.
-    fn words<'w>(
-        &'w self,
-        segments: &[Segment],
-        (slab, line): (&'w mut [f32], &'w mut [f32]),
-    ) -> &'w [f32] {
+    fn words<'w>(&'w self, segments: &[Segment], (slab, line): (&'w mut [f32], &'w mut [f32])) -> &'w [f32] {
         if self.plan.is_shared {
             return self.slab;
         }

@@ -15,6 +15,8 @@ const SHARED_SLAB: usize = 128 * 1024;
 const FILTERS: usize = 64 * 1024;
 /// Words of filters that stay in its first-level cache beside pixels.
 const FEW_FILTERS: usize = 4 * 1024;
+/// Most words of filters that every thread reads all of.
+const OWN_FILTERS: usize = 256 * 1024;
 /// Jobs wanted for each thread, so that none waits long for the last.
 const JOBS_PER_THREAD: usize = 4;
 /// Most parts for each thread that filters are cut into.
@@ -101,12 +103,17 @@ impl<'a> Plan<'a> {
             return;
         }
         let jobs = JOBS_PER_THREAD * threads;
+        // Each thread has rows of its own, as before and after this convolution, unless it would read too many filters.
+        let own_rows = filters <= OWN_FILTERS;
+        if own_rows {
+            self.bands = self.bands.next_multiple_of(threads);
+        }
         if self.bands < jobs && (self.in_place || self.is_shared) {
             let part = blocks.div_ceil(PARTS_PER_THREAD * threads).max(1);
             self.splits = blocks.div_ceil(part).clamp(1, jobs.div_ceil(self.bands) * 2);
         }
         self.bands = jobs.div_ceil(self.splits).max(self.bands);
-        if !(self.bands * self.splits).is_multiple_of(threads) {
+        if own_rows || !(self.bands * self.splits).is_multiple_of(threads) {
             self.bands = self.bands.next_multiple_of(threads);
         }
         self.bands = self.bands.min(rows.max(1));
