@@ -161,12 +161,15 @@ impl<'a> Plan<'a> {
     pub(super) fn starts(&self, segments: &[Segment]) -> Vec<usize> {
         let [down, right] = self.geometry.options.stride;
         let (row_step, col_step, cols) = (down * self.pitch, right * self.pixel, self.geometry.out_size[1]);
-        let rows = |segment: &Segment| {
-            let start = segment.start;
-            (0..segment.rows.len()).map(move |row| start + row * row_step)
-        };
-        let cols = |row: usize| (0..cols).map(move |col| row + col * col_step);
-        segments.iter().flat_map(rows).flat_map(cols).collect()
+        let rows: usize = segments.iter().map(|segment| segment.rows.len()).sum();
+        let mut starts = Vec::with_capacity(rows * cols);
+        for segment in segments {
+            for row in 0..segment.rows.len() {
+                let start = segment.start + row * row_step;
+                starts.extend((0..cols).map(|col| start + col * col_step));
+            }
+        }
+        starts
     }
 }
 

@@ -127,6 +127,9 @@ fn gather(
 ) {
     if channel_step == 1 && (pixel_step == channels || width == 1) {
         target.copy_from_slice(&source[..channels * width]);
+    } else if pixel_step == 1 && channels == 3 {
+        let plane = |channel: usize| &source[channel * channel_step..][..width];
+        interleave([plane(0), plane(1), plane(2)], target);
     } else if pixel_step == 1 {
         transpose(source, channel_step, [channels, width], target, channels);
     } else {
@@ -134,6 +137,16 @@ fn gather(
             for (channel, number) in pixel.iter_mut().enumerate() {
                 *number = source[col * pixel_step + channel * channel_step];
             }
+        }
+    }
+}
+
+vectorized! {
+    /// Three channels, as pictures have, side by side.
+    fn interleave(planes: [&[f32]; 3], target: &mut [f32]) {
+        let [red, green, blue] = planes;
+        for (((pixel, red), green), blue) in target.as_chunks_mut::<3>().0.iter_mut().zip(red).zip(green).zip(blue) {
+            *pixel = [*red, *green, *blue];
         }
     }
 }
