@@ -285,6 +285,15 @@ mod tests {
     }
 
     #[test]
+    fn a_run_of_jobs_is_taken_from_both_ends() {
+        let Queues(queues) = Queues::new(11, 3);
+        let taken = |first| queues[1].take(first);
+        assert_eq!([taken(true), taken(false), taken(false)], [Some(3), Some(6), Some(5)]);
+        assert_eq!([taken(true), taken(true), taken(false)], [Some(4), None, None]);
+        assert_eq!([queues[0].take(false), queues[2].take(true)], [Some(2), Some(7)]);
+    }
+
+    #[test]
     fn calls_of_several_threads_do_not_meet() {
         std::thread::scope(|scope| {
             for thread in 0..4 {
