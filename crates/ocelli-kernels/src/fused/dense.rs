@@ -71,12 +71,13 @@ impl Call<'_> {
     /// Some blocks of filters in one band.
     fn job(&self, job: usize, output: SharedOutput<'_>) {
         let plan = &self.plan;
-        let rows = plan.band(job / plan.splits);
+        let [band, part] = plan.place(job);
+        let rows = plan.band(band);
         let width = plan.geometry.out_size[1];
         if rows.is_empty() || width == 0 {
             return;
         }
-        let blocks = even_parts(self.dense.blocks.len(), plan.splits).nth(job % plan.splits).unwrap_or(0..0);
+        let blocks = even_parts(self.dense.blocks.len(), plan.splits).nth(part).unwrap_or(0..0);
         let segments = plan.segments(rows.clone());
         let own_slab = !plan.in_place && !plan.is_shared;
         let slab_len = if own_slab { slab::len(plan, &segments) } else { 0 };

@@ -41,6 +41,8 @@ pub(super) struct Plan<'a> {
     pub(super) bands: usize,
     /// Filters are cut too where there are few bands.
     pub(super) splits: usize,
+    /// Whether neighbouring jobs share rows; else they share filters.
+    own_rows: bool,
 }
 
 impl<'a> Plan<'a> {
@@ -65,6 +67,7 @@ impl<'a> Plan<'a> {
             few_filters,
             bands: 1,
             splits: 1,
+            own_rows: true,
         };
         // Filling it takes all threads, and then the cut costs nothing.
         plan.is_shared = !in_place
@@ -104,8 +107,8 @@ impl<'a> Plan<'a> {
         }
         let jobs = JOBS_PER_THREAD * threads;
         // Each thread has rows of its own, as before and after this convolution, unless it would read too many filters.
-        let own_rows = filters <= OWN_FILTERS;
-        if own_rows {
+        self.own_rows = filters <= OWN_FILTERS;
+        if self.own_rows {
             self.bands = self.bands.next_multiple_of(threads);
         }
         if self.bands < jobs && (self.in_place || self.is_shared) {
@@ -113,10 +116,18 @@ impl<'a> Plan<'a> {
             self.splits = blocks.div_ceil(part).clamp(1, jobs.div_ceil(self.bands) * 2);
         }
         self.bands = jobs.div_ceil(self.splits).max(self.bands);
-        if own_rows || !(self.bands * self.splits).is_multiple_of(threads) {
+        if self.own_rows || !(self.bands * self.splits).is_multiple_of(threads) {
             self.bands = self.bands.next_multiple_of(threads);
         }
         self.bands = self.bands.min(rows.max(1));
+    }
+
+    /// The band and the part of the filters of a job.
+    pub(super) fn place(&self, job: usize) -> [usize; 2] {
+        match self.own_rows {
+            true => [job / self.splits, job % self.splits],
+            false => [job % self.bands, job / self.bands],
+        }
     }
 
     /// Rows of results of all pictures.
