@@ -83,6 +83,10 @@
 //! Pairs of such numbers are multiplied by AVX-512 BF16, or on the tiles of AMX (`fused::amx`), 32 pixels by 32 channels at a
 //! time, where Linux lets the process use them.
 //! [`by_pixel`] has what stands between such convolutions.
+//! slab first (`fused::slab`), where a map before the convolution is applied and numbers are rounded to bfloat16; a small
+//! map is copied once for all threads. What is read and written next is asked for ahead of time (`fused::prefetch`), and
+//! threads stay awake from one convolution of a network to the next (`fused::jobs`). [`by_pixel`] has what stands between
+//! such convolutions.
 
 pub mod activation;
 mod add_relu;

@@ -54,6 +54,33 @@ pub(super) struct Call<'a> {
     pub(super) plan: Plan<'a>,
     pub(super) input: &'a Input,
     pub(super) shortcut: Option<(&'a [f32], Joint)>,
+    let plan = Plan::new(geometry, dense, plain && input.is_by_pixel());
+    let treatment = Treatment { map: packed.before.as_ref(), pairs: dense.pairs };
+    let slab_len = if plan.is_shared { geometry.batch * plan.picture_rows() * plan.pitch } else { 0 };
+    with_scratch(slab_len, |slab| {
+        if plan.is_shared {
+            slab::fill_shared(&plan, input, treatment, slab);
+        }
+        let call = Call { packed, dense, plan, input, slab, treatment, shortcut };
+        // SAFETY: the jobs are all blocks of filters in all bands, and a job writes every result of its own.
+        unsafe {
+            filled_aligned(lying(geometry.out_shape()), |output| {
+                jobs::run(call.plan.bands * call.plan.splits, |job| call.job(job, output));
+            })
+        }
+    })
+}
+
+/// What all jobs of a convolution share.
+struct Call<'a> {
+    packed: &'a Packed,
+    dense: &'a Dense,
+    plan: Plan<'a>,
+    input: &'a Input,
+    /// All pictures, where they are shared.
+    slab: &'a [f32],
+    treatment: Treatment<'a>,
+    shortcut: Option<(&'a [f32], Joint)>,
 }
 
 /// What the tiles of a job share.
@@ -71,16 +98,17 @@ impl Call<'_> {
     /// Some blocks of filters in one band.
     fn job(&self, job: usize, output: SharedOutput<'_>) {
         let plan = &self.plan;
-        let rows = plan.band(job / plan.splits);
+        let [band, part] = plan.place(job);
+        let rows = plan.band(band);
         let width = plan.geometry.out_size[1];
         if rows.is_empty() || width == 0 {
             return;
         }
-        let blocks = even_parts(self.dense.blocks.len(), plan.splits).nth(job % plan.splits).unwrap_or(0..0);
+        let blocks = even_parts(self.dense.blocks.len(), plan.splits).nth(part).unwrap_or(0..0);
         let segments = plan.segments(rows.clone());
-        let treatment = Treatment { map: self.packed.before.as_ref(), pairs: self.dense.pairs };
-        let slab_len = if plan.in_place { 0 } else { slab::len(plan, &segments) };
-        let line_len = if plan.in_place { 0 } else { slab::line_len(plan, treatment) };
+        let own_slab = !plan.in_place && !plan.is_shared;
+        let slab_len = if own_slab { slab::len(plan, &segments) } else { 0 };
+        let line_len = if own_slab { slab::line_len(plan, self.treatment) } else { 0 };
         let waits = plan.pieces.iter().any(|pieces| pieces.len() > 1);
         let sums_len = if waits { rows.len() * width * MOST_UNITS * UNIT } else { 0 };
         with_scratch(slab_len + line_len + sums_len, |scratch| {
@@ -90,6 +118,8 @@ impl Call<'_> {
             let starts = plan.starts(&segments);
             let tiles = self.dense.tiles.map(|kind| (kind, amx::Rows::new(&starts)));
             let band = Band { words, starts, tiles, first: rows.start * width };
+            let words = self.words(&segments, (slab, line));
+            let band = Band { words, starts: plan.starts(&segments), first: rows.start * width };
             let results = rows.len() * width;
             // Few filters stay at hand while all results of a pixel are computed, one after the other in memory.
             let each = if plan.few_filters && band.tiles.is_none() { CHUNK } else { results };
@@ -103,16 +133,14 @@ impl Call<'_> {
     }
 
     /// The words that the tiles of a job read.
-    fn words<'w>(
-        &'w self,
-        treatment: Treatment<'_>,
-        segments: &[Segment],
-        (slab, line): (&'w mut [f32], &'w mut [f32]),
-    ) -> &'w [f32] {
+    fn words<'w>(&'w self, segments: &[Segment], (slab, line): (&'w mut [f32], &'w mut [f32])) -> &'w [f32] {
+        if self.plan.is_shared {
+            return self.slab;
+        }
         if self.plan.in_place {
             return &self.input.values()[self.input.first..];
         }
-        slab::fill(&self.plan, self.input, treatment, segments, (slab, line));
+        slab::fill(&self.plan, self.input, self.treatment, segments, (slab, line));
         slab
     }
 

@@ -35,8 +35,9 @@ pub(super) fn run(
     let call = Call { packed, filters, geometry, x, shortcut, parts: parts(geometry) };
     let rows = geometry.batch * geometry.out_size[0];
     let products = geometry.out_shape().iter().product::<usize>() * geometry.kernel_area();
-    let most = JOBS_PER_THREAD * rayon::current_num_threads();
-    let count = products.div_ceil(JOB).clamp(1, most).min(rows.max(1));
+    let threads = rayon::current_num_threads();
+    let count = products.div_ceil(JOB).clamp(1, JOBS_PER_THREAD * threads);
+    let count = if count > 1 { count.next_multiple_of(threads) } else { 1 }.min(rows.max(1));
     // SAFETY: the jobs are all rows of the output, and a job writes every number of its rows.
     unsafe {
         filled_aligned(lying(geometry.out_shape()), |output| {

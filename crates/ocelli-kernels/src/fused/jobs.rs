@@ -2,12 +2,13 @@
 //!
 //! A network is a chain of convolutions of some hundred microseconds each. Waking a sleeping thread takes a good part of
 //! that, so a helper without work watches for the next call a little while before it goes back to its pool, and the caller
-//! watches for the last helper likewise.
+//! watches for the last helper likewise. Neighbouring jobs read and write neighbouring memory, so each thread begins with
+//! its own run of them: in the next convolution it finds there what it left in its cache.
 #![allow(unsafe_code)] // helpers are handed work that is borrowed
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,24 +25,60 @@ pub(super) fn run(count: usize, job: impl Fn(usize) + Sync) {
         (0..count).for_each(job);
         return;
     }
-    let next = AtomicUsize::new(0);
-    let work = || {
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            if index >= count {
-                break;
-            }
-            job(index);
-        }
-    };
+    let queues = Queues::new(count, helpers + 1);
+    let arrived = AtomicUsize::new(1);
+    let help = || queues.work(arrived.fetch_add(1, Ordering::Relaxed), &job);
+    let work = || queues.work(0, &job);
     // The desk belongs to the process's pool; a thread of a pool has its own pool's help.
-    if rayon::current_thread_index().is_none() && DESK.share(helpers, &work) {
+    if rayon::current_thread_index().is_none() && DESK.share(helpers, &help, work) {
         return;
     }
     rayon::in_place_scope(|scope| {
-        (0..helpers).for_each(|_| scope.spawn(|_| work()));
+        (0..helpers).for_each(|_| scope.spawn(|_| help()));
         work();
     });
+}
+
+/// The jobs that are left, a run for each thread.
+struct Queues(Vec<Queue>);
+
+/// First and end of a run of jobs, in the lower and the upper half.
+struct Queue(AtomicU64);
+
+impl Queues {
+    fn new(count: usize, threads: usize) -> Self {
+        let queue = |index: usize| {
+            let [first, end] = [index, index + 1].map(|index| (index * count / threads) as u64);
+            Queue(AtomicU64::new(first | (end << 32)))
+        };
+        Self((0..threads).map(queue).collect())
+    }
+
+    /// Does jobs until none is left: this thread's from the first on, then those of others from the last.
+    fn work(&self, thread: usize, job: &impl Fn(usize)) {
+        let own = thread % self.0.len();
+        while let Some(index) = self.0[own].take(true) {
+            job(index);
+        }
+        for others in (1..self.0.len()).map(|next| &self.0[(own + next) % self.0.len()]) {
+            while let Some(index) = others.take(false) {
+                job(index);
+            }
+        }
+    }
+}
+
+impl Queue {
+    /// Takes the first job or the last.
+    fn take(&self, first: bool) -> Option<usize> {
+        let ends = |run: u64| (run & u64::from(u32::MAX), run >> 32);
+        let shorter = |run| {
+            let (start, end) = ends(run);
+            (start < end).then(|| if first { (start + 1) | (end << 32) } else { start | ((end - 1) << 32) })
+        };
+        let (start, end) = ends(self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, shorter).ok()?);
+        Some(if first { start } else { end - 1 } as usize)
+    }
 }
 
 /// Where helpers find the work of the one call that they help.
@@ -94,11 +131,11 @@ struct Work(*const (dyn Fn() + Sync + 'static));
 unsafe impl Send for Work {}
 
 impl Desk {
-    /// Runs `work` here and, at the same time, on up to `helpers` threads of the process's pool. `false`, and nothing is
-    /// done, while another call has the desk.
-    fn share(&'static self, helpers: usize, work: &(dyn Fn() + Sync)) -> bool {
+    /// Runs `work` here and, at the same time, `help` on up to `helpers` threads of the process's pool. `false`, and
+    /// nothing is done, while another call has the desk.
+    fn share(&'static self, helpers: usize, help: &(dyn Fn() + Sync), work: impl FnOnce()) -> bool {
         // SAFETY: the call is closed, which waits for all helpers, before this function is left, in whatever way.
-        let Some(missing) = (unsafe { self.post(helpers, work) }) else { return false };
+        let Some(missing) = (unsafe { self.post(helpers, help) }) else { return false };
         let call = Call(self);
         (0..missing).for_each(|_| rayon::spawn(|| self.help()));
         work();
@@ -245,6 +282,15 @@ mod tests {
                 pool.install(|| count_runs(count));
             }
         }
+    }
+
+    #[test]
+    fn a_run_of_jobs_is_taken_from_both_ends() {
+        let Queues(queues) = Queues::new(11, 3);
+        let taken = |first| queues[1].take(first);
+        assert_eq!([taken(true), taken(false), taken(false)], [Some(3), Some(6), Some(5)]);
+        assert_eq!([taken(true), taken(true), taken(false)], [Some(4), None, None]);
+        assert_eq!([queues[0].take(false), queues[2].take(true)], [Some(2), Some(7)]);
     }
 
     #[test]

@@ -9,18 +9,26 @@ use crate::conv::Geometry;
 
 /// Words of a slab that stay in a core's second-level cache beside the filters.
 const SLAB: usize = 64 * 1024;
+/// Words of a slab that all threads share, and find in their caches.
+const SHARED_SLAB: usize = 128 * 1024;
 /// Words of filters that stay there.
 const FILTERS: usize = 64 * 1024;
 /// Words of filters that stay in its first-level cache beside pixels.
 const FEW_FILTERS: usize = 4 * 1024;
+/// Most words of filters that every thread reads all of.
+const OWN_FILTERS: usize = 256 * 1024;
 /// Jobs wanted for each thread, so that none waits long for the last.
 const JOBS_PER_THREAD: usize = 4;
+/// Most parts for each thread that filters are cut into.
+const PARTS_PER_THREAD: usize = 8;
 
 /// The walk of one call.
 pub(super) struct Plan<'a> {
     pub(super) geometry: &'a Geometry<2>,
     /// Whether tiles read the input itself: it lies by pixel, and nothing has to be done to it first.
     pub(super) in_place: bool,
+    /// Whether all jobs read one slab, which holds all pictures; else each has one for its band.
+    pub(super) is_shared: bool,
     /// Words of a pixel.
     pub(super) pixel: usize,
     /// Words of a row of pixels, padding included.
@@ -33,6 +41,8 @@ pub(super) struct Plan<'a> {
     pub(super) bands: usize,
     /// Filters are cut too where there are few bands.
     pub(super) splits: usize,
+    /// Whether neighbouring jobs share rows; else they share filters.
+    own_rows: bool,
 }
 
 impl<'a> Plan<'a> {
@@ -47,9 +57,30 @@ impl<'a> Plan<'a> {
         let filters: usize = dense.blocks.iter().map(|block| block.filters.len()).sum();
         let few_filters = filters <= FEW_FILTERS;
         let pieces = pieces.collect();
-        let mut plan = Self { geometry, in_place, pixel, pitch, pieces, few_filters, bands: 1, splits: 1 };
+        let mut plan = Self {
+            geometry,
+            in_place,
+            is_shared: false,
+            pixel,
+            pitch,
+            pieces,
+            few_filters,
+            bands: 1,
+            splits: 1,
+            own_rows: true,
+        };
+        // Filling it takes all threads, and then the cut costs nothing.
+        plan.is_shared = !in_place
+            && rayon::current_num_threads() > 1
+            && geometry.batch * plan.picture_rows() * pitch <= SHARED_SLAB;
         plan.cut(dense.blocks.len(), filters);
         plan
+    }
+
+    /// Rows of pixels of a picture in what tiles read, all of it being there.
+    pub(super) fn picture_rows(&self) -> usize {
+        let padding = if self.in_place { 0 } else { 2 * self.geometry.options.padding[0] };
+        self.geometry.in_size[0] + padding
     }
 
     /// Whether results read one pixel each of the input itself, and neighbours read neighbours.
@@ -70,14 +101,33 @@ impl<'a> Plan<'a> {
             row += self.geometry.out_size[1] * self.geometry.out_channels;
             room = SLAB / 2;
         }
-        self.bands = rows.div_ceil((room / row.max(1)).max(1)).max(1);
+        self.bands = if self.is_shared { 1 } else { rows.div_ceil((room / row.max(1)).max(1)).max(1) };
         if threads == 1 {
             return;
         }
         let jobs = JOBS_PER_THREAD * threads;
-        self.splits = jobs.div_ceil(self.bands).clamp(1, blocks.max(1));
-        let wanted = jobs.div_ceil(self.splits).max(self.bands).next_multiple_of(threads);
-        self.bands = wanted.min(rows.max(1));
+        // Each thread has rows of its own, as before and after this convolution, unless it would read too many filters.
+        self.own_rows = filters <= OWN_FILTERS;
+        if self.own_rows {
+            self.bands = self.bands.next_multiple_of(threads);
+        }
+        if self.bands < jobs && (self.in_place || self.is_shared) {
+            let part = blocks.div_ceil(PARTS_PER_THREAD * threads).max(1);
+            self.splits = blocks.div_ceil(part).clamp(1, jobs.div_ceil(self.bands) * 2);
+        }
+        self.bands = jobs.div_ceil(self.splits).max(self.bands);
+        if self.own_rows || !(self.bands * self.splits).is_multiple_of(threads) {
+            self.bands = self.bands.next_multiple_of(threads);
+        }
+        self.bands = self.bands.min(rows.max(1));
+    }
+
+    /// The band and the part of the filters of a job.
+    pub(super) fn place(&self, job: usize) -> [usize; 2] {
+        match self.own_rows {
+            true => [job / self.splits, job % self.splits],
+            false => [job % self.bands, job / self.bands],
+        }
     }
 
     /// Rows of results of all pictures.
@@ -107,9 +157,9 @@ impl<'a> Plan<'a> {
             let end = (image * height + height).min(band.end);
             let rows = row - image * height..end - image * height;
             let pixel_rows = (rows.len() - 1) * self.geometry.options.stride[0] + self.reach(0);
-            if self.in_place {
+            if self.in_place || self.is_shared {
                 let first_row = rows.start * self.geometry.options.stride[0];
-                start = (image * self.geometry.in_size[0] + first_row) * self.pitch;
+                start = (image * self.picture_rows() + first_row) * self.pitch;
             }
             segments.push(Segment { image, rows, start, pixel_rows });
             start += pixel_rows * self.pitch;
@@ -122,12 +172,15 @@ impl<'a> Plan<'a> {
     pub(super) fn starts(&self, segments: &[Segment]) -> Vec<usize> {
         let [down, right] = self.geometry.options.stride;
         let (row_step, col_step, cols) = (down * self.pitch, right * self.pixel, self.geometry.out_size[1]);
-        let rows = |segment: &Segment| {
-            let start = segment.start;
-            (0..segment.rows.len()).map(move |row| start + row * row_step)
-        };
-        let cols = |row: usize| (0..cols).map(move |col| row + col * col_step);
-        segments.iter().flat_map(rows).flat_map(cols).collect()
+        let rows: usize = segments.iter().map(|segment| segment.rows.len()).sum();
+        let mut starts = Vec::with_capacity(rows * cols);
+        for segment in segments {
+            for row in 0..segment.rows.len() {
+                let start = segment.start + row * row_step;
+                starts.extend((0..cols).map(|col| start + col * col_step));
+            }
+        }
+        starts
     }
 }
 

@@ -1,8 +1,9 @@
 //! The slab: the pixels that a band of results reads, by pixel, padding as zeros, mapped or rounded on the way in.
 
-use super::Input;
 use super::pack::{Affine, pair};
 use super::plan::{Plan, Segment};
+use super::{Input, jobs};
+use crate::memory::{SharedOutput, with_scratch};
 use ocelli_simd::lanes::transpose;
 use ocelli_simd::vectorized;
 
@@ -33,28 +34,54 @@ pub(super) fn fill(
     segments: &[Segment],
     (slab, line): (&mut [f32], &mut [f32]),
 ) {
-    let [height, width] = plan.geometry.in_size;
-    let [above, before] = plan.geometry.options.padding;
-    let pixels = before * plan.pixel..(before + width) * plan.pixel;
     for segment in segments {
         let rows = slab[segment.start..].chunks_exact_mut(plan.pitch.max(1)).take(segment.pixel_rows);
         for (row, target) in rows.enumerate() {
             let row = segment.rows.start * plan.geometry.options.stride[0] + row;
-            if row < above || row >= above + height || width == 0 {
-                target.fill(0.0);
-                continue;
-            }
-            target[..pixels.start].fill(0.0);
-            target[pixels.end..].fill(0.0);
-            fill_row(
-                plan,
-                input,
-                treatment,
-                [segment.image, row - above],
-                (&mut target[pixels.clone()], line),
-            );
+            fill_padded(plan, input, treatment, [segment.image, row], (target, line));
         }
     }
+}
+
+/// Copies all pixels of all pictures, on all threads, to a slab of so many rows.
+#[allow(unsafe_code)] // threads fill rows of the same slab
+pub(super) fn fill_shared(plan: &Plan<'_>, input: &Input, treatment: Treatment<'_>, slab: &mut [f32]) {
+    /// Numbers that make a job worth a thread's while.
+    const JOB: usize = 8 * 1024;
+    let height = plan.picture_rows();
+    let (rows, each) = (plan.geometry.batch * height, JOB.div_ceil(plan.pitch.max(1)));
+    let slab = SharedOutput::of(slab);
+    jobs::run(rows.div_ceil(each), |job| {
+        with_scratch(line_len(plan, treatment), |line| {
+            for row in job * each..((job + 1) * each).min(rows) {
+                // SAFETY: every row belongs to one job, and slabs hold numbers from the start.
+                let mut target = unsafe { slab.rows(row * plan.pitch, [1, plan.pitch], plan.pitch) };
+                // SAFETY: as above.
+                let target = unsafe { target.written(0) };
+                fill_padded(plan, input, treatment, [row / height, row % height], (target, line));
+            }
+        });
+    });
+}
+
+/// Copies one row of pixels, which may be padding.
+fn fill_padded(
+    plan: &Plan<'_>,
+    input: &Input,
+    treatment: Treatment<'_>,
+    [image, row]: [usize; 2],
+    (target, line): (&mut [f32], &mut [f32]),
+) {
+    let [height, width] = plan.geometry.in_size;
+    let [above, before] = plan.geometry.options.padding;
+    if row < above || row >= above + height || width == 0 {
+        target.fill(0.0);
+        return;
+    }
+    let pixels = before * plan.pixel..(before + width) * plan.pixel;
+    target[..pixels.start].fill(0.0);
+    target[pixels.end..].fill(0.0);
+    fill_row(plan, input, treatment, [image, row - above], (&mut target[pixels], line));
 }
 
 /// Copies one row of pixels.
@@ -100,6 +127,9 @@ fn gather(
 ) {
     if channel_step == 1 && (pixel_step == channels || width == 1) {
         target.copy_from_slice(&source[..channels * width]);
+    } else if pixel_step == 1 && channels == 3 {
+        let plane = |channel: usize| &source[channel * channel_step..][..width];
+        interleave([plane(0), plane(1), plane(2)], target);
     } else if pixel_step == 1 {
         transpose(source, channel_step, [channels, width], target, channels);
     } else {
@@ -107,6 +137,16 @@ fn gather(
             for (channel, number) in pixel.iter_mut().enumerate() {
                 *number = source[col * pixel_step + channel * channel_step];
             }
+        }
+    }
+}
+
+vectorized! {
+    /// Three channels, as pictures have, side by side.
+    fn interleave(planes: [&[f32]; 3], target: &mut [f32]) {
+        let [red, green, blue] = planes;
+        for (((pixel, red), green), blue) in target.as_chunks_mut::<3>().0.iter_mut().zip(red).zip(green).zip(blue) {
+            *pixel = [*red, *green, *blue];
         }
     }
 }
