@@ -1,8 +1,10 @@
 """Ocelli beside PyTorch and others on the same operations, networks and training steps, in turns.
 
     cargo build --release -p ocelli
-    python compare.py target/release/ocelli ops|models|train --out FILE.md [--peers eager,compile,onnxruntime,openvino-bf16]
-        [--only TEXT] [--threads 1,2] [--rounds 7] [--seconds 0.2] [--folder FOLDER]
+    python compare.py --out FILE.md [--peers eager,compile,onnxruntime,openvino-bf16] [--only TEXT] [--threads 1,2]
+        [--rounds 7] [--seconds 0.2] [--folder FOLDER] target/release/ocelli ops|models|train [-- --precision bf16]
+
+What follows `--` is passed on to ocelli, and the options of this script come before its other arguments then.
 
 Every program is a process of its own for every case, so that its peak memory is that of the case; it makes the case, runs it
 a few times, and then runs it as often as `--seconds` allow whenever its turn comes: ours, peer, ours, peer. A ratio is our

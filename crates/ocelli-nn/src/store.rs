@@ -307,8 +307,12 @@ impl Path {
     }
 }
 
-fn flat(values: Vec<f32>, device: &Device) -> Tensor<1> {
+/// Room left behind values, in which they can be moved to the start of a cache line when they are packed.
+const SPARE: usize = 16;
+
+fn flat(mut values: Vec<f32>, device: &Device) -> Tensor<1> {
     let n = values.len();
+    values.reserve_exact(SPARE);
     Tensor::from_data(TensorData::new(values, [n]), device)
 }
 

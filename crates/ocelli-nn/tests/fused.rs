@@ -1,4 +1,5 @@
 //! Fused passes against the layers one by one, for every backbone.
+#![allow(clippy::unwrap_used)] // helpers of tests
 
 use burn::tensor::Tensor;
 use ocelli_method::random::hash_uniform;

@@ -1,5 +1,8 @@
 //! Folding and packing: from the parts of a fused convolution to filters in the order in which tiles read them.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use super::tile::{MOST_UNITS, Run};
 use super::vector::UNIT;
 use super::{Activation, Precision, amx};
@@ -92,7 +95,7 @@ pub(super) struct Block {
     pub(super) channels: usize,
     pub(super) units: usize,
     /// For every word of the receptive field, in the order `[kh, kw, words]`: `units` vectors.
-    pub(super) filters: AlignedNumbers,
+    pub(super) filters: Filters,
     /// A number for each lane.
     pub(super) bias: Vec<f32>,
     /// A number for each lane, where the activation has slopes.
@@ -223,8 +226,7 @@ fn slopes(parts: &ConvParts) -> Option<Vec<f32>> {
 }
 
 impl Dense {
-    /// Takes the filters out of the parts: the last of them are packed first, and their memory is given back before the next
-    /// are, so that a large layer is never held twice.
+    /// Takes the filters out of the parts.
     fn new(parts: &mut ConvParts) -> Self {
         let [out, group_in, ..] = parts.shape;
         let groups = parts.options.groups;
@@ -236,25 +238,6 @@ impl Dense {
         let count = units.div_ceil(MOST_UNITS);
         let tiles = if pairs { amx::kind_for(run_len(parts, words)) } else { None };
         let slopes = slopes(parts);
-        let depth = parts.shape[1..].iter().product::<usize>();
-        let mut block = |group: usize, part: usize| {
-            let range = part * units / count..(part + 1) * units / count;
-            let within = range.start * UNIT..(range.end * UNIT).min(per_group);
-            let (first, channels) = (group * per_group + within.start, within.len());
-            let width = range.len() * UNIT;
-            let filters = pack(parts, [first, channels], words, pairs, width);
-            parts.weight.truncate(first * depth);
-            parts.weight.shrink_to_fit();
-            Block {
-                group,
-                first,
-                channels,
-                units: range.len(),
-                filters,
-                bias: lanes(parts.bias.as_deref(), first, channels, width),
-                slopes: slopes.as_ref().map_or_else(Vec::new, |s| lanes(Some(s), first, channels, width)),
-            }
-        };
         let blocks = (0..groups).flat_map(|group| (0..count).map(move |part| (group, part)));
         let mut blocks: Vec<Block> = blocks.rev().map(|(group, part)| block(group, part)).collect();
         blocks.reverse();
@@ -269,21 +252,104 @@ fn run_len(parts: &ConvParts, words: usize) -> usize {
 }
 
 /// Filters of `[first, count]` channels as `[kh, kw, words, width]`.
+        let mut end = 0;
+        let mut blocks: Vec<Block> = blocks
+            .map(|(group, part)| {
+                let range = part * units / count..(part + 1) * units / count;
+                let within = range.start * UNIT..(range.end * UNIT).min(per_group);
+                let (first, channels, width) =
+                    (group * per_group + within.start, within.len(), range.len() * UNIT);
+                let start = end;
+                end += parts.shape[2..].iter().product::<usize>() * words * width;
+                Block {
+                    group,
+                    first,
+                    channels,
+                    units: range.len(),
+                    filters: Filters { range: start..end, ..Filters::default() },
+                    bias: lanes(parts.bias.as_deref(), first, channels, width),
+                    slopes: slopes.as_ref().map_or_else(Vec::new, |s| lanes(Some(s), first, channels, width)),
+                }
+            })
+            .collect();
+        let weight = std::mem::take(&mut parts.weight);
+        let (memory, shift) = pack(weight, parts.shape, &blocks, (words, pairs), end);
+        let memory = Arc::new(memory);
+        for Block { filters, .. } in &mut blocks {
+            let range = filters.range.start + shift..filters.range.end + shift;
+            *filters = Filters { memory: memory.clone(), range };
+        }
+        Self { pairs, words, blocks }
+    }
+}
+
+/// A block's part of the memory that all filters of a convolution lie in. It starts with a cache line.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Filters {
+    memory: Arc<Vec<f32>>,
+    range: Range<usize>,
+}
+
+impl std::ops::Deref for Filters {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        &self.memory[self.range.clone()]
+    }
+}
+
+/// Packs the weights of all blocks, each as `[kh, kw, words, width]`, in the blocks' ranges of `len` numbers; gives the memory,
+/// and where in it the ranges start.
+///
+/// Where nothing is added or left out, weights change places in the memory they come in: a large layer is never held twice.
 fn pack(
-    parts: &ConvParts,
-    [first, count]: [usize; 2],
-    words: usize,
-    pairs: bool,
-    width: usize,
-) -> AlignedNumbers {
-    let [_, group_in, kh, kw] = parts.shape;
+    mut weight: Vec<f32>,
+    shape: [usize; 4],
+    blocks: &[Block],
+    (words, pairs): (usize, bool),
+    len: usize,
+) -> (Vec<f32>, usize) {
+    let depth = shape[1..].iter().product::<usize>();
+    let rows = |block: &Block| block.first * depth..(block.first + block.channels) * depth;
+    let stays = !pairs && blocks.iter().all(|block| rows(block) == block.filters.range);
+    let mut memory = if stays { std::mem::take(&mut weight) } else { vec![0.0; len] };
+    let shift = align(&mut memory);
+    let mut source = Vec::new();
+    // From the last block on: shifted weights reach into the block behind, which is done by then.
+    for block in blocks.iter().rev() {
+        let range = block.filters.range.start + shift..block.filters.range.end + shift;
+        if stays {
+            source.clear();
+            source.extend_from_slice(&memory[rows(block)]);
+            pack_block(&source, shape, (words, pairs), &mut memory[range]);
+        } else {
+            pack_block(&weight[rows(block)], shape, (words, pairs), &mut memory[range]);
+            weight.truncate(rows(block).start);
+            weight.shrink_to_fit();
+        }
+    }
+    (memory, shift)
+}
+
+/// Makes room for as many numbers from the start of a cache line on, and says where that is.
+fn align(memory: &mut Vec<f32>) -> usize {
+    const LINE: usize = 64 / size_of::<f32>();
+    let room = memory.len() + LINE - 1;
+    memory.reserve_exact(LINE - 1);
+    memory.resize(room, 0.0);
+    memory.as_ptr().align_offset(64).min(LINE - 1)
+}
+
+/// Filters `[channels, C / groups, kh, kw]` as `[kh, kw, words, width]`; lanes without a channel keep what they hold.
+fn pack_block(source: &[f32], shape: [usize; 4], (words, pairs): (usize, bool), target: &mut [f32]) {
+    let [_, group_in, kh, kw] = shape;
     let area = kh * kw;
-    let mut packed = AlignedNumbers::zeros(area * words * width);
+    let (count, width) = (source.len() / (group_in * area).max(1), target.len() / (area * words).max(1));
     let weight = |lane: usize, channel: usize, tap: usize| match channel < group_in {
-        true => parts.weight[((first + lane) * group_in + channel) * area + tap],
+        true => source[(lane * group_in + channel) * area + tap],
         false => 0.0,
     };
-    for (row, target) in packed.chunks_exact_mut(width.max(1)).enumerate() {
+    for (row, target) in target.chunks_exact_mut(width.max(1)).enumerate() {
         let (tap, word) = (row / words.max(1), row % words.max(1));
         for (lane, target) in target.iter_mut().enumerate().take(count) {
             *target = match pairs {
@@ -292,7 +358,6 @@ fn pack(
             };
         }
     }
-    packed
 }
 
 impl Depthwise {
