@@ -79,14 +79,11 @@
 //! and so does its output in memory (`fused`): then a pixel is one number for all lanes, no lane is wasted on the edges of a
 //! map, depthwise filters are vectors too (`fused::depthwise`), and activation and shortcut are applied to the sums in
 //! registers (`fused::finish`). Convolutions without padding read their input where it lies; others copy a band of it to a
-//! slab first (`fused::slab`), where a map before the convolution is applied and numbers are rounded to bfloat16.
-//! Pairs of such numbers are multiplied by AVX-512 BF16, or on the tiles of AMX (`fused::amx`), 32 pixels by 32 channels at a
-//! time, where Linux lets the process use them.
-//! [`by_pixel`] has what stands between such convolutions.
 //! slab first (`fused::slab`), where a map before the convolution is applied and numbers are rounded to bfloat16; a small
-//! map is copied once for all threads. What is read and written next is asked for ahead of time (`fused::prefetch`), and
-//! threads stay awake from one convolution of a network to the next (`fused::jobs`). [`by_pixel`] has what stands between
-//! such convolutions.
+//! map is copied once for all threads. Pairs of such numbers are multiplied by AVX-512 BF16, or on the tiles of AMX
+//! (`fused::amx`), 32 pixels by 32 channels at a time, where Linux lets the process use them. What is read and written next
+//! is asked for ahead of time (`fused::prefetch`), and threads stay awake from one convolution of a network to the next
+//! (`fused::jobs`). [`by_pixel`] has what stands between such convolutions.
 
 pub mod activation;
 mod add_relu;

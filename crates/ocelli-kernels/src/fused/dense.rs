@@ -26,12 +26,14 @@ pub(super) fn run(
     shortcut: Option<(&[f32], Joint)>,
 ) -> FlexTensor {
     let plain = !dense.pairs && packed.before.is_none() && packed.options.padding == [0, 0];
-    walk(&Call {
-        packed,
-        dense,
-        plan: Plan::new(geometry, dense, plain && input.is_by_pixel()),
-        input,
-        shortcut,
+    let plan = Plan::new(geometry, dense, plain && input.is_by_pixel());
+    let treatment = Treatment { map: packed.before.as_ref(), pairs: dense.pairs };
+    let slab_len = if plan.is_shared { geometry.batch * plan.picture_rows() * plan.pitch } else { 0 };
+    with_scratch(slab_len, |slab| {
+        if plan.is_shared {
+            slab::fill_shared(&plan, input, treatment, slab);
+        }
+        walk(&Call { packed, dense, plan, input, slab, treatment, shortcut })
     })
 }
 
@@ -53,34 +55,10 @@ pub(super) struct Call<'a> {
     pub(super) dense: &'a Dense,
     pub(super) plan: Plan<'a>,
     pub(super) input: &'a Input,
-    pub(super) shortcut: Option<(&'a [f32], Joint)>,
-    let plan = Plan::new(geometry, dense, plain && input.is_by_pixel());
-    let treatment = Treatment { map: packed.before.as_ref(), pairs: dense.pairs };
-    let slab_len = if plan.is_shared { geometry.batch * plan.picture_rows() * plan.pitch } else { 0 };
-    with_scratch(slab_len, |slab| {
-        if plan.is_shared {
-            slab::fill_shared(&plan, input, treatment, slab);
-        }
-        let call = Call { packed, dense, plan, input, slab, treatment, shortcut };
-        // SAFETY: the jobs are all blocks of filters in all bands, and a job writes every result of its own.
-        unsafe {
-            filled_aligned(lying(geometry.out_shape()), |output| {
-                jobs::run(call.plan.bands * call.plan.splits, |job| call.job(job, output));
-            })
-        }
-    })
-}
-
-/// What all jobs of a convolution share.
-struct Call<'a> {
-    packed: &'a Packed,
-    dense: &'a Dense,
-    plan: Plan<'a>,
-    input: &'a Input,
     /// All pictures, where they are shared.
-    slab: &'a [f32],
-    treatment: Treatment<'a>,
-    shortcut: Option<(&'a [f32], Joint)>,
+    pub(super) slab: &'a [f32],
+    pub(super) treatment: Treatment<'a>,
+    pub(super) shortcut: Option<(&'a [f32], Joint)>,
 }
 
 /// What the tiles of a job share.
@@ -114,12 +92,10 @@ impl Call<'_> {
         with_scratch(slab_len + line_len + sums_len, |scratch| {
             let (slab, rest) = scratch.split_at_mut(slab_len);
             let (line, sums) = rest.split_at_mut(line_len);
-            let words = self.words(treatment, &segments, (slab, line));
             let starts = plan.starts(&segments);
             let tiles = self.dense.tiles.map(|kind| (kind, amx::Rows::new(&starts)));
-            let band = Band { words, starts, tiles, first: rows.start * width };
             let words = self.words(&segments, (slab, line));
-            let band = Band { words, starts: plan.starts(&segments), first: rows.start * width };
+            let band = Band { words, starts, tiles, first: rows.start * width };
             let results = rows.len() * width;
             // Few filters stay at hand while all results of a pixel are computed, one after the other in memory.
             let each = if plan.few_filters && band.tiles.is_none() { CHUNK } else { results };

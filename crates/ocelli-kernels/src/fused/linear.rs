@@ -11,6 +11,7 @@ use burn_flex::FlexTensor;
 use super::dense::{self, Call};
 use super::pack::{Dense, Kernels, Packed};
 use super::plan::Plan;
+use super::slab::Treatment;
 use super::{Input, Joint, PackedConv, jobs, slab};
 use crate::backend::Numbers;
 use crate::conv::Geometry;
@@ -106,7 +107,9 @@ fn run(packed: &Packed, x: FlexTensor, shortcut: Option<(&[f32], Joint)>) -> Fle
     let input = Input::rows(words, dense.words);
     let plan = Plan::of_rows(&geometry, dense);
     let [_, outputs, ..] = geometry.out_shape();
-    let output = dense::walk(&Call { packed, dense, plan, input: &input, shortcut });
+    // Numbers are rounded already, and nothing is applied before.
+    let treatment = Treatment { map: None, pairs: dense.pairs };
+    let output = dense::walk(&Call { packed, dense, plan, input: &input, slab: &[], treatment, shortcut });
     output.reshape([rows, outputs].into())
 }
 

@@ -239,19 +239,6 @@ impl Dense {
         let tiles = if pairs { amx::kind_for(run_len(parts, words)) } else { None };
         let slopes = slopes(parts);
         let blocks = (0..groups).flat_map(|group| (0..count).map(move |part| (group, part)));
-        let mut blocks: Vec<Block> = blocks.rev().map(|(group, part)| block(group, part)).collect();
-        blocks.reverse();
-        Self { pairs, tiles, words, blocks }
-    }
-}
-
-/// Words that every result reads side by side.
-fn run_len(parts: &ConvParts, words: usize) -> usize {
-    let [_, _, _, kw] = parts.shape;
-    if parts.options.groups == 1 && parts.options.dilation[1] == 1 { kw * words } else { words }
-}
-
-/// Filters of `[first, count]` channels as `[kh, kw, words, width]`.
         let mut end = 0;
         let mut blocks: Vec<Block> = blocks
             .map(|(group, part)| {
@@ -279,8 +266,14 @@ fn run_len(parts: &ConvParts, words: usize) -> usize {
             let range = filters.range.start + shift..filters.range.end + shift;
             *filters = Filters { memory: memory.clone(), range };
         }
-        Self { pairs, words, blocks }
+        Self { pairs, tiles, words, blocks }
     }
+}
+
+/// Words that every result reads side by side.
+fn run_len(parts: &ConvParts, words: usize) -> usize {
+    let [_, _, _, kw] = parts.shape;
+    if parts.options.groups == 1 && parts.options.dilation[1] == 1 { kw * words } else { words }
 }
 
 /// A block's part of the memory that all filters of a convolution lie in. It starts with a cache line.
