@@ -59,6 +59,8 @@ CASES = (
     "gru+grad b4 t5 d40 h48",
     "attention+grad b1 a2 t50 d32",
 )
+# Packed convolutions and linear layers are met in whole networks.
+NETWORKS = ("mobilenet_v2 b1",)
 
 
 def count(ocelli, case, times):
@@ -66,7 +68,8 @@ def count(ocelli, case, times):
     with tempfile.TemporaryDirectory() as folder:
         valgrind = ["valgrind", "--tool=exp-bbv", f"--bb-out-file={folder}/bb", f"--pc-out-file={folder}/pc",
                     "--instr-count-only=yes", f"--log-file={folder}/log"]
-        command = [*valgrind, ocelli, "bench", "ops", "--serve", "--threads", "1"]
+        group = "models" if case in NETWORKS else "ops"
+        command = [*valgrind, ocelli, "bench", group, "--serve", "--threads", "1"]
         environment = {**os.environ, **{key: "1" for key in THREADS}}
         done = subprocess.run(command, input=f"{times} {case}\n", capture_output=True, text=True, env=environment)
         if done.returncode:
@@ -85,7 +88,7 @@ def main():
     ocelli = options.ocelli.resolve()
     record = json.loads(RECORD.read_text()) if RECORD.exists() else {"cases": {}}
     above = []
-    for case in (case for case in CASES if options.only in case):
+    for case in (case for case in CASES + NETWORKS if options.only in case):
         found = (count(ocelli, case, 3) - count(ocelli, case, 1)) // 2
         known = record["cases"].get(case)
         share = f"{found / known - 1:+.1%}" if known else "not recorded"
