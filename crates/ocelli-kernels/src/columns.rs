@@ -3,8 +3,7 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
+use crate::jobs;
 use crate::planes::Planes;
 
 /// Where planes have fewer numbers than this, channels are worked on side by side.
@@ -33,10 +32,10 @@ impl Block {
             let first = index * each;
             work(Self { planes, first, channels: each.min(planes.channels - first) })
         };
-        let all = 0..planes.channels.div_ceil(each);
+        let all = planes.channels.div_ceil(each);
         match planes.planes_a_job() {
-            None => all.map(block).collect(),
-            Some(_) => all.into_par_iter().map(block).collect(),
+            None => (0..all).map(block).collect(),
+            Some(_) => jobs::map(all, block),
         }
     }
 

@@ -83,7 +83,7 @@
 //! map is copied once for all threads. Pairs of such numbers are multiplied by AVX-512 BF16, or on the tiles of AMX
 //! (`fused::amx`), 32 pixels by 32 channels at a time, where Linux lets the process use them. What is read and written next
 //! is asked for ahead of time (`fused::prefetch`), and threads stay awake from one convolution of a network to the next
-//! (`fused::jobs`). [`by_pixel`] has what stands between such convolutions.
+//! (`jobs`). [`by_pixel`] has what stands between such convolutions.
 
 pub mod activation;
 mod add_relu;
@@ -99,6 +99,7 @@ mod elementwise;
 mod fused;
 mod gemm;
 mod grid_sample;
+mod jobs;
 mod linear;
 mod matmul;
 mod max_pool;

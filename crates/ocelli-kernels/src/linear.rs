@@ -8,10 +8,10 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::Tensor;
-use rayon::prelude::*;
 
 use crate::backend::{Numbers, is_served};
 use crate::gemm::batch::Products;
+use crate::jobs;
 use crate::matmul::Stack;
 use crate::memory::tensor;
 use ocelli_simd::vectorized;
@@ -127,7 +127,8 @@ pub(crate) fn sum_rows(values: &[f32], columns: usize) -> Vec<f32> {
     if values.len() <= job {
         return part(values);
     }
-    let parts: Vec<Vec<f32>> = values.par_chunks(job).map(part).collect();
+    let jobs: Vec<&[f32]> = values.chunks(job).collect();
+    let parts = jobs::map(jobs.len(), |index| part(jobs[index]));
     let mut sums = vec![0.0; columns];
     parts.iter().for_each(|part| add_rows(part, &mut sums));
     sums

@@ -3,8 +3,7 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use rayon::prelude::*;
-
+use crate::jobs;
 use crate::memory::filled;
 
 /// Numbers of a piece, whatever the number of threads.
@@ -49,7 +48,7 @@ pub(crate) unsafe fn filled_in_runs(
         let piece = |index: usize| index * step..(index * step + step).min(count);
         match count.div_ceil(step) {
             1 => run(0..count),
-            jobs => (0..jobs).into_par_iter().map(piece).for_each(run),
+            jobs => jobs::run(jobs, |index| run(piece(index))),
         }
     };
     // SAFETY: the runs are all of the output, and `fill` writes them by contract.

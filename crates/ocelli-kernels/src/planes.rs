@@ -3,8 +3,8 @@
 use std::mem::MaybeUninit;
 
 use burn::tensor::Shape;
-use rayon::prelude::*;
 
+use crate::jobs;
 use crate::memory::{SharedOutput, filled};
 
 /// Numbers that make a job worth a thread's while.
@@ -59,10 +59,14 @@ impl Planes {
             // SAFETY: every plane is visited once.
             let plane = |index: usize| unsafe { output.strided(index * self.size, self.size, 1) }.memory();
             let run = |index: usize| fill(index, plane(index));
-            let all = 0..self.batch * self.channels;
+            let all = self.batch * self.channels;
             results = match self.planes_a_job() {
-                None => all.map(run).collect(),
-                Some(few) => all.into_par_iter().with_min_len(few).map(run).collect(),
+                None => (0..all).map(run).collect(),
+                Some(few) => {
+                    let job = |index: usize| (index * few..all.min((index + 1) * few)).map(run).collect();
+                    let jobs: Vec<Vec<R>> = jobs::map(all.div_ceil(few), job);
+                    jobs.into_iter().flatten().collect()
+                }
             };
         };
         // SAFETY: the planes are all of the output, and `fill` writes them by contract.
@@ -90,10 +94,8 @@ impl Planes {
     ) -> (Vec<f32>, Vec<R>) {
         let mut results = Vec::new();
         let work = |output: SharedOutput<'_>| {
-            results = (0..self.channels)
-                .into_par_iter()
-                .map(|channel| fill(channel, ChannelOutput { output, planes: self, channel }))
-                .collect();
+            let one = |channel| fill(channel, ChannelOutput { output, planes: self, channel });
+            results = jobs::map(self.channels, one);
         };
         // SAFETY: the channels are all of the output, and `fill` writes them by contract.
         let values = unsafe { filled(self.channels * self.per_channel(), work) };

@@ -11,10 +11,10 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{Tensor, TensorData};
 use burn_flex::FlexTensor;
-use rayon::prelude::*;
 use thiserror::Error;
 
 use crate::backend::{Numbers, is_served};
+use crate::jobs;
 use crate::memory::{SharedOutput, filled, tensor};
 use ocelli_simd::vectorized;
 
@@ -250,7 +250,7 @@ fn product(matrix: &Rows, x: FlexTensor) -> FlexTensor {
     // SAFETY: the jobs are all pieces of all rows, and `weighted_sum` writes every number.
     let output = unsafe {
         filled(batch * rows * width, |output| {
-            (0..batch * pieces * chunks).into_par_iter().for_each(|index| job(index, output));
+            jobs::run(batch * pieces * chunks, |index| job(index, output));
         })
     };
     tensor(output, [batch, rows, width])

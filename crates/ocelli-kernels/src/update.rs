@@ -5,6 +5,7 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use crate::backend::{Numbers, from_flex, into_flex};
+use crate::jobs;
 use crate::pieces::{PIECE, pieces};
 use ocelli_simd::lanes::Lanes;
 use ocelli_simd::vectorized;
@@ -191,7 +192,7 @@ pub fn norm<'a>(tensors: impl IntoIterator<Item = &'a Tensor<1>>) -> f64 {
         }
     }
     let all: Vec<&[f32]> = ours.iter().flat_map(|tensor| tensor.chunks(PIECE)).collect();
-    let sums: Vec<f64> = all.into_par_iter().map(sum_of_squares).collect();
+    let sums: Vec<f64> = jobs::map(all.len(), |index| sum_of_squares(all[index]));
     (squares + sums.into_iter().sum::<f64>()).sqrt()
 }
 

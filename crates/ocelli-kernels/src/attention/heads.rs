@@ -9,9 +9,9 @@ use std::ops::Range;
 
 use burn_flex::FlexTensor;
 use ocelli_simd::vectorized;
-use rayon::prelude::*;
 
 use crate::gemm::{Onto, Target, View, Way, multiply};
+use crate::jobs;
 use crate::memory::{SharedOutput, filled, with_scratch};
 use crate::rows::{softmax_gradients, softmax_rows};
 
@@ -172,7 +172,7 @@ impl Attention {
             if all * queries * keys < 16 * 1024 {
                 (0..jobs).for_each(job);
             } else {
-                (0..jobs).into_par_iter().for_each(job);
+                jobs::run(jobs, job);
             }
         };
         // SAFETY: the blocks of all heads are all of the output.
@@ -194,7 +194,7 @@ impl Attention {
                 // SAFETY: as above.
                 unsafe { self.segment(at, 0..queries, output_gradient, targets[0], sums) };
             };
-            (0..batch * heads).into_par_iter().for_each(job);
+            jobs::run(batch * heads, job);
             return;
         }
         // Sums of segments are added in their order. Heads pass by one after the other, which bounds the memory.
@@ -213,7 +213,7 @@ impl Attention {
                 unsafe { self.segment(at, range, output_gradient, targets[0], ours) };
                 sums
             };
-            let parts: Vec<[Vec<f32>; 2]> = (0..segments).into_par_iter().map(part).collect();
+            let parts: Vec<[Vec<f32>; 2]> = jobs::map(segments, part);
             for (index, columns) in columns.into_iter().enumerate() {
                 for row in 0..keys {
                     // SAFETY: the segments are done, and touched no keys and values.

@@ -13,11 +13,11 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
-use rayon::prelude::*;
 
 use super::geometry::{AXES, Geometry};
 use super::{ConvError, ConvOptions, TransposeOptions, dense, depthwise, filters};
 use crate::backend::Numbers;
+use crate::jobs;
 use crate::memory::tensor;
 use crate::planes::Planes;
 use ocelli_simd::lanes::sum;
@@ -169,10 +169,7 @@ impl ConvKernels for Flex {
     fn bias_gradient(output_gradient: FloatTensor<Self>) -> FloatTensor<Self> {
         let planes = Planes::of(&output_gradient.shape());
         let output_gradient = Numbers::of(output_gradient);
-        let sums = (0..planes.channels)
-            .into_par_iter()
-            .map(|channel| sum(&mut planes.channel(&output_gradient, channel)))
-            .collect();
+        let sums = jobs::map(planes.channels, |channel| sum(&mut planes.channel(&output_gradient, channel)));
         tensor(sums, [planes.channels])
     }
 }

@@ -2,12 +2,11 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::gather::{self, Moves};
 use super::geometry::AXES;
 use super::plan::Plan;
 use super::slab::{Filling, SlabShape, Tile, even_parts, tiles};
+use crate::jobs;
 use crate::memory::{SharedOutput, with_scratch};
 use crate::tile::{HEIGHT, Offsets, Product, Sums, UNIT, WIDTH, Walk};
 use ocelli_simd::vectorized;
@@ -47,7 +46,7 @@ pub(crate) fn correlate(plan: &Plan, operands: Operands<'_>, output: SharedOutpu
     let splits = threads.div_ceil((tiles.len() * plan.groups).max(1)).min(blocks.div_ceil(2));
     let shares: Vec<_> = even_parts(blocks, splits.max(1)).collect();
     let jobs = tiles.len() * plan.groups * shares.len();
-    (0..jobs).into_par_iter().for_each(|job| {
+    jobs::run(jobs, |job| {
         let (rest, share) = (job / shares.len(), &shares[job % shares.len()]);
         let filters = share.start * HEIGHT..(share.end * HEIGHT).min(plan.target_channels);
         let job = Job {

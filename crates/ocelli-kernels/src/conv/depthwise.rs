@@ -10,6 +10,7 @@ use super::geometry::{AXES, Geometry};
 use super::plan::Plan;
 use super::slab::{Filling, SlabShape, Tile};
 use super::stencil::Stencil;
+use crate::jobs;
 use crate::memory::{SharedOutput, filled, with_scratch};
 use ocelli_simd::lanes::{add_scaled, dot};
 
@@ -34,7 +35,7 @@ pub(crate) fn forward(geometry: &Geometry, x: &[f32], weight: &[f32], bias: Opti
     // SAFETY: the forward plan's targets are all output positions, and every plane is visited once.
     unsafe {
         filled(geometry.out_len(), |output| {
-            (0..geometry.batch * geometry.out_channels).into_par_iter().for_each(|index| {
+            jobs::run(geometry.batch * geometry.out_channels, |index| {
                 plane(index / geometry.out_channels, index % geometry.out_channels, output);
             });
         })
@@ -73,7 +74,7 @@ pub(crate) fn input_gradient(
             for plan in Plan::input_gradient(geometry) {
                 let kernels = transposed_filters(geometry, &plan, weight);
                 let line = Line::new(plan);
-                (0..geometry.batch * geometry.in_channels).into_par_iter().for_each(|index| {
+                jobs::run(geometry.batch * geometry.in_channels, |index| {
                     plane(
                         &line,
                         &kernels,

@@ -6,12 +6,11 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::border::{self, Region};
 use super::pack::{Packed, blocks};
 use super::plan::Plan;
 use super::slab::{Tile, even_parts, tiles};
+use crate::jobs;
 use crate::memory::{OutputRun, SharedOutput, with_scratch};
 use crate::tile::{HEIGHT, Product, Steps, Sums, UNIT, WIDTH, Walk, turn};
 
@@ -73,7 +72,7 @@ pub(crate) fn correlate(plan: &Plan, operands: Operands<'_>, output: SharedOutpu
     let count = blocks(plan.target_channels).len();
     let splits = (2 * threads).div_ceil((tiles.len() * plan.groups).max(1)).clamp(1, count.max(1));
     let shares: Vec<_> = even_parts(count, splits).collect();
-    (0..tiles.len() * plan.groups * shares.len()).into_par_iter().for_each(|job| {
+    jobs::run(tiles.len() * plan.groups * shares.len(), |job| {
         let (rest, share) = (job / shares.len(), &shares[job % shares.len()]);
         let job = Job {
             plan,

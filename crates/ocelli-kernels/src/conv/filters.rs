@@ -12,6 +12,7 @@ use super::border::{self, Region};
 use super::geometry::Geometry;
 use super::plan::Plan;
 use super::slab::{Filling, SlabShape, Tile, even_parts, tiles};
+use crate::jobs;
 use crate::memory::with_scratch;
 use crate::tile::{HEIGHT, Offsets, Product, Steps, Sums, UNIT, WIDTH, Walk};
 use ocelli_simd::lanes::transpose;
@@ -67,7 +68,7 @@ pub(crate) fn weight_gradient(geometry: &Geometry, x: &[f32], output_gradient: &
             Order::Taps => block.sum_over_slab(tiles),
         }
     };
-    let sums: Vec<_> = (0..slices.len() * groups * blocks.len()).into_par_iter().map(job).collect();
+    let sums: Vec<_> = jobs::map(slices.len() * groups * blocks.len(), job);
     assemble(geometry, order, &blocks, &sums)
 }
 

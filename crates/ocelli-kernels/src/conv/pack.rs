@@ -3,10 +3,9 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::geometry::Geometry;
 use super::plan::Plan;
+use crate::jobs;
 use crate::memory::filled;
 use crate::tile::{UNIT, WIDTH};
 use ocelli_simd::lanes::transpose;
@@ -85,7 +84,7 @@ impl Packed {
         // SAFETY: the pieces are all of the memory, and `job` writes them.
         let values = unsafe {
             filled(groups * lanes * depth, |output| {
-                (0..groups * count * pieces).into_par_iter().for_each(|index| job(output, index));
+                jobs::run(groups * count * pieces, |index| job(output, index));
             })
         };
         Self { values, depth, lanes }

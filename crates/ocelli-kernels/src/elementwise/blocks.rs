@@ -3,10 +3,9 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::function::{apply, combine, pull_back, pull_left, pull_right};
 use super::program::{Node, Plan, Program, Spread};
+use crate::jobs;
 use crate::memory::{SharedOutput, as_uninit, assume_written, with_scratch};
 
 /// Numbers of a block: those of a few nodes fit the nearest cache.
@@ -41,7 +40,7 @@ fn run<R: Send>(len: usize, job: impl Fn(Range<usize>) -> R + Sync + Send) -> Ve
     if jobs.len() == 1 {
         jobs.into_iter().map(job).collect()
     } else {
-        jobs.into_par_iter().map(job).collect()
+        jobs::map(jobs.len(), |index| job(jobs[index].clone()))
     }
 }
 

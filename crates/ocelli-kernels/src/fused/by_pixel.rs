@@ -7,8 +7,9 @@ use burn::backend::{Backend, Dispatch, DispatchTensorKind, Flex, backend_extensi
 use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
 
-use super::{PackedConv, jobs, pixels_first};
+use super::{PackedConv, pixels_first};
 use crate::backend::Numbers;
+use crate::jobs;
 use crate::memory::{SharedOutput, filled_aligned};
 use ocelli_simd::vectorized;
 

@@ -10,8 +10,9 @@ use super::plan::{Plan, Segment};
 use super::slab::{self, Treatment};
 use super::tile::{Begin, MOST_UNITS, Operands, compute, most_pixels};
 use super::vector::UNIT;
-use super::{Activation, Input, Joint, amx, jobs, late, lying};
+use super::{Activation, Input, Joint, amx, late, lying};
 use crate::conv::{Geometry, even_parts};
+use crate::jobs;
 use crate::memory::{SharedOutput, filled_aligned, with_scratch};
 
 /// Pixels whose results are computed together: whole tiles of every width.

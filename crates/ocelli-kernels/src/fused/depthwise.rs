@@ -13,8 +13,9 @@ use super::tile::MOST_PIXELS;
 use super::vector::{Portable, UNIT, Vector};
 #[cfg(target_arch = "x86_64")]
 use super::vector_x86::{Avx2, Avx512};
-use super::{Joint, jobs, late, lying};
+use super::{Joint, late, lying};
 use crate::conv::{Geometry, even_parts};
+use crate::jobs;
 use crate::memory::{SharedOutput, filled_aligned};
 
 /// Products that make a job worth a thread's while.

@@ -12,9 +12,10 @@ use super::dense::{self, Call};
 use super::pack::{Dense, Kernels, Packed};
 use super::plan::Plan;
 use super::slab::Treatment;
-use super::{Input, Joint, PackedConv, jobs, slab};
+use super::{Input, Joint, PackedConv, slab};
 use crate::backend::Numbers;
 use crate::conv::Geometry;
+use crate::jobs;
 use crate::memory::{SharedOutput, filled_aligned, tensor, zeroed};
 
 /// Rows that a block of filters meets before the next one is read: their sums wait in the cache beside it.

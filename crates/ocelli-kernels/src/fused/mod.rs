@@ -8,7 +8,6 @@ pub mod by_pixel;
 mod dense;
 mod depthwise;
 mod finish;
-mod jobs;
 mod late;
 mod linear;
 mod pack;

@@ -1,8 +1,9 @@
 //! The slab: the pixels that a band of results reads, by pixel, padding as zeros, mapped or rounded on the way in.
 
+use super::Input;
 use super::pack::{Affine, pair};
 use super::plan::{Plan, Segment};
-use super::{Input, jobs};
+use crate::jobs;
 use crate::memory::{SharedOutput, with_scratch};
 use ocelli_simd::lanes::transpose;
 use ocelli_simd::vectorized;

@@ -1,8 +1,7 @@
 //! Products of whole tensors, cut into pieces for the threads.
 
-use rayon::prelude::*;
-
 use super::{Onto, Target, View, Way, multiply};
+use crate::jobs;
 use crate::memory::{SharedOutput, filled};
 
 /// Multiplications that make a piece worth a thread's while.
@@ -50,10 +49,11 @@ impl Products<'_> {
                     (0..pieces).for_each(|piece| self.piece(grid, piece, output, finish));
                 } else {
                     let least = PIECE.div_ceil((self.work() / pieces.max(1)).max(1));
-                    (0..pieces)
-                        .into_par_iter()
-                        .with_min_len(least)
-                        .for_each(|piece| self.piece(grid, piece, output, finish));
+                    jobs::run(pieces.div_ceil(least), |job| {
+                        for piece in job * least..pieces.min((job + 1) * least) {
+                            self.piece(grid, piece, output, finish);
+                        }
+                    });
                 }
             })
         }

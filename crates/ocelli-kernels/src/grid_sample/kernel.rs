@@ -1,8 +1,7 @@
 //! The loops: some channels of a picture at a time, side by side for every pixel.
 
-use rayon::prelude::*;
-
 use super::place::{NOWHERE, Place};
+use crate::jobs;
 use crate::memory::{SharedOutput, filled, with_scratch};
 use ocelli_simd::lanes::transpose;
 use ocelli_simd::vectorized;
@@ -92,7 +91,8 @@ impl<'a> Job<'a> {
         // SAFETY: the shares are all of the output.
         unsafe {
             filled(self.batch * self.channels * self.outputs, |output| {
-                self.shares().into_par_iter().for_each(|share| run(share, output));
+                let shares = self.shares();
+                jobs::run(shares.len(), |index| run(shares[index], output));
             })
         }
     }
@@ -104,7 +104,7 @@ impl<'a> Job<'a> {
         let mut parts: Vec<Vec<f32>> = Vec::new();
         let mut run = |output: Option<SharedOutput<'_>>| {
             let part = |share: &Share| self.share_gradients(*share, gradient, output, wanted[1]);
-            parts = shares.par_iter().map(part).collect();
+            parts = jobs::map(shares.len(), |index| part(&shares[index]));
         };
         let pictures = match wanted[0] {
             // SAFETY: the shares are all of the output.

@@ -3,11 +3,10 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::cell::{Cell, gru, gru_back, lstm, lstm_back};
 use crate::gemm::batch::Products;
 use crate::gemm::{Onto, Packed, Target, View, Way, multiply};
+use crate::jobs;
 use crate::linear::sum_rows;
 use crate::memory::{SharedOutput, filled, with_scratch};
 
@@ -82,7 +81,7 @@ impl Steps {
         if each >= self.batch {
             job(0..self.batch);
         } else {
-            (0..self.batch.div_ceil(each)).into_par_iter().for_each(|index| job(range(index * each)));
+            jobs::run(self.batch.div_ceil(each), |index| job(range(index * each)));
         }
     }
 

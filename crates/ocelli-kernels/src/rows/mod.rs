@@ -12,9 +12,9 @@ use std::ops::Range;
 
 use burn::tensor::Shape;
 use burn_flex::FlexTensor;
-use rayon::prelude::*;
 
 use crate::backend::{Numbers, owned_memory, row_major};
+use crate::jobs;
 use crate::memory::{SharedOutput, as_uninit, assume_written, filled, tensor, with_scratch};
 use ocelli_simd::lanes::transpose;
 
@@ -187,7 +187,8 @@ fn in_jobs<S: Send>(lines: Lines, job: impl Fn(&[Range<usize>]) -> S + Sync + Se
     if pieces.len() <= together {
         return vec![job(&pieces)];
     }
-    pieces.par_chunks(together).map(job).collect()
+    let jobs: Vec<_> = pieces.chunks(together).collect();
+    jobs::map(jobs.len(), |index| job(jobs[index]))
 }
 
 /// A piece of an output.

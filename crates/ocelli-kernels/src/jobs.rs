@@ -1,25 +1,27 @@
 //! Sharing jobs out among the threads.
 //!
-//! A network is a chain of convolutions of some hundred microseconds each. Waking a sleeping thread takes a good part of
+//! A network is a chain of operations of some hundred microseconds each. Waking a sleeping thread takes a good part of
 //! that, so a helper without work watches for the next call a little while before it goes back to its pool, and the caller
 //! watches for the last helper likewise. Neighbouring jobs read and write neighbouring memory, so each thread begins with
-//! its own run of them: in the next convolution it finds there what it left in its cache.
+//! its own run of them: in the next operation it finds there what it left in its cache.
 #![allow(unsafe_code)] // helpers are handed work that is borrowed
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a thread watches before it sleeps: longer than it takes from one convolution of a network to the next, and
-/// little beside what a network takes.
+/// How long a thread watches before it sleeps, after the last call has ended: longer than it takes from one operation of a
+/// network to the next, and little beside what a network takes.
 const WATCH: Duration = Duration::from_micros(100);
+/// How long a caller watches for the last helper, which is at work, before it sleeps.
+const LAST: Duration = Duration::from_millis(2);
 
 /// Runs `job` for every index below `count`, each once, on all threads of the pool and this one.
 ///
 /// Unlike an iterator of the pool it keeps the calling thread at work.
-pub(super) fn run(count: usize, job: impl Fn(usize) + Sync) {
+pub(crate) fn run(count: usize, job: impl Fn(usize) + Sync) {
     let helpers = rayon::current_num_threads().min(count).saturating_sub(1);
     if helpers == 0 {
         (0..count).for_each(job);
@@ -37,6 +39,19 @@ pub(super) fn run(count: usize, job: impl Fn(usize) + Sync) {
         (0..helpers).for_each(|_| scope.spawn(|_| help()));
         work();
     });
+}
+
+/// What `job` gives for every index below `count`, in their order, each formed once, as [`run`] does.
+pub(crate) fn map<R: Send>(count: usize, job: impl Fn(usize) -> R + Sync) -> Vec<R> {
+    let results: Vec<Mutex<Option<R>>> = (0..count).map(|_| Mutex::new(None)).collect();
+    run(count, |index| {
+        let result = job(index);
+        *results[index].lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+    });
+    // A panic of a job has gone on to the caller: all are there.
+    let all =
+        results.into_iter().filter_map(|result| result.into_inner().unwrap_or_else(PoisonError::into_inner));
+    all.collect()
 }
 
 /// The jobs that are left, a run for each thread.
@@ -88,6 +103,8 @@ struct Desk {
     posts: AtomicUsize,
     /// [`State::inside`], for those who watch.
     inside: AtomicUsize,
+    /// [`State::taken`], for those who watch.
+    taken: AtomicBool,
     /// Told when nobody is inside any more.
     left: Condvar,
 }
@@ -104,6 +121,7 @@ static DESK: Desk = Desk {
     }),
     posts: AtomicUsize::new(0),
     inside: AtomicUsize::new(0),
+    taken: AtomicBool::new(false),
     left: Condvar::new(),
 };
 
@@ -161,6 +179,7 @@ impl Desk {
             std::mem::transmute::<*const (dyn Fn() + Sync + '_), *const (dyn Fn() + Sync + 'static)>(work)
         };
         (state.taken, state.work, state.wanted) = (true, Some(Work(work)), helpers);
+        self.taken.store(true, Ordering::Release);
         let missing = helpers.saturating_sub(state.helpers);
         state.helpers += missing;
         state.posts = state.posts.wrapping_add(1);
@@ -171,7 +190,7 @@ impl Desk {
     /// Lets no more helpers in and waits for those inside.
     fn close(&self) {
         self.lock().work = None;
-        if watch(|| self.inside.load(Ordering::Acquire) == 0) {
+        if watch(LAST, || self.inside.load(Ordering::Acquire) == 0, || false) {
             return;
         }
         let mut state = self.lock();
@@ -184,6 +203,7 @@ impl Desk {
     fn leave(&self) -> Option<Box<dyn Any + Send>> {
         let mut state = self.lock();
         state.taken = false;
+        self.taken.store(false, Ordering::Release);
         state.panic.take()
     }
 
@@ -196,7 +216,9 @@ impl Desk {
                 let ended = catch_unwind(AssertUnwindSafe(|| unsafe { (*work)() }));
                 self.count_out(ended.err());
             }
-            if !watch(|| Some(self.posts.load(Ordering::Acquire)) != seen) {
+            // While a call is on, the next one is not far.
+            let called = || Some(self.posts.load(Ordering::Acquire)) != seen;
+            if !watch(WATCH, called, || self.taken.load(Ordering::Acquire)) {
                 let mut state = self.lock();
                 // A call that came just now counts on this helper.
                 if Some(state.posts) == seen {
@@ -246,11 +268,11 @@ impl Drop for Call {
     }
 }
 
-/// Waits a while for something, and says whether it came.
-fn watch(came: impl Fn() -> bool) -> bool {
+/// Waits for something, a while after all is quiet, and says whether it came.
+fn watch(time: Duration, came: impl Fn() -> bool, busy: impl Fn() -> bool) -> bool {
     /// Looks between two at the clock.
     const LOOKS: usize = 32;
-    let start = Instant::now();
+    let mut start = Instant::now();
     loop {
         for _ in 0..LOOKS {
             if came() {
@@ -258,9 +280,14 @@ fn watch(came: impl Fn() -> bool) -> bool {
             }
             std::hint::spin_loop();
         }
-        if start.elapsed() > WATCH {
+        if busy() {
+            start = Instant::now();
+        }
+        if start.elapsed() > time {
             return came();
         }
+        // Whoever else wants this processor may have it.
+        std::thread::yield_now();
     }
 }
 
