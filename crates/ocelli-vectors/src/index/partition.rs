@@ -4,17 +4,12 @@ use ocelli_simd::vectorized;
 use rayon::prelude::*;
 
 use super::rows::Rows;
-use crate::kernels::bytes::{ByteColumns, ByteRows, worthwhile};
+use crate::kernels::bytes::ByteColumns;
 use crate::kernels::product::{Columns, rows_by_rows};
 use crate::kernels::rows::row_f32;
 
 /// Vectors whose products with all centres are computed at a time.
 const TILE: usize = 256;
-/// The same in eight bits, where the products of more would cost more to keep than to form.
-const SMALL_TILE: usize = 64;
-/// Last Lloyd iterations for which nearest centres are exact; those before move centres far more than eight bits err.
-const EXACT: usize = 2;
-
 /// Centres `[K, dim]` and what is added to an inner product to rank by distance.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Centers {
@@ -60,24 +55,20 @@ impl Centers {
     /// Centres by Lloyd iterations over `rows`, which are in random order, from the first of them.
     pub(super) fn train(rows: Rows<'_>, count: usize, iterations: usize) -> Self {
         let mut centers = Self::new(rows.first(count).data().to_vec(), rows.dim());
-        let bytes = worthwhile().then(|| ByteRows::new(rows.data(), rows.dim()));
-        for iteration in 0..iterations {
-            let nearest = match &bytes {
-                Some(bytes) if iteration + EXACT < iterations => centers.roughly_nearest(bytes),
-                _ => centers.nearest(rows),
-            };
-            centers.data = centers.moved(rows, &nearest);
+        for _ in 0..iterations {
+            centers.data = centers.moved(rows);
             centers.offsets = offsets(&centers.data, centers.dim);
         }
         Self::new(centers.data, centers.dim)
     }
 
     /// Each centre at the mean of the vectors nearest to it; one without vectors at one of the largest partition.
-    fn moved(&self, rows: Rows<'_>, nearest: &[u32]) -> Vec<f32> {
+    fn moved(&self, rows: Rows<'_>) -> Vec<f32> {
         let (dim, count) = (self.dim, self.count());
+        let nearest = self.nearest(rows);
         let mut sums = vec![0.0f64; count * dim];
         let mut counts = vec![0u32; count];
-        for (row, &center) in rows.data().chunks_exact(dim).zip(nearest) {
+        for (row, &center) in rows.data().chunks_exact(dim).zip(&nearest) {
             let center = center as usize;
             counts[center] += 1;
             let sums = &mut sums[center * dim..(center + 1) * dim];
@@ -97,23 +88,6 @@ impl Centers {
             }
         }
         data
-    }
-
-    /// About the nearest centre of each vector.
-    fn roughly_nearest(&self, rows: &ByteRows) -> Vec<u32> {
-        let columns = ByteColumns::new(&self.data, self.dim);
-        let assign = |products: &mut Vec<f32>, tile: usize| {
-            let range = tile * SMALL_TILE..((tile + 1) * SMALL_TILE).min(rows.count());
-            products.resize(range.len() * self.count(), 0.0);
-            columns.products(rows, range, products);
-            let best = |products: &[f32]| largest(products, &self.offsets);
-            products.chunks_exact(self.count()).map(best).collect::<Vec<u32>>()
-        };
-        let tiles: Vec<Vec<u32>> = (0..rows.count().div_ceil(SMALL_TILE))
-            .into_par_iter()
-            .map_init(Vec::new, |products, tile| assign(products, tile))
-            .collect();
-        tiles.concat()
     }
 
     /// The nearest centre of each vector.

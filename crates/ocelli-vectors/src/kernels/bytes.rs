@@ -33,7 +33,7 @@ pub(crate) struct ByteColumns {
 
 /// Vectors `[m, k]` in eight bits, from 1 to 255, the elements behind their ends zeros of weight.
 #[derive(Clone, Debug)]
-pub(crate) struct ByteRows {
+struct ByteRows {
     /// `[m, steps]`
     elements: Vec<[u8; STEP]>,
     steps: usize,
@@ -41,7 +41,7 @@ pub(crate) struct ByteRows {
 }
 
 impl ByteRows {
-    pub(crate) fn new(rows: &[f32], k: usize) -> Self {
+    fn new(rows: &[f32], k: usize) -> Self {
         let steps = k.div_ceil(STEP);
         let mut elements = vec![[OFFSET as u8; STEP]; rows.len() / k * steps];
         let mut scales = Vec::with_capacity(rows.len() / k);
@@ -53,18 +53,13 @@ impl ByteRows {
         Self { elements, steps, scales }
     }
 
-    /// Number of vectors.
-    pub(crate) fn count(&self) -> usize {
-        self.scales.len()
-    }
-
     fn row(&self, row: usize) -> (&[[u8; STEP]], f32) {
         (&self.elements[row * self.steps..(row + 1) * self.steps], self.scales[row])
     }
 }
 
 /// Whether products in eight bits cost less here than those in single precision.
-pub(crate) fn worthwhile() -> bool {
+fn worthwhile() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("avx512f")
         && std::arch::is_x86_feature_detected!("avx512vnni");
@@ -97,7 +92,7 @@ impl ByteColumns {
     }
 
     /// The same of some of the vectors, in eight bits already.
-    pub(crate) fn products(&self, vectors: &ByteRows, range: Range<usize>, out: &mut [f32]) {
+    fn products(&self, vectors: &ByteRows, range: Range<usize>, out: &mut [f32]) {
         let count = self.scales.len();
         assert_eq!((out.len(), vectors.steps), (range.len() * count, self.steps));
         let fours = range.len() / TOGETHER * TOGETHER;

@@ -283,7 +283,8 @@ struct Choosing<'a> {
 
 impl Choosing<'_> {
     /// Tries numbers of partitions. With which codes a second assignment pays, and which codes do at all, is found out
-    /// once; more partitions are tried only where fewer did not turn out better: speed has one peak over their number.
+    /// once; more partitions are tried only where fewer did not turn out better: speed has one peak over their number. On a
+    /// sample, which tells less, all numbers are.
     fn all(&mut self) -> anyhow::Result<()> {
         let config = &self.wanted.config;
         let spills = match config.spill {
@@ -317,7 +318,7 @@ impl Choosing<'_> {
         let promising = best.into_iter().filter(|at| *at == middle || self.tried[*at].tuned.cost <= limit);
         let kinds: Vec<Kind> = promising.map(|at| (self.tried[at].codes, self.tried[at].spill)).collect();
         let fewer = self.with(Some(FEWER), &kinds)?;
-        if !self.better(self.best_of(fewer), middle) {
+        if !self.keep || !self.better(self.best_of(fewer), middle) {
             self.with(Some(MORE), &kinds)?;
         }
         Ok(())
