@@ -283,8 +283,8 @@ struct Choosing<'a> {
 
 impl Choosing<'_> {
     /// Tries numbers of partitions. With which codes a second assignment pays, and which codes do at all, is found out
-    /// once; more partitions are tried only where fewer did not turn out better: speed has one peak over their number. On a
-    /// sample, which tells less, all numbers are.
+    /// once; more partitions are tried only where fewer did not turn out better: speed has one peak over their number. Of
+    /// a sample too few of the vectors lie together to tell by: there the most are taken.
     fn all(&mut self) -> anyhow::Result<()> {
         let config = &self.wanted.config;
         let spills = match config.spill {
@@ -303,6 +303,9 @@ impl Choosing<'_> {
         if let Some(partitions) = config.partitions {
             return self.with(None, if partitions == 1 { &single } else { &all }).map(|_| ());
         }
+        if !self.keep {
+            return self.with(Some(MORE), &all).map(|_| ());
+        }
         let count = self.vectors.count();
         if count < FEW {
             self.with(Some(1.0 / (count as f64).sqrt()), &single)?;
@@ -318,7 +321,7 @@ impl Choosing<'_> {
         let promising = best.into_iter().filter(|at| *at == middle || self.tried[*at].tuned.cost <= limit);
         let kinds: Vec<Kind> = promising.map(|at| (self.tried[at].codes, self.tried[at].spill)).collect();
         let fewer = self.with(Some(FEWER), &kinds)?;
-        if !self.keep || !self.better(self.best_of(fewer), middle) {
+        if !self.better(self.best_of(fewer), middle) {
             self.with(Some(MORE), &kinds)?;
         }
         Ok(())
