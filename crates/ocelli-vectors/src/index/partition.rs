@@ -10,6 +10,7 @@ use crate::kernels::rows::row_f32;
 
 /// Vectors whose products with all centres are computed at a time.
 const TILE: usize = 256;
+
 /// Centres `[K, dim]` and what is added to an inner product to rank by distance.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Centers {

@@ -3,8 +3,6 @@
 //! Four neighbouring elements of a row lie side by side, those of 16 rows in 64 bytes, so that one instruction
 //! (`vpdpbusd`) adds 64 products to 16 sums.
 
-use std::ops::Range;
-
 use ocelli_simd::vectorized;
 
 /// Rows that lie side by side.
@@ -31,40 +29,10 @@ pub(crate) struct ByteColumns {
     scales: Vec<(f32, i32)>,
 }
 
-/// Vectors `[m, k]` in eight bits, from 1 to 255, the elements behind their ends zeros of weight.
-#[derive(Clone, Debug)]
-struct ByteRows {
-    /// `[m, steps]`
+/// A vector in eight bits, from 1 to 255, the elements behind its end zeros of weight.
+struct Bytes {
     elements: Vec<[u8; STEP]>,
-    steps: usize,
-    scales: Vec<f32>,
-}
-
-impl ByteRows {
-    fn new(rows: &[f32], k: usize) -> Self {
-        let steps = k.div_ceil(STEP);
-        let mut elements = vec![[OFFSET as u8; STEP]; rows.len() / k * steps];
-        let mut scales = Vec::with_capacity(rows.len() / k);
-        for (row, elements) in rows.chunks_exact(k).zip(elements.chunks_exact_mut(steps)) {
-            let (inverse, scale) = scale(row);
-            quantize(row, inverse, elements.as_flattened_mut());
-            scales.push(scale);
-        }
-        Self { elements, steps, scales }
-    }
-
-    fn row(&self, row: usize) -> (&[[u8; STEP]], f32) {
-        (&self.elements[row * self.steps..(row + 1) * self.steps], self.scales[row])
-    }
-}
-
-/// Whether products in eight bits cost less here than those in single precision.
-fn worthwhile() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return std::arch::is_x86_feature_detected!("avx512f")
-        && std::arch::is_x86_feature_detected!("avx512vnni");
-    #[cfg(not(target_arch = "x86_64"))]
-    false
+    scale: f32,
 }
 
 impl ByteColumns {
@@ -87,36 +55,36 @@ impl ByteColumns {
 
     /// `[m, n]`: about the inner products of the rows with those of `a [m, k]`.
     pub(crate) fn times(&self, a: &[f32], k: usize, out: &mut [f32]) {
-        assert_eq!(a.len() % k, 0);
-        self.products(&ByteRows::new(a, k), 0..a.len() / k, out);
-    }
-
-    /// The same of some of the vectors, in eight bits already.
-    fn products(&self, vectors: &ByteRows, range: Range<usize>, out: &mut [f32]) {
         let count = self.scales.len();
-        assert_eq!((out.len(), vectors.steps), (range.len() * count, self.steps));
-        let fours = range.len() / TOGETHER * TOGETHER;
-        let (of_fours, of_rest) = out.split_at_mut(fours * count);
-        let (first, rest) = (range.start, range.start + fours);
-        for (i, out) in of_fours.chunks_exact_mut((TOGETHER * count).max(1)).enumerate() {
-            self.some::<TOGETHER>(vectors, first + i * TOGETHER, out);
+        assert_eq!((a.len() % k, out.len(), k.div_ceil(STEP)), (0, a.len() / k * count, self.steps));
+        let vectors: Vec<Bytes> = a.chunks_exact(k).map(|a| self.bytes(a)).collect();
+        let (fours, rest) = vectors.as_chunks::<TOGETHER>();
+        let (of_fours, of_rest) = out.split_at_mut(fours.len() * TOGETHER * count);
+        for (vectors, out) in fours.iter().zip(of_fours.chunks_exact_mut(TOGETHER * count)) {
+            self.some(vectors, out);
         }
-        for (i, out) in of_rest.chunks_exact_mut(count.max(1)).enumerate() {
-            self.some::<1>(vectors, rest + i, out);
+        for (vector, out) in rest.iter().zip(of_rest.chunks_exact_mut(count)) {
+            self.some(std::array::from_ref(vector), out);
         }
     }
 
-    /// Of `M` vectors from the first on.
-    fn some<const M: usize>(&self, vectors: &ByteRows, first: usize, out: &mut [f32]) {
+    fn bytes(&self, a: &[f32]) -> Bytes {
+        let (inverse, scale) = scale(a);
+        let mut elements = vec![[OFFSET as u8; STEP]; self.steps];
+        quantize(a, inverse, elements.as_flattened_mut());
+        Bytes { elements, scale }
+    }
+
+    fn some<const M: usize>(&self, vectors: &[Bytes; M], out: &mut [f32]) {
         let count = self.scales.len();
-        let elements: [&[[u8; STEP]]; M] = std::array::from_fn(|m| vectors.row(first + m).0);
+        let elements: [&[[u8; STEP]]; M] = std::array::from_fn(|m| vectors[m].elements.as_slice());
         let tiles = self.runs.chunks_exact(GROUPS * self.steps.max(1));
         for (tile, scales) in tiles.zip(self.scales.chunks(GROUPS * SIDE)).enumerate() {
             let (runs, scales) = scales;
             let all = sums(runs, elements);
             for (m, sums) in all.iter().enumerate() {
                 let out = &mut out[m * count + tile * GROUPS * SIDE..][..scales.len()];
-                finish(sums.as_flattened(), scales, vectors.row(first + m).1, out);
+                finish(sums.as_flattened(), scales, vectors[m].scale, out);
             }
         }
     }
@@ -150,7 +118,7 @@ vectorized! {
 #[allow(unsafe_code)] // a call that needs the processor's features
 fn sums<const M: usize>(runs: &[Run], vectors: [&[[u8; STEP]]; M]) -> [Sums; M] {
     #[cfg(target_arch = "x86_64")]
-    if worthwhile() {
+    if std::arch::is_x86_feature_detected!("avx512f") && std::arch::is_x86_feature_detected!("avx512vnni") {
         let steps = runs.len() / GROUPS;
         assert!(vectors.iter().all(|vector| vector.len() == steps));
         // SAFETY: the features are there, and lengths were just compared.
