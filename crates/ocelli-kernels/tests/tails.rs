@@ -71,6 +71,12 @@ fn same(got: Vec<Vec<f32>>, expected: Vec<Vec<f32>>) {
     }
 }
 
+/// What keeps all numbers away from the kink at zero when it is added: there, rounding decides on which side one lies.
+fn lift(numbers: &[f32]) -> f64 {
+    let clear = |&lift: &f64| numbers.iter().all(|&number| (f64::from(number) + lift).abs() > 2e-5);
+    (1..500).map(|step| f64::from(step) * 1e-3).find(clear).expect("some room between numbers")
+}
+
 fn check_tails<const D: usize>(shape: [usize; D], swapped: bool) {
     let inputs = Inputs::new(shape, swapped);
     let stock = |x, [gamma, beta]: [Tensor<1>; 2]| module::batch_norm_train(x, gamma, beta, EPSILON).output;
@@ -78,21 +84,21 @@ fn check_tails<const D: usize>(shape: [usize; D], swapped: bool) {
         inputs.run(|x, [gamma, beta], _| batch_norm(x, gamma, beta, EPSILON).output),
         inputs.run(|x, vectors, _| stock(x, vectors)),
     );
-    // The kink is left out of the comparison: there, rounding decides on which side a number lies.
-    let lifted = |x: Tensor<D>| x.add_scalar(1e-3);
+    let plain = lift(&inputs.run(|x, vectors, _| stock(x, vectors))[0]);
     same(
         inputs.run(|x, [gamma, beta], _| {
-            let beta = beta.add_scalar(1e-3);
+            let beta = beta.add_scalar(plain);
             batch_norm_with(x, gamma, beta, EPSILON, NormTail::Relu).output
         }),
-        inputs.run(|x, vectors, _| activation::relu(lifted(stock(x, vectors)))),
+        inputs.run(|x, vectors, _| activation::relu(stock(x, vectors).add_scalar(plain))),
     );
+    let joined = lift(&inputs.run(|x, vectors, shortcut| stock(x, vectors) + shortcut)[0]);
     same(
         inputs.run(|x, [gamma, beta], shortcut| {
-            let tail = NormTail::AddRelu(lifted(shortcut));
+            let tail = NormTail::AddRelu(shortcut.add_scalar(joined));
             batch_norm_with(x, gamma, beta, EPSILON, tail).output
         }),
-        inputs.run(|x, vectors, shortcut| activation::relu(stock(x, vectors) + lifted(shortcut))),
+        inputs.run(|x, vectors, shortcut| activation::relu(stock(x, vectors) + shortcut.add_scalar(joined))),
     );
     let device = inputs.x.device().without_autodiff();
     let statistics =
@@ -104,6 +110,8 @@ fn check_tails<const D: usize>(shape: [usize; D], swapped: bool) {
             module::batch_norm(x, gamma, beta, mean, variance, EPSILON)
         }),
     );
+    // Sums and numbers of these inputs are multiples of 1/250.
+    let lifted = |x: Tensor<D>| x.add_scalar(1e-3);
     same(
         inputs.run(|x, _, shortcut| add_relu(x, lifted(shortcut))),
         inputs.run(|x, _, shortcut| activation::relu(x + lifted(shortcut))),
@@ -135,15 +143,16 @@ fn rules() -> impl Strategy<Value = Rule> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
+    // Of two or three numbers that happen to be neighbours the spread is so small that rounding shows in the quotient.
     #[test]
     fn tails_match_their_composition(
-        b in 2..6_usize, c in 1..9_usize, h in 1..14_usize, w in 1..14_usize, swapped in any::<bool>()
+        b in 2..6_usize, c in 1..9_usize, h in 1..14_usize, w in 2..14_usize, swapped in any::<bool>()
     ) {
         check_tails([b, c, h, w], swapped);
     }
 
     #[test]
-    fn rows_match_their_composition(b in 2..80_usize, c in 1..600_usize, l in 1..9_usize) {
+    fn rows_match_their_composition(b in 4..80_usize, c in 1..600_usize, l in 1..9_usize) {
         check_tails([b, c], false);
         check_tails([b.min(5), c.min(40), l], true);
     }

@@ -63,7 +63,8 @@ fn coordinate(places: Tensor<2>, extent: f64, options: SampleOptions) -> Tensor<
     let at = match options.padding {
         SamplePadding::Zeros => return at,
         SamplePadding::Border => at,
-        SamplePadding::Reflection if span <= 0.0 => at.zeros_like(),
+        // One pixel reflects into itself: always zero, and still followed, so that the grid's gradient is zero too.
+        SamplePadding::Reflection if span <= 0.0 => at.mul_scalar(0.0),
         SamplePadding::Reflection => {
             let distance = at.sub_scalar(first).abs();
             // Whole turns are taken off, then what is past the far end comes back.
