@@ -54,6 +54,15 @@ pub(crate) fn map<R: Send>(count: usize, job: impl Fn(usize) -> R + Sync) -> Vec
     all.collect()
 }
 
+/// Gives every item to `job`, each once, as [`run`] does.
+pub(crate) fn each<T: Send>(items: impl IntoIterator<Item = T>, job: impl Fn(T) + Sync) {
+    let items: Vec<Mutex<Option<T>>> = items.into_iter().map(|item| Mutex::new(Some(item))).collect();
+    run(items.len(), |index| {
+        let item = items[index].lock().unwrap_or_else(PoisonError::into_inner).take();
+        item.into_iter().for_each(&job);
+    });
+}
+
 /// The jobs that are left, a run for each thread.
 struct Queues(Vec<Queue>);
 
@@ -309,6 +318,13 @@ mod tests {
                 pool.install(|| count_runs(count));
             }
         }
+    }
+
+    #[test]
+    fn every_item_is_given_to_one_job() {
+        let mut numbers: Vec<usize> = (0..1000).collect();
+        each(numbers.chunks_mut(7).enumerate(), |(index, chunk)| chunk.iter_mut().for_each(|n| *n += index));
+        assert!(numbers.iter().enumerate().all(|(at, &n)| n == at + at / 7));
     }
 
     #[test]

@@ -94,6 +94,7 @@ mod band;
 mod batch_norm;
 mod columns;
 mod conv;
+mod curves;
 mod dropout;
 mod elementwise;
 mod fused;

@@ -11,10 +11,10 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{Shape, Tensor};
 use burn_flex::FlexTensor;
-use rayon::prelude::*;
 
 use crate::backend::{Numbers, is_served};
 use crate::band::MAX_STRIDE;
+use crate::jobs;
 use crate::memory::{SharedOutput, filled, tensor, zeroed};
 use crate::planes::Planes;
 use crate::pool::{PoolOptions, Window, adaptive_windows, extents};
@@ -264,13 +264,18 @@ fn with_places<T: Send>(
         return Vec::new();
     }
     let work = |output: SharedOutput<'_>| {
-        let run = |(index, places): (usize, &mut [T])| {
-            // SAFETY: every plane is visited once.
-            fill(index, unsafe { output.strided(index * size, size, 1) }.memory(), places);
+        let run = |first: usize, places: &mut [T]| {
+            for (index, places) in (first..).zip(places.chunks_exact_mut(size)) {
+                // SAFETY: every plane is visited once.
+                fill(index, unsafe { output.strided(index * size, size, 1) }.memory(), places);
+            }
         };
         match planes.planes_a_job() {
-            None => places.chunks_exact_mut(size).enumerate().for_each(run),
-            Some(few) => places.par_chunks_exact_mut(size).enumerate().with_min_len(few).for_each(run),
+            None => run(0, places),
+            Some(few) => {
+                let jobs = places.chunks_mut(few * size).enumerate();
+                jobs::each(jobs, |(job, places)| run(job * few, places));
+            }
         }
     };
     // SAFETY: the planes are all of the output, and `pool_plane` writes them.

@@ -2,7 +2,6 @@
 
 use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
-use rayon::prelude::*;
 
 use crate::backend::{Numbers, from_flex, into_flex};
 use crate::jobs;
@@ -138,11 +137,7 @@ fn move_all(parameters: &mut [(&mut Moving, OnCpu)]) {
             jobs.push(Job { rule: parameter.rule, gradient: &gradient[piece], numbers });
         }
     }
-    if jobs.len() == 1 {
-        jobs.into_iter().for_each(move_piece);
-    } else {
-        jobs.into_par_iter().for_each(move_piece);
-    }
+    jobs::each(jobs, move_piece);
 }
 
 /// The same by Burn's operations.
@@ -206,8 +201,8 @@ pub fn scale<'a>(tensors: impl IntoIterator<Item = &'a mut Tensor<1>>, factor: f
         let nothing = Tensor::empty([0], &tensor.device());
         if let Some(numbers) = into_flex(std::mem::replace(tensor, nothing)) {
             let mut numbers = in_order(numbers);
-            let pieces = numbers.storage_mut::<f32>().par_chunks_mut(PIECE);
-            pieces.for_each(|piece| multiply(piece, factor as f32));
+            let pieces = numbers.storage_mut::<f32>().chunks_mut(PIECE);
+            jobs::each(pieces, |piece| multiply(piece, factor as f32));
             *tensor = from_flex(numbers);
         }
     }

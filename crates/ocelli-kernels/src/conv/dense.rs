@@ -1,12 +1,11 @@
 //! Convolution with filters over many channels: three products of matrices that are never written down.
 
-use rayon::prelude::*;
-
 use super::correlate::{Operands, correlate};
 use super::direct;
 use super::geometry::Geometry;
 use super::pack::Packed;
 use super::plan::Plan;
+use crate::jobs;
 use crate::memory::{SharedOutput, filled};
 use ocelli_simd::lanes::transpose;
 
@@ -63,13 +62,11 @@ pub(super) fn transposed_filters(geometry: &Geometry, plan: &Plan, weight: &[f32
         return transposed;
     }
     let groups = transposed.chunks_exact_mut(group_in * depth).enumerate();
-    let chunks: Vec<_> = groups
-        .flat_map(|(group, channels)| {
-            let chunks = channels.chunks_mut(CHANNELS * depth).enumerate();
-            chunks.map(move |(index, target)| (group, index * CHANNELS, target))
-        })
-        .collect();
-    chunks.into_par_iter().for_each(|(group, first, target)| {
+    let chunks = groups.flat_map(|(group, channels)| {
+        let chunks = channels.chunks_mut(CHANNELS * depth).enumerate();
+        chunks.map(move |(index, target)| (group, index * CHANNELS, target))
+    });
+    jobs::each(chunks, |(group, first, target)| {
         let count = target.len() / depth;
         let kernels = &weight[(group * group_out * group_in + first) * area..];
         if area == 1 {

@@ -3,8 +3,6 @@
 //! A channel's slab (see [`super::plan`]) is convolved as one long line, for all of its pixels at once and several taps
 //! at a time. What comes out between the rows is not used.
 
-use rayon::prelude::*;
-
 use super::dense::transposed_filters;
 use super::geometry::{AXES, Geometry};
 use super::plan::Plan;
@@ -93,7 +91,7 @@ pub(crate) fn weight_gradient(geometry: &Geometry, x: &[f32], output_gradient: &
     let line = Line::new(Plan::forward(geometry));
     let plane = geometry.out_plane();
     let mut gradient = vec![0.0; geometry.out_channels * geometry.kernel_area()];
-    gradient.par_chunks_exact_mut(geometry.kernel_area()).enumerate().for_each(|(filter, sums)| {
+    jobs::each(gradient.chunks_exact_mut(geometry.kernel_area()).enumerate(), |(filter, sums)| {
         if let Some(stencil) = &line.stencil {
             let (pixels, channel) = (geometry.in_plane(), filter / geometry.group_out());
             for image in 0..geometry.batch {

@@ -6,8 +6,6 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::border::{self, Region};
 use super::geometry::Geometry;
 use super::plan::Plan;
@@ -117,13 +115,11 @@ fn assemble(geometry: &Geometry, order: Order, blocks: &[Range<usize>], sums: &[
     let mut gradient = vec![0.0; geometry.out_channels * depth];
     // Sixteen filters of one group at a time share the vectors they were summed in.
     let groups = gradient.chunks_exact_mut(geometry.group_out() * depth).enumerate();
-    let chunks: Vec<_> = groups
-        .flat_map(|(group, filters)| {
-            filters.chunks_mut(UNIT * depth).enumerate().map(move |(unit, filters)| (group, unit, filters))
-        })
-        .collect();
+    let chunks = groups.flat_map(|(group, filters)| {
+        filters.chunks_mut(UNIT * depth).enumerate().map(move |(unit, filters)| (group, unit, filters))
+    });
     let stride = geometry.options.groups * blocks.len();
-    chunks.into_par_iter().for_each(|(group, unit, filters)| {
+    jobs::each(chunks, |(group, unit, filters)| {
         let count = filters.len() / depth;
         for (index, block) in blocks.iter().enumerate() {
             let slices = sums.iter().skip(group * blocks.len() + index).step_by(stride);
@@ -187,7 +183,7 @@ impl<'a> Gradients<'a> {
         if shared {
             let image = geometry.out_plane() * lanes;
             let mut all = vec![0.0; geometry.options.groups * geometry.batch * image];
-            all.par_chunks_exact_mut(image).enumerate().for_each(|(index, target)| {
+            jobs::each(all.chunks_exact_mut(image).enumerate(), |(index, target)| {
                 let (group, image) = (index / geometry.batch, index % geometry.batch);
                 gradients.transpose(group, image, 0..geometry.out_plane(), target);
             });

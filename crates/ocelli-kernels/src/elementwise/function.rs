@@ -3,8 +3,10 @@
 use std::mem::MaybeUninit;
 
 use burn::tensor::{Tensor, activation};
-use ocelli_simd::math::{erf, exp, exp_m1, exp_of_negative, ln, sigmoid, softplus, tanh};
+use ocelli_simd::math::{exp, exp_m1, ln, sigmoid, softplus, tanh};
 use ocelli_simd::{MulAdd, vectorized};
+
+use crate::curves::{gelu, gelu_slope, gelu_tanh, gelu_tanh_slope, swish, swish_slope};
 
 /// A function of one number.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,12 +64,6 @@ pub(crate) struct Uses {
     pub(crate) output: bool,
 }
 
-/// The square root of 2 / π.
-const GELU_SCALE: f32 = 0.797_884_6;
-/// Weight of the cube in the tanh form of GELU (Hendrycks and Gimpel, 2016, section 2).
-const GELU_CUBE: f32 = 0.044_715;
-/// 1 / √(2 π), the height of the normal density.
-const DENSITY: f32 = 0.398_942_3;
 /// Beyond this `β x` softplus is the line itself, as in PyTorch.
 const SOFTPLUS_LINE: f32 = 20.0;
 
@@ -190,35 +186,6 @@ fn mish_slope<M: MulAdd>(x: f32) -> f32 {
     bend + x * gate * sigmoid::<M>(x)
 }
 
-/// The normal distribution's share below `x`.
-#[inline(always)]
-fn normal_share<M: MulAdd>(x: f32) -> f32 {
-    M::mul_add(0.5, erf::<M>(x * std::f32::consts::FRAC_1_SQRT_2), 0.5)
-}
-
-#[inline(always)]
-fn gelu_slope<M: MulAdd>(x: f32) -> f32 {
-    M::mul_add(x * DENSITY, exp_of_negative::<M>(-0.5 * x * x), normal_share::<M>(x))
-}
-
-#[inline(always)]
-fn gelu_tanh<M: MulAdd>(x: f32) -> f32 {
-    tanh::<M>(GELU_SCALE * (x + GELU_CUBE * x * x * x))
-}
-
-#[inline(always)]
-fn gelu_tanh_slope<M: MulAdd>(x: f32) -> f32 {
-    let bend = gelu_tanh::<M>(x);
-    let inner = GELU_SCALE * (1.0 + 3.0 * GELU_CUBE * x * x);
-    0.5 * (1.0 + bend) + 0.5 * x * (1.0 - bend * bend) * inner
-}
-
-#[inline(always)]
-fn silu_slope<M: MulAdd>(x: f32) -> f32 {
-    let share = sigmoid::<M>(x);
-    share * (1.0 + x * (1.0 - share))
-}
-
 #[inline(always)]
 fn hard_swish_slope(x: f32) -> f32 {
     let slope = if x <= -3.0 { 0.0 } else { x / 3.0 + 0.5 };
@@ -244,9 +211,9 @@ vectorized! {
             Function::Elu(alpha) => map(x, y, |x| if x > 0.0 { x } else { alpha * exp_m1::<M>(x) }),
             Function::Sigmoid => map(x, y, sigmoid::<M>),
             Function::Tanh => map(x, y, tanh::<M>),
-            Function::Gelu => map(x, y, |x| x * normal_share::<M>(x)),
-            Function::GeluTanh => map(x, y, |x| 0.5 * x * (1.0 + gelu_tanh::<M>(x))),
-            Function::Silu => map(x, y, |x| x * sigmoid::<M>(x)),
+            Function::Gelu => map(x, y, gelu::<M>),
+            Function::GeluTanh => map(x, y, gelu_tanh::<M>),
+            Function::Silu => map(x, y, |x| swish::<M>(x, 1.0)),
             Function::HardSwish => map(x, y, |x| x * hold(x + 3.0, 0.0, 6.0) * (1.0 / 6.0)),
             Function::HardSigmoid => map(x, y, |x| hold(x + 3.0, 0.0, 6.0) * (1.0 / 6.0)),
             Function::Mish => map(x, y, |x| {
@@ -287,7 +254,7 @@ vectorized! {
             Function::Tanh => steepen(y, gradient, |y| 1.0 - y * y),
             Function::Gelu => steepen(x, gradient, gelu_slope::<M>),
             Function::GeluTanh => steepen(x, gradient, gelu_tanh_slope::<M>),
-            Function::Silu => steepen(x, gradient, silu_slope::<M>),
+            Function::Silu => steepen(x, gradient, swish_slope::<M>),
             Function::HardSwish => steepen(x, gradient, hard_swish_slope),
             Function::HardSigmoid => steepen(x, gradient, |x| if (x > -3.0) & (x < 3.0) { 1.0 / 6.0 } else { 0.0 }),
             Function::Mish => steepen(x, gradient, mish_slope::<M>),

@@ -2,17 +2,13 @@
 
 use super::Activation;
 use super::finish::Shortcut;
+use crate::curves::{gelu, gelu_tanh, swish};
 use crate::memory::OutputRows;
-use ocelli_simd::math::{erf, exp_of_negative as exp, tanh};
-use ocelli_simd::{MulAdd, vectorized};
+use ocelli_simd::vectorized;
 
 /// Replaces numbers by an activation's, and adds the others, if there are any.
 pub(super) type Late = fn(&mut [f32], &[f32]);
 
-/// The square root of 2 / π.
-const GELU_SCALE: f32 = 0.797_884_6;
-/// Weight of the cube (Hendrycks and Gimpel 2016, section 2).
-const GELU_CUBE: f32 = 0.044_715;
 /// What the sigmoid of [`Activation::QuickGelu`] is steeper by.
 const QUICK: f32 = 1.702;
 
@@ -20,10 +16,10 @@ impl Activation {
     /// What is applied to what tiles have written; `None` where they do all by themselves.
     pub(super) fn late(&self) -> Option<Late> {
         match self {
-            Self::Silu => Some(silu),
-            Self::Gelu => Some(gelu),
-            Self::GeluTanh => Some(gelu_tanh),
-            Self::QuickGelu => Some(quick_gelu),
+            Self::Silu => Some(late_silu),
+            Self::Gelu => Some(late_gelu),
+            Self::GeluTanh => Some(late_gelu_tanh),
+            Self::QuickGelu => Some(late_quick_gelu),
             _ => None,
         }
     }
@@ -43,15 +39,6 @@ pub(super) unsafe fn apply(late: Late, output: &mut OutputRows<'_>, shortcut: Op
     }
 }
 
-/// `x / (1 + exp(-steepness x))`.
-#[inline(always)]
-fn gated<M: MulAdd>(x: f32, steepness: f32) -> f32 {
-    // The exponential of a negative number cannot overflow.
-    let power = exp::<M>(-(steepness * x).abs());
-    let gate = if x < 0.0 { power } else { 1.0 } / (1.0 + power);
-    x * gate
-}
-
 macro_rules! late {
     ($($name:ident: |$x:ident| $value:expr;)+) => {$(
         vectorized! {
@@ -69,8 +56,8 @@ macro_rules! late {
 }
 
 late! {
-    silu: |x| gated::<M>(x, 1.0);
-    quick_gelu: |x| gated::<M>(x, QUICK);
-    gelu: |x| 0.5 * x * (1.0 + erf::<M>(x * std::f32::consts::FRAC_1_SQRT_2));
-    gelu_tanh: |x| 0.5 * x * (1.0 + tanh::<M>(GELU_SCALE * (x + GELU_CUBE * x * x * x)));
+    late_silu: |x| swish::<M>(x, 1.0);
+    late_quick_gelu: |x| swish::<M>(x, QUICK);
+    late_gelu: |x| gelu::<M>(x);
+    late_gelu_tanh: |x| gelu_tanh::<M>(x);
 }

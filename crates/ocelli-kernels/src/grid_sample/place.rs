@@ -1,8 +1,7 @@
 //! Where the places of a grid lie in a picture.
 
-use rayon::prelude::*;
-
 use super::{SampleMode, SampleOptions, SamplePadding};
+use crate::jobs;
 use crate::pieces::PIECE;
 
 /// No pixel.
@@ -23,7 +22,9 @@ impl Place {
     /// The places of all of a grid's numbers in pictures of these extents.
     pub(super) fn all(grid: &[f32], size: [usize; 2], options: SampleOptions) -> Vec<Self> {
         let (pairs, _) = grid.as_chunks::<2>();
-        pairs.par_iter().with_min_len(PIECE / 4).map(|&pair| Self::of(pair, size, options)).collect()
+        let runs: Vec<_> = pairs.chunks(PIECE / 4).collect();
+        let place = |&pair: &[f32; 2]| Self::of(pair, size, options);
+        jobs::map(runs.len(), |run| runs[run].iter().map(place).collect::<Vec<_>>()).concat()
     }
 
     fn of([x, y]: [f32; 2], [height, width]: [usize; 2], options: SampleOptions) -> Self {
