@@ -110,6 +110,15 @@ fn check_tails<const D: usize>(shape: [usize; D], swapped: bool) {
             module::batch_norm(x, gamma, beta, mean, variance, EPSILON)
         }),
     );
+    same(
+        inputs.run(|x, [gamma, beta], _| {
+            let beta = beta.add_scalar(plain);
+            batch_norm_with(x, gamma.clone(), beta, EPSILON, NormTail::Prelu(gamma)).output
+        }),
+        inputs.run(|x, [gamma, beta], _| {
+            activation::prelu(stock(x, [gamma.clone(), beta]).add_scalar(plain), gamma)
+        }),
+    );
     // Sums and numbers of these inputs are multiples of 1/250.
     let lifted = |x: Tensor<D>| x.add_scalar(1e-3);
     same(
@@ -220,7 +229,13 @@ fn tails_give_the_same_on_any_number_of_threads() {
             let layer = |x, [gamma, beta]: [Tensor<1>; 2], shortcut| {
                 batch_norm_with(x, gamma, beta, EPSILON, NormTail::AddRelu(shortcut)).output
             };
-            [Inputs::new([9, 70, 7, 7], false).run(layer), Inputs::new([9, 5, 23, 31], false).run(layer)]
+            let bent = |x, [gamma, beta]: [Tensor<1>; 2], _| {
+                batch_norm_with(x, gamma.clone(), beta, EPSILON, NormTail::Prelu(gamma)).output
+            };
+            [[9, 70, 7, 7], [9, 5, 23, 31]].map(|shape| {
+                let inputs = Inputs::new(shape, false);
+                [inputs.run(layer), inputs.run(bent)]
+            })
         })
     };
     let one = run(1);

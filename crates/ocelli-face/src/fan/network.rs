@@ -97,10 +97,10 @@ impl Decoder {
     pub fn before_tanh(&self, identity: Tensor<4>, non_identity: Tensor<4>, pass: &Pass) -> Tensor<4> {
         let (conv, bn, act) = &self.stem;
         let x = Tensor::cat(vec![identity, non_identity], 1);
-        let x = act.forward(bn.forward(conv.forward(x), pass));
+        let x = bn.forward_prelu(conv.forward(x), act, pass);
         let x = self.ups.iter().fold(x, |x, up| {
             let x = up.conv.forward(upsample_nearest(x, 2));
-            up.res.forward(up.act.forward(up.bn.forward(x, pass)), pass)
+            up.res.forward(up.bn.forward_prelu(x, &up.act, pass), pass)
         });
         self.to_rgb.forward(x)
     }

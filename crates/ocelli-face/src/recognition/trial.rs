@@ -165,7 +165,7 @@ impl Mlp {
         let x = self
             .hidden
             .iter()
-            .fold(x, |x, (linear, norm, prelu)| prelu.forward(norm.forward(linear.forward(x), pass)));
+            .fold(x, |x, (linear, norm, prelu)| norm.forward_prelu(linear.forward(x), prelu, pass));
         self.output.1.forward(self.output.0.forward(x), pass)
     }
 }

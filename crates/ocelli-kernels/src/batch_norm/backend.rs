@@ -36,6 +36,15 @@ pub(crate) trait NormBackend: Backend {
         epsilon: f64,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
+    /// PReLU of what is normalised, mean and biased variance.
+    fn normalize_bent(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        slopes: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
     /// The positive part of the sum with a shortcut, mean and biased variance.
     fn normalize_sum(
         x: FloatTensor<Self>,
@@ -62,16 +71,25 @@ pub(crate) struct Saved<T, N> {
     sources: [N; 3],
     mean: T,
     variance: T,
-    /// The output, where its signs are the gate.
-    output: Option<T>,
-    relu: bool,
+    tail: SavedTail<T, N>,
     statistics: Statistics,
     epsilon: f64,
 }
 
+/// What the backward step needs of what followed.
+#[derive(Clone, Debug)]
+pub(crate) enum SavedTail<T, N> {
+    Plain,
+    Relu,
+    /// The slopes.
+    Prelu(N),
+    /// The output, whose signs are the gate.
+    AddRelu(T),
+}
+
 /// [`NormBackend`] with its gradients, on a backend that does not record.
 pub(crate) trait NormKernels: NormBackend {
-    /// Gradients of `x`, `gamma` and `beta`, and of the shortcut where there was one.
+    /// Gradients of `x`, `gamma` and `beta`, and of the slopes or of the shortcut where there were any.
     fn gradients(
         saved: Saved<FloatTensor<Self>, FloatTensor<Self>>,
         output_gradient: FloatTensor<Self>,
@@ -86,7 +104,17 @@ impl NormBackend for Flex {
         relu: bool,
         epsilon: f64,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        normalize_with(x, [gamma, beta], if relu { Tail::Relu } else { Tail::Plain }, epsilon)
+        normalize_with(x, [gamma, beta], if relu { Tail::Relu } else { Tail::Plain }, None, epsilon)
+    }
+
+    fn normalize_bent(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        slopes: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        normalize_with(x, [gamma, beta], Tail::Prelu, Some(slopes), epsilon)
     }
 
     fn normalize_sum(
@@ -96,7 +124,7 @@ impl NormBackend for Flex {
         shortcut: FloatTensor<Self>,
         epsilon: f64,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        normalize_with(x, [gamma, beta], Tail::AddRelu(&Numbers::of(shortcut)), epsilon)
+        normalize_with(x, [gamma, beta], Tail::AddRelu(&Numbers::of(shortcut)), None, epsilon)
     }
 
     fn normalize_by(
@@ -111,7 +139,7 @@ impl NormBackend for Flex {
         let planes = Planes::of(&shape);
         let [x, gamma, beta, mean, variance] = [x, gamma, beta, mean, variance].map(Numbers::of);
         let (tail, given) = (Tail::Plain, Some([&*mean, &*variance]));
-        let job = Forward { planes, x: &x, gamma: &gamma, beta: &beta, tail, given, epsilon };
+        let job = Forward { planes, x: &x, gamma: &gamma, beta: &beta, tail, slopes: None, given, epsilon };
         tensor(job.run().0, shape)
     }
 }
@@ -121,12 +149,14 @@ fn normalize_with(
     x: FlexTensor,
     affine: [FlexTensor; 2],
     tail: Tail<'_>,
+    slopes: Option<FlexTensor>,
     epsilon: f64,
 ) -> (FlexTensor, FlexTensor, FlexTensor) {
     let shape = x.shape();
     let planes = Planes::of(&shape);
-    let (x, [gamma, beta]) = (Numbers::of(x), affine.map(Numbers::of));
-    let job = Forward { planes, x: &x, gamma: &gamma, beta: &beta, tail, given: None, epsilon };
+    let (x, [gamma, beta], slopes) = (Numbers::of(x), affine.map(Numbers::of), slopes.map(Numbers::of));
+    let slopes = slopes.as_deref();
+    let job = Forward { planes, x: &x, gamma: &gamma, beta: &beta, tail, slopes, given: None, epsilon };
     let (output, statistics) = job.run();
     let (mean, variance): (Vec<f32>, Vec<f32>) = statistics.into_iter().unzip();
     (tensor(output, shape), tensor(mean, [planes.channels]), tensor(variance, [planes.channels]))
@@ -140,6 +170,7 @@ pub(super) struct Forward<'a> {
     pub(super) gamma: &'a [f32],
     pub(super) beta: &'a [f32],
     pub(super) tail: Tail<'a>,
+    pub(super) slopes: Option<&'a [f32]>,
     /// Mean and variance, unless they are the batch's.
     pub(super) given: Option<[&'a [f32]; 2]>,
     pub(super) epsilon: f64,
@@ -149,6 +180,11 @@ impl Forward<'_> {
     /// The output, and mean and variance of every channel.
     fn run(&self) -> (Vec<f32>, Vec<(f32, f32)>) {
         if self.planes.size < SMALL { columns::normalize(self) } else { channels::normalize(self) }
+    }
+
+    /// Of what is below zero; 0 where nothing has a slope.
+    pub(super) fn slope(&self, channel: usize) -> f32 {
+        self.slopes.map_or(0.0, |slopes| slopes[channel])
     }
 }
 
@@ -163,15 +199,23 @@ pub(super) struct Backwards<'a> {
     pub(super) mean: &'a [f32],
     pub(super) variance: &'a [f32],
     pub(super) gate: Gate<'a>,
+    pub(super) slopes: Option<&'a [f32]>,
     pub(super) statistics: Statistics,
     pub(super) epsilon: f64,
+}
+
+impl Backwards<'_> {
+    /// As [`Forward::slope`].
+    pub(super) fn slope(&self, channel: usize) -> f32 {
+        self.slopes.map_or(0.0, |slopes| slopes[channel])
+    }
 }
 
 /// What a backward step gives.
 pub(super) struct NormGradients {
     pub(super) x: Vec<f32>,
-    /// Of scale and shift of every channel.
-    pub(super) affine: Vec<[f32; 2]>,
+    /// Of scale, shift and slope of every channel.
+    pub(super) affine: Vec<[f32; 3]>,
     /// The gradients that passed the gate, where the gate is the output's.
     pub(super) shortcut: Option<Vec<f32>>,
 }
@@ -181,16 +225,22 @@ impl NormKernels for Flex {
         saved: Saved<FloatTensor<Self>, FloatTensor<Self>>,
         output_gradient: FloatTensor<Self>,
     ) -> ([FloatTensor<Self>; 3], Option<FloatTensor<Self>>) {
-        let Saved { sources: [x, gamma, beta], mean, variance, output, relu, statistics, epsilon } = saved;
+        let Saved { sources: [x, gamma, beta], mean, variance, tail, statistics, epsilon } = saved;
         let shape = x.shape();
         let planes = Planes::of(&shape);
         let [x, gamma, beta, gradient] = [x, gamma, beta, output_gradient].map(Numbers::of);
         let [mean, variance] = [mean, variance].map(Numbers::of);
-        let output = output.map(Numbers::of);
-        let gate = match &output {
-            Some(output) => Gate::Output(output),
-            None if relu => Gate::Normalized,
-            None => Gate::Open,
+        let (relu, output, slopes) = match tail {
+            SavedTail::Plain => (false, None, None),
+            SavedTail::Relu => (true, None, None),
+            SavedTail::Prelu(slopes) => (false, None, Some(Numbers::of(slopes))),
+            SavedTail::AddRelu(output) => (true, Some(Numbers::of(output)), None),
+        };
+        let gate = match (&output, &slopes) {
+            (Some(output), _) => Gate::Output(output),
+            (None, Some(_)) => Gate::Bent,
+            (None, None) if relu => Gate::Normalized,
+            (None, None) => Gate::Open,
         };
         let job = Backwards {
             planes,
@@ -201,16 +251,21 @@ impl NormKernels for Flex {
             mean: &mean,
             variance: &variance,
             gate,
+            slopes: slopes.as_deref(),
             statistics,
             epsilon,
         };
         let run = if planes.size < SMALL { columns::gradients } else { channels::gradients };
         let NormGradients { x, affine, shortcut } = run(&job);
-        let [gamma, beta] =
-            [0, 1].map(|which| affine.iter().map(|pair: &[f32; 2]| pair[which]).collect::<Vec<f32>>());
-        let vectors = [gamma, beta].map(|vector| tensor(vector, [planes.channels]));
-        let [gamma, beta] = vectors;
-        ([tensor(x, shape.clone()), gamma, beta], shortcut.map(|shortcut| tensor(shortcut, shape)))
+        let [gamma, beta, slope] = [0, 1, 2].map(|which| {
+            let all: Vec<f32> = affine.iter().map(|gradients| gradients[which]).collect();
+            tensor(all, [planes.channels])
+        });
+        let other = match shortcut {
+            Some(shortcut) => Some(tensor(shortcut, shape.clone())),
+            None => slopes.map(|_| slope),
+        };
+        ([tensor(x, shape), gamma, beta], other)
     }
 }
 
@@ -231,8 +286,34 @@ impl<B: NormKernels, C: CheckpointStrategy> NormBackend for Autodiff<B, C> {
             OpsKind::Tracked(mut prep) => {
                 let sources = sources.map(|tensor| prep.checkpoint(tensor));
                 let statistics = Statistics::OfBatch;
-                let saved = Saved { sources, mean, variance, output: None, relu, statistics, epsilon };
+                let tail = if relu { SavedTail::Relu } else { SavedTail::Plain };
+                let saved = Saved { sources, mean, variance, tail, statistics, epsilon };
                 prep.finish(saved, output)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        };
+        let [mean, variance] = statistics;
+        (output, mean, variance)
+    }
+
+    fn normalize_bent(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        slopes: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let prepared = NormStep.prepare::<C>([x.node(), gamma.node(), beta.node(), slopes.node()]);
+        let sources = [&x, &gamma, &beta];
+        let [pixels, scale, shift] = sources.map(|tensor| tensor.primitive().clone());
+        let (output, mean, variance) =
+            B::normalize_bent(pixels, scale, shift, slopes.primitive().clone(), epsilon);
+        let statistics = [mean.clone(), variance.clone()].map(Self::from_inner);
+        let output = match prepared.compute_bound().stateful() {
+            OpsKind::Tracked(mut prep) => {
+                let sources = sources.map(|tensor| prep.checkpoint(tensor));
+                let (tail, statistics) = (SavedTail::Prelu(prep.checkpoint(&slopes)), Statistics::OfBatch);
+                prep.finish(Saved { sources, mean, variance, tail, statistics, epsilon }, output)
             }
             OpsKind::UnTracked(prep) => prep.finish(output),
         };
@@ -256,9 +337,8 @@ impl<B: NormKernels, C: CheckpointStrategy> NormBackend for Autodiff<B, C> {
         let output = match prepared.compute_bound().stateful() {
             OpsKind::Tracked(mut prep) => {
                 let sources = sources.map(|tensor| prep.checkpoint(tensor));
-                let (relu, statistics, signs) = (true, Statistics::OfBatch, Some(output.clone()));
-                let saved = Saved { sources, mean, variance, output: signs, relu, statistics, epsilon };
-                prep.finish(saved, output)
+                let (tail, statistics) = (SavedTail::AddRelu(output.clone()), Statistics::OfBatch);
+                prep.finish(Saved { sources, mean, variance, tail, statistics, epsilon }, output)
             }
             OpsKind::UnTracked(prep) => prep.finish(output),
         };
@@ -281,16 +361,15 @@ impl<B: NormKernels, C: CheckpointStrategy> NormBackend for Autodiff<B, C> {
         match prepared.compute_bound().stateful() {
             OpsKind::Tracked(mut prep) => {
                 let sources = [&x, &gamma, &beta].map(|tensor| prep.checkpoint(tensor));
-                let statistics = Statistics::Given;
-                let saved = Saved { sources, mean, variance, output: None, relu: false, statistics, epsilon };
-                prep.finish(saved, output)
+                let (tail, statistics) = (SavedTail::Plain, Statistics::Given);
+                prep.finish(Saved { sources, mean, variance, tail, statistics, epsilon }, output)
             }
             OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }
 }
 
-/// The backward step; its parents are `x`, `gamma`, `beta` and the shortcut if there is one.
+/// The backward step; its parents are `x`, `gamma`, `beta` and the slopes or the shortcut if there are any.
 #[derive(Debug)]
 struct NormStep;
 
@@ -304,11 +383,17 @@ impl<B: NormKernels, const PARENTS: usize> Backward<B, PARENTS> for NormStep {
         checkpointer: &mut Checkpointer,
     ) {
         let output_gradient = grads.consume::<B>(&ops.node);
-        let Saved { sources, mean, variance, output, relu, statistics, epsilon } = ops.state;
+        let Saved { sources, mean, variance, tail, statistics, epsilon } = ops.state;
         let sources = sources.map(|node| checkpointer.retrieve_node_output::<FloatTensor<B>>(node));
-        let saved = Saved { sources, mean, variance, output, relu, statistics, epsilon };
-        let (gradients, shortcut) = B::gradients(saved, output_gradient);
-        for (parent, gradient) in ops.parents.into_iter().zip(gradients.into_iter().chain(shortcut)) {
+        let tail = match tail {
+            SavedTail::Plain => SavedTail::Plain,
+            SavedTail::Relu => SavedTail::Relu,
+            SavedTail::Prelu(node) => SavedTail::Prelu(checkpointer.retrieve_node_output(node)),
+            SavedTail::AddRelu(output) => SavedTail::AddRelu(output),
+        };
+        let saved = Saved { sources, mean, variance, tail, statistics, epsilon };
+        let (gradients, other) = B::gradients(saved, output_gradient);
+        for (parent, gradient) in ops.parents.into_iter().zip(gradients.into_iter().chain(other)) {
             if let Some(node) = parent {
                 grads.register::<B>(node.id, gradient);
             }

@@ -1,7 +1,7 @@
 //! Normalisation channel by channel, where each has whole planes.
 
 use super::backend::{Backwards, Forward, NormGradients, Statistics};
-use super::{Channel, Gate, Slopes, Tail, backward_of, factor, pass_gate, write_tail};
+use super::{Channel, Gate, Slopes, Tail, backward_of, bent, factor, pass_gate, write_tail};
 use crate::memory::{SharedOutput, filled, with_scratch};
 use crate::planes::{ChannelOutput, Planes};
 use ocelli_simd::lanes::Lanes;
@@ -17,7 +17,7 @@ pub(super) fn normalize(job: &Forward<'_>) -> (Vec<f32>, Vec<(f32, f32)>) {
             None => statistics(planes, job.x, channel),
         };
         let factor = factor(job.gamma[channel], variance, job.epsilon);
-        let numbers = Channel { mean, factor, beta: job.beta[channel] };
+        let numbers = Channel { mean, factor, beta: job.beta[channel], slope: job.slope(channel) };
         write_channel(planes, job.x, channel, numbers, job.tail, output);
         (mean, variance)
     };
@@ -25,7 +25,7 @@ pub(super) fn normalize(job: &Forward<'_>) -> (Vec<f32>, Vec<(f32, f32)>) {
     unsafe { planes.filled_by_channel(fill) }
 }
 
-/// Gradients of the input, of scale and shift, and of a shortcut.
+/// Gradients of the input, of scale, shift and slope, and of a shortcut.
 #[allow(unsafe_code)] // the outputs are not zeroed first
 pub(super) fn gradients(job: &Backwards<'_>) -> NormGradients {
     let planes = job.planes;
@@ -54,16 +54,17 @@ fn channel_gradient(
     output: ChannelOutput<'_>,
     shortcut: Option<ChannelOutput<'_>>,
     scratch: &mut [f32],
-) -> [f32; 2] {
+) -> [f32; 3] {
     let (planes, variance) = (job.planes, job.variance[channel]);
     let factor = factor(job.gamma[channel], variance, job.epsilon);
-    let numbers = Channel { mean: job.mean[channel], factor, beta: job.beta[channel] };
-    let sums = gradient_sums(job, channel, numbers, shortcut, scratch);
+    let (beta, slope) = (job.beta[channel], job.slope(channel));
+    let numbers = Channel { mean: job.mean[channel], factor, beta, slope };
+    let ([plain, centred], slope) = gradient_sums(job, channel, numbers, shortcut, scratch);
     let count = planes.per_channel() as f64;
-    let (affine, slopes) =
-        backward_of(sums, job.gamma[channel], variance, job.epsilon, job.statistics, count);
+    let ([gamma, beta], slopes) =
+        backward_of([plain, centred], job.gamma[channel], variance, job.epsilon, job.statistics, count);
     write_gradient(job, channel, numbers, slopes, output, scratch);
-    affine
+    [gamma, beta, slope as f32]
 }
 
 /// Numbers that are summed and centred while they are in the nearest cache.
@@ -133,30 +134,34 @@ fn gate_of<'a>(job: &Backwards<'a>, index: usize) -> Gate<'a> {
 }
 
 vectorized! {
-    /// Sums the gradients that pass the gate, and their products with centred numbers. What passes is written to the
-    /// shortcut's gradient.
+    /// Sums the gradients that pass the gate, and their products with centred numbers; and the slope's gradient. What
+    /// passes is written to the shortcut's gradient.
     fn gradient_sums(
         job: &Backwards<'_>,
         channel: usize,
         numbers: Channel,
         shortcut: Option<ChannelOutput<'_>>,
         scratch: &mut [f32],
-    ) -> [f64; 2] {
+    ) -> ([f64; 2], f64) {
         let (planes, mean) = (job.planes, numbers.mean);
-        let (mut shortcut, mut plain, mut centred) = (shortcut, Lanes::new(), Lanes::new());
+        let (mut shortcut, mut plain, mut centred, mut slope) =
+            (shortcut, Lanes::new(), Lanes::new(), Lanes::new());
         for image in 0..planes.batch {
             let index = image * planes.channels + channel;
             let (x, gradient) = (planes.get(job.x, index), planes.get(job.gradient, index));
             let passed = pass_gate(gate_of(job, index), x, gradient, |_| numbers, scratch);
             plain.add([passed], |[gradient]| gradient);
             centred.add([x, passed], |[x, gradient]| gradient * (x - mean));
+            if let Gate::Bent = job.gate {
+                slope.add([x, gradient], |[x, gradient]| bent(numbers, x, gradient));
+            }
             if let Some(shortcut) = &mut shortcut {
                 for (output, &passed) in shortcut.plane(image).iter_mut().zip(passed) {
                     output.write(passed);
                 }
             }
         }
-        [plain.sum(), centred.sum()]
+        ([plain.sum(), centred.sum()], slope.sum())
     }
 }
 

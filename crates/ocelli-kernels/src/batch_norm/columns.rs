@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::backend::{Backwards, Forward, NormGradients, Statistics};
-use super::{Channel, Gate, Slopes, Tail, backward_of, factor, pass_gate, write_tail};
+use super::{Channel, Gate, Slopes, Tail, backward_of, bent, factor, pass_gate, write_tail};
 use crate::columns::{Block, COLUMNS, Columns, Sums};
 use crate::memory::{SharedOutput, filled};
 use ocelli_simd::vectorized;
@@ -13,12 +13,14 @@ struct Spread {
     mean: Columns,
     factor: Columns,
     beta: Columns,
+    slope: Columns,
 }
 
 impl Spread {
     #[inline(always)]
     fn at(&self, column: usize) -> Channel {
-        Channel { mean: self.mean[column], factor: self.factor[column], beta: self.beta[column] }
+        let Self { mean, factor, beta, slope } = self;
+        Channel { mean: mean[column], factor: factor[column], beta: beta[column], slope: slope[column] }
     }
 }
 
@@ -53,12 +55,13 @@ fn normalize_block(job: &Forward<'_>, block: Block, output: SharedOutput<'_>) ->
         factor: block
             .spread(|channel| factor(job.gamma[channel], statistics[channel - block.first].1, job.epsilon)),
         beta: block.spread(|channel| job.beta[channel]),
+        slope: block.spread(|channel| job.slope(channel)),
     };
     write_rows(block, job.x, &spread, job.tail, output);
     statistics
 }
 
-/// Gradients of the input, of scale and shift, and of a shortcut.
+/// Gradients of the input, of scale, shift and slope, and of a shortcut.
 #[allow(unsafe_code)] // the outputs are not zeroed first
 pub(super) fn gradients(job: &Backwards<'_>) -> NormGradients {
     let len = job.x.len();
@@ -82,19 +85,23 @@ fn block_gradient(
     block: Block,
     x: SharedOutput<'_>,
     shortcut: Option<SharedOutput<'_>>,
-) -> Vec<[f32; 2]> {
+) -> Vec<[f32; 3]> {
     let spread = Spread {
         mean: block.spread(|channel| job.mean[channel]),
         factor: block.spread(|channel| factor(job.gamma[channel], job.variance[channel], job.epsilon)),
         beta: block.spread(|channel| job.beta[channel]),
+        slope: block.spread(|channel| job.slope(channel)),
     };
-    let [plain, centred] = gradient_sums(job, block, &spread, shortcut).map(|sums| sums.by_channel(block));
+    let sums = gradient_sums(job, block, &spread, shortcut);
+    let [plain, centred, bent] = sums.map(|sums| sums.by_channel(block));
     let of_channel = |index: usize| {
         let (channel, sums) = (block.first + index, [plain[index], centred[index]]);
         let (gamma, variance) = (job.gamma[channel], job.variance[channel]);
-        backward_of(sums, gamma, variance, job.epsilon, job.statistics, job.planes.per_channel() as f64)
+        let count = job.planes.per_channel() as f64;
+        let ([gamma, beta], slopes) = backward_of(sums, gamma, variance, job.epsilon, job.statistics, count);
+        ([gamma, beta, bent[index] as f32], slopes)
     };
-    let (affine, slopes): (Vec<[f32; 2]>, Vec<Slopes>) = (0..block.channels).map(of_channel).unzip();
+    let (affine, slopes): (Vec<[f32; 3]>, Vec<Slopes>) = (0..block.channels).map(of_channel).unzip();
     let slope = |pick: fn(&Slopes) -> f32| block.spread(|channel| pick(&slopes[channel - block.first]));
     let slopes = [slope(|s| s.factor), slope(|s| s.slope), slope(|s| s.shift)];
     write_gradient(job, block, &spread, &slopes, x);
@@ -154,16 +161,16 @@ fn gate_of<'a>(job: &Backwards<'a>, part: Range<usize>) -> Gate<'a> {
 }
 
 vectorized! {
-    /// Sums, of every column, the gradients that pass the gate, and their products with centred numbers. What passes is
-    /// written to the shortcut's gradient.
+    /// Sums, of every column, the gradients that pass the gate, their products with centred numbers, and the slope's
+    /// gradient. What passes is written to the shortcut's gradient.
     #[allow(unsafe_code)] // blocks interleave
     fn gradient_sums(
         job: &Backwards<'_>,
         block: Block,
         spread: &Spread,
         shortcut: Option<SharedOutput<'_>>,
-    ) -> [Sums; 2] {
-        let [mut plain, mut centred] = [Sums::new(), Sums::new()];
+    ) -> [Sums; 3] {
+        let [mut plain, mut centred, mut slope] = [Sums::new(), Sums::new(), Sums::new()];
         let mut scratch = [0.0; COLUMNS];
         for image in 0..block.planes.batch {
             let part = block.part(image);
@@ -176,6 +183,11 @@ vectorized! {
             for (((sum, gradient), x), mean) in centred.row().iter_mut().zip(passed).zip(x).zip(&spread.mean) {
                 *sum += gradient * (x - mean);
             }
+            if let Gate::Bent = job.gate {
+                for (column, ((sum, &x), &gradient)) in slope.row().iter_mut().zip(x).zip(gradient).enumerate() {
+                    *sum += bent(spread.at(column), x, gradient);
+                }
+            }
             if let Some(shortcut) = shortcut {
                 // SAFETY: nobody else has the block.
                 let output = unsafe { shortcut.strided(part.start, part.len(), 1) }.memory();
@@ -184,7 +196,7 @@ vectorized! {
                 }
             }
         }
-        [plain, centred]
+        [plain, centred, slope]
     }
 }
 

@@ -32,8 +32,44 @@ pub enum NormTail<const D: usize> {
     Plain,
     /// Its positive part.
     Relu,
+    /// PReLU with these slopes, `[C]`: see [`prelu`](crate::prelu).
+    Prelu(Tensor<1>),
     /// A tensor of the same shape is added; then its positive part is taken, as at the end of a residual unit.
     AddRelu(Tensor<D>),
+}
+
+impl<const D: usize> NormTail<D> {
+    fn check(&self, x: &Tensor<D>) {
+        match self {
+            Self::Plain | Self::Relu => {}
+            Self::Prelu(slopes) => {
+                let ([slopes], channels) = (slopes.dims(), x.dims()[1]);
+                assert!(slopes == channels, "batch_norm: found {slopes} slopes for {channels} channels");
+            }
+            Self::AddRelu(shortcut) => {
+                let shapes = [x.dims(), shortcut.dims()];
+                assert!(shapes[0] == shapes[1], "batch_norm: a sum of {:?} and {:?}", shapes[0], shapes[1]);
+            }
+        }
+    }
+
+    fn is_served(&self) -> bool {
+        match self {
+            Self::Plain | Self::Relu => true,
+            Self::Prelu(slopes) => is_served(slopes),
+            Self::AddRelu(shortcut) => is_served(shortcut),
+        }
+    }
+
+    /// What follows, by the framework's own operations.
+    fn framework(self, x: Tensor<D>) -> Tensor<D> {
+        match self {
+            Self::Plain => x,
+            Self::Relu => activation::relu(x),
+            Self::Prelu(slopes) => activation::prelu(x, slopes),
+            Self::AddRelu(shortcut) => activation::relu(x + shortcut),
+        }
+    }
 }
 
 /// Normalises `x` `[B, C, ...]` by the mean and biased variance of each channel over the batch, then scales by `gamma`
@@ -58,7 +94,7 @@ pub fn batch_norm<const D: usize>(
 /// input again on which side of zero a number came to lie, or the output, which whatever comes next keeps anyway.
 ///
 /// # Panics
-/// As [`batch_norm`], or if the tail's tensor has another shape.
+/// As [`batch_norm`], if a tensor that is added has another shape, or there is not one slope a channel.
 pub fn batch_norm_with<const D: usize>(
     x: Tensor<D>,
     gamma: Tensor<1>,
@@ -67,27 +103,21 @@ pub fn batch_norm_with<const D: usize>(
     tail: NormTail<D>,
 ) -> Normalized<D> {
     check(&x, [&gamma, &beta]);
-    if let NormTail::AddRelu(shortcut) = &tail {
-        assert!(shortcut.dims() == x.dims(), "batch_norm: a sum of {:?} and {:?}", x.dims(), shortcut.dims());
-    }
-    let serves = |tensor: &Tensor<D>| is_served(tensor);
-    let served = serves(&x) && is_served(&gamma) && is_served(&beta);
-    let (relu, shortcut) = match tail {
-        NormTail::Plain => (false, None),
-        NormTail::Relu => (true, None),
-        NormTail::AddRelu(shortcut) => (true, Some(shortcut)),
-    };
-    if !served || !shortcut.as_ref().is_none_or(serves) {
+    tail.check(&x);
+    if !is_served(&x) || !is_served(&gamma) || !is_served(&beta) || !tail.is_served() {
         let result = module::batch_norm_train(x, gamma, beta, epsilon);
-        let sum = shortcut.into_iter().fold(result.output, Tensor::add);
-        let output = if relu { activation::relu(sum) } else { sum };
+        let output = tail.framework(result.output);
         return Normalized { output, mean: result.mean, variance: result.variance };
     }
     let [gamma, beta] = [gamma, beta].map(Tensor::into_dispatch);
     let x = x.into_dispatch();
-    let (output, mean, variance) = match shortcut.map(Tensor::into_dispatch) {
-        Some(shortcut) => Dispatch::normalize_sum(x, gamma, beta, shortcut, epsilon),
-        None => Dispatch::normalize(x, gamma, beta, relu, epsilon),
+    let (output, mean, variance) = match tail {
+        NormTail::Plain => Dispatch::normalize(x, gamma, beta, false, epsilon),
+        NormTail::Relu => Dispatch::normalize(x, gamma, beta, true, epsilon),
+        NormTail::Prelu(slopes) => Dispatch::normalize_bent(x, gamma, beta, slopes.into_dispatch(), epsilon),
+        NormTail::AddRelu(shortcut) => {
+            Dispatch::normalize_sum(x, gamma, beta, shortcut.into_dispatch(), epsilon)
+        }
     };
     Normalized {
         output: Tensor::from_dispatch(output),
@@ -141,6 +171,15 @@ struct Channel {
     /// [`factor`].
     factor: f32,
     beta: f32,
+    /// Of what is below zero; read where a tail has slopes.
+    slope: f32,
+}
+
+impl Channel {
+    #[inline(always)]
+    fn normalize(self, x: f32) -> f32 {
+        (x - self.mean) * self.factor + self.beta
+    }
 }
 
 /// What stands between an output's gradient and that of the normalised numbers.
@@ -150,6 +189,8 @@ enum Gate<'a> {
     Open,
     /// The sign of the normalised number.
     Normalized,
+    /// The sign of the normalised number, which lets a slope's part pass where it is not positive.
+    Bent,
     /// The sign of the output.
     Output(&'a [f32]),
 }
@@ -159,6 +200,7 @@ enum Gate<'a> {
 enum Tail<'a> {
     Plain,
     Relu,
+    Prelu,
     AddRelu(&'a [f32]),
 }
 
@@ -168,6 +210,13 @@ struct Slopes {
     factor: f32,
     slope: f32,
     shift: f32,
+}
+
+/// The share of a slope's gradient that one number has.
+#[inline(always)]
+fn bent(channel: Channel, x: f32, gradient: f32) -> f32 {
+    let value = channel.normalize(x);
+    if value > 0.0 { 0.0 } else { value * gradient }
 }
 
 /// The gradients of a channel's scale and shift, and how its input gradient follows. `plain` is the sum of the output's
@@ -200,10 +249,7 @@ fn write_tail(
     tail: Tail<'_>,
     output: &mut [std::mem::MaybeUninit<f32>],
 ) {
-    let value = |i: usize, x: f32| {
-        let Channel { mean, factor, beta } = channel(i);
-        (x - mean) * factor + beta
-    };
+    let value = |i: usize, x: f32| channel(i).normalize(x);
     // A comparison and not `max`, which would lose a NaN.
     let positive = |value: f32| if value < 0.0 { 0.0 } else { value };
     match tail {
@@ -215,6 +261,12 @@ fn write_tail(
         Tail::Relu => {
             for (i, (output, &x)) in output.iter_mut().zip(x).enumerate() {
                 output.write(positive(value(i, x)));
+            }
+        }
+        Tail::Prelu => {
+            for (i, (output, &x)) in output.iter_mut().zip(x).enumerate() {
+                let value = value(i, x);
+                output.write(if value > 0.0 { value } else { channel(i).slope * value });
             }
         }
         Tail::AddRelu(shortcut) => {
@@ -238,8 +290,13 @@ fn pass_gate<'a>(
         Gate::Open => return gradient,
         Gate::Normalized => {
             for (i, ((passed, &x), &gradient)) in passed.iter_mut().zip(x).zip(gradient).enumerate() {
-                let Channel { mean, factor, beta } = channel(i);
-                *passed = if (x - mean) * factor + beta <= 0.0 { 0.0 } else { gradient };
+                *passed = if channel(i).normalize(x) <= 0.0 { 0.0 } else { gradient };
+            }
+        }
+        Gate::Bent => {
+            for (i, ((passed, &x), &gradient)) in passed.iter_mut().zip(x).zip(gradient).enumerate() {
+                let channel = channel(i);
+                *passed = if channel.normalize(x) > 0.0 { gradient } else { channel.slope * gradient };
             }
         }
         Gate::Output(output) => {

@@ -152,6 +152,7 @@ impl<'a> ConvBlock<'a> {
         let x = self.conv.forward(normalized(self.before, x));
         match (self.after, self.activation, self.shortcut) {
             (Some(norm), BlockActivation::Relu, None) => norm.forward_relu(x, pass),
+            (Some(norm), BlockActivation::Prelu(prelu), None) => norm.forward_prelu(x, prelu, pass),
             (Some(norm), BlockActivation::Relu, Some((shortcut, Joint::BeforeActivation))) => {
                 norm.forward_add_relu(x, shortcut, pass)
             }

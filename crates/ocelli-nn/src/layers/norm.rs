@@ -2,8 +2,9 @@
 
 use burn::tensor::Tensor;
 use ocelli_kernels::activation::relu;
-use ocelli_kernels::{Affine, NormTail, Normalized, add_relu, batch_norm_by, batch_norm_with};
+use ocelli_kernels::{Affine, NormTail, Normalized, add_relu, batch_norm_by, batch_norm_with, prelu};
 
+use super::activation::Prelu;
 use crate::init::Init;
 use crate::pass::Pass;
 use crate::store::{Param, Path, Role};
@@ -121,6 +122,11 @@ impl BatchNorm {
         self.forward_with(x, NormTail::Relu, pass)
     }
 
+    /// PReLU of the normalised input, in one visit: `[B, C, ...]` to the same shape.
+    pub fn forward_prelu<const D: usize>(&self, x: Tensor<D>, prelu: &Prelu, pass: &Pass) -> Tensor<D> {
+        self.forward_with(x, NormTail::Prelu(prelu.weight.value()), pass)
+    }
+
     /// The positive part of the normalised input and a shortcut of its shape, in one visit: the end of a residual unit.
     pub fn forward_add_relu<const D: usize>(
         &self,
@@ -143,6 +149,7 @@ impl BatchNorm {
             return match tail {
                 NormTail::Plain => output,
                 NormTail::Relu => relu(output),
+                NormTail::Prelu(slopes) => prelu(output, slopes),
                 NormTail::AddRelu(shortcut) => add_relu(output, shortcut),
             };
         }
