@@ -1,10 +1,13 @@
 //! PReLU: a rectifier whose slope below zero is learned, one for each channel.
 
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
-use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::checkpoint::retro_forward::RetroForward;
+use burn::backend::autodiff::checkpoint::state::BackwardStates;
+use burn::backend::autodiff::checkpoint::strategy::{BalancedCheckpointing, CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
@@ -97,15 +100,32 @@ impl PreluKernels for Flex {
 
 impl<B: PreluKernels, C: CheckpointStrategy> PreluBackend for Autodiff<B, C> {
     fn rectify(x: FloatTensor<Self>, slope: FloatTensor<Self>) -> FloatTensor<Self> {
-        let prepared = PreluStep.prepare::<C>([x.node(), slope.node()]);
+        let again = Again { nodes: [&x, &slope].map(|tensor| tensor.node().id()), backend: PhantomData::<B> };
+        let prepared = PreluStep.prepare::<BalancedCheckpointing>([x.node(), slope.node()]);
         let output = B::rectify(x.primitive().clone(), slope.primitive().clone());
-        match prepared.compute_bound().stateful() {
+        match prepared.memory_bound().retro_forward(again).parents([&x, &slope]).stateful() {
             OpsKind::Tracked(mut prep) => {
                 let saved = [prep.checkpoint(&x), prep.checkpoint(&slope)];
                 prep.finish(saved, output)
             }
             OpsKind::UnTracked(prep) => prep.finish(output),
         }
+    }
+}
+
+/// Forms the output again when the backward step of what comes after asks for it, whatever is done with other operations:
+/// the input is kept anyway, and a pass over a map costs little beside keeping another one until then.
+#[derive(Debug)]
+struct Again<B> {
+    /// Of `x` and `slope`.
+    nodes: [NodeId; 2],
+    backend: PhantomData<B>,
+}
+
+impl<B: PreluKernels> RetroForward for Again<B> {
+    fn forward(&self, states: &mut BackwardStates, output: NodeId) {
+        let [x, slope] = self.nodes.map(|node| states.get_state::<FloatTensor<B>>(&node));
+        states.save(output, B::rectify(x, slope));
     }
 }
 

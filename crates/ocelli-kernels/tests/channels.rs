@@ -2,7 +2,7 @@
 //! layouts; and against Burn's own operations.
 #![allow(clippy::unwrap_used)] // helpers of tests
 
-use burn::tensor::{DType, Device, Tensor, TensorData, Tolerance};
+use burn::tensor::{DType, Device, Tensor, TensorData, Tolerance, activation};
 use ocelli_kernels::{batch_norm, prelu, subsample};
 use proptest::prelude::*;
 
@@ -192,6 +192,31 @@ fn gradients_flow_only_to_what_tracks_them() {
     let leaf = tensor([2, 3, 4, 4], 1, &tracking).require_grad();
     let tape = prelu(leaf.clone(), slope.clone()).sum().backward();
     assert!(leaf.grad(&tape).is_some());
+}
+
+#[test]
+fn what_comes_after_sees_the_output_again() {
+    let device = Device::flex().autodiff();
+    let shape = [2, 3, 5, 7];
+    let gradients = |rectify: fn(Tensor<4>, Tensor<1>) -> Tensor<4>, tracked: bool| {
+        let x = tensor(shape, 1, &device);
+        let x = if tracked { x.require_grad() } else { x };
+        let slopes = [2, 4].map(|seed| tensor([3], seed, &device).require_grad());
+        // Each output is asked for by several backward steps, and the second is formed from the first.
+        let first = rectify(x.clone(), slopes[0].clone());
+        let second = rectify(first.clone() * first.clone(), slopes[1].clone());
+        let third = rectify(second.clone(), slopes[0].clone());
+        let tape = (second.clone() * third.clone() * third + first * second).sum().backward();
+        let slopes = slopes.iter().map(|slope| numbers(slope.grad(&tape).unwrap()));
+        slopes.chain(x.grad(&tape).map(numbers)).collect::<Vec<_>>()
+    };
+    for tracked in [true, false] {
+        let (got, expected) = (gradients(prelu, tracked), gradients(activation::prelu, tracked));
+        assert_eq!(got.len(), expected.len());
+        for (got, expected) in got.iter().zip(&expected) {
+            close("gradient", got, expected);
+        }
+    }
 }
 
 #[test]
