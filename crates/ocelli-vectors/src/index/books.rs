@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::error::IndexError;
 use super::grid::Grid;
+use super::import_table;
 use crate::kernels::blocks::nearest_words;
 use crate::kernels::lut::{BYTE_WORDS, HALF, Layout, NOTHING, WORDS, quantize};
 use crate::score_aware_quantization::Codebook;
@@ -32,6 +33,8 @@ pub(super) struct Table {
     pub(super) entries: Vec<i8>,
     /// What a sum of entries is multiplied by to give a score.
     pub(super) scale: f32,
+    /// What scores were multiplied by to give entries.
+    pub(super) multiplier: f32,
     /// What is then added to it.
     pub(super) base: f32,
     scores: Vec<[f32; WORDS]>,
@@ -98,6 +101,9 @@ impl Books {
             (true, distances) => {
                 table.scores.resize(self.blocks(), [0.0; WORDS]);
                 match distances {
+                    true if self.cut => {
+                        import_table::distances(query, &self.words, &self.ends, &mut table.scores)
+                    }
                     true => negated_distances(query, &self.words, &self.ends, &mut table.scores),
                     false => products(query, &self.words, &self.ends, &mut table.scores),
                 }
@@ -106,6 +112,9 @@ impl Books {
                 table.byte_scores.resize(self.blocks(), [0.0; BYTE_WORDS]);
                 let scores = &mut table.byte_scores;
                 match distances {
+                    true if self.cut => {
+                        import_table::byte_distances(query, &self.byte_words, &self.ends, scores)
+                    }
                     true => scored(query, &self.byte_words, &self.ends, scores, negated_square),
                     false => scored(query, &self.byte_words, &self.ends, scores, product),
                 }
@@ -117,9 +126,14 @@ impl Books {
             true => &table.scores,
             false => table.byte_scores.as_flattened().as_chunks().0,
         };
-        let carry = if self.cut { NOTHING } else { HALF };
+        let carry = match (self.cut, distances) {
+            // These are the package's own numbers: what lies below a whole number does there, too.
+            (true, true) => 0.0,
+            (true, false) => NOTHING,
+            (false, _) => HALF,
+        };
         quantize(scores, multiplier, carry, &mut table.entries);
-        table.scale = 1.0 / multiplier;
+        (table.scale, table.multiplier) = (1.0 / multiplier, multiplier);
     }
 }
 

@@ -1,14 +1,14 @@
 //! Indexes of the published package, searched as they are.
 //!
-//! Results are the package's own, number by number, where the order of scores says so. Two things decide where it does
-//! not, both learnt from the package's own answers without its exact step, and both kept ([`Package`]): which of equal
-//! scores comes first, and that a vector found in both of its partitions counts with the mean of both scores. For distances
+//! Results are the package's own, number by number, where the order of scores says so. Three things decide where it does
+//! not, all kept: which of equal scores comes first, and that a vector found in both of its partitions counts with the mean
+//! of both scores ([`Package`]); and, for distances, what limits the search of one partition sets for the next
+//! ([`super::import_choice`]), which takes tables with the package's rounding ([`super::import_table`]). For distances
 //! between vectors in eight bits it keeps their lengths from before they were rounded, and so do we.
 //!
-//! What is not the same: where each partition is searched by itself, the package drops equal scores that arrive when its
-//! list of candidates is full, depending on how its selection by pivots went; we keep the first by id. It shows where
-//! whole-number scores are few, for distances of vectors of four dimensions (two codewords each): 98.6 to 99.2 % of results
-//! equal; in eight dimensions 99.97 %, in twelve and more all.
+//! For distances the answers are those of its search for many queries at once, which goes through partitions by number. For
+//! one query, or so few that they look into fewer partitions than there are, it goes through them by distance, and takes
+//! others of equal scores.
 
 use super::books::Books;
 use super::build::BuildConfig;
@@ -56,6 +56,15 @@ impl Package {
 }
 
 impl Index {
+    /// Whether candidates are chosen partition by partition, as [`super::import_choice`] says. After changes they are not.
+    pub(super) fn searched_one_by_one(&self) -> bool {
+        let shared = &self.shared;
+        shared.package.is_some_and(|package| package.by_id)
+            && shared.scoring == Scoring::Distances
+            && !shared.books.words.is_empty()
+            && matches!(self.segments.as_slice(), [own] if own.members.is_none() && own.deleted.count() == 0)
+    }
+
     /// Takes over centres, codewords and codes of a read folder, so that searches give what the package's give; ids are
     /// row numbers. The setting of its searcher becomes the default one.
     ///

@@ -17,6 +17,8 @@ mod file;
 mod filter;
 mod grid;
 mod import;
+mod import_choice;
+mod import_table;
 mod joint;
 mod metadata;
 mod partition;

@@ -9,6 +9,7 @@ use super::candidates::{Candidates, best_ranks, keep_best, key, unkey};
 use super::data::RowSet;
 use super::error::IndexError;
 use super::filter::Filter;
+use super::import_choice::{Choice, whole_limit};
 use super::rows::{Rows, Storage, normalize};
 use super::segment::{Scoring, Segment};
 use super::{Index, Similarity};
@@ -135,6 +136,8 @@ pub(super) struct Searcher<'a> {
     rows: Vec<u32>,
     scores: Vec<f32>,
     best: Vec<(f32, u64)>,
+    /// Where the published package searches each partition by itself: lists of the queries, and one of a partition.
+    choices: Option<(Vec<Choice>, Choice)>,
 }
 
 impl<'a> Searcher<'a> {
@@ -177,6 +180,7 @@ impl<'a> Searcher<'a> {
             rows: Vec::new(),
             scores: Vec::new(),
             best: Vec::new(),
+            choices: (filter.is_none() && index.searched_one_by_one()).then(Default::default),
         }
     }
 
@@ -295,7 +299,7 @@ impl<'a> Searcher<'a> {
                 keep_best(&mut self.keys, leaves);
             }
             let chosen = &self.keys;
-            let first = chosen.iter().copied().min();
+            let first = if self.choices.is_none() { chosen.iter().copied().min() } else { None };
             for &key in chosen.iter() {
                 let leaf = unkey(key).1;
                 // Sorts before all partitions.
@@ -308,6 +312,10 @@ impl<'a> Searcher<'a> {
     }
 
     fn visit(&mut self) {
+        if let Some((all, own)) = self.choices.take() {
+            self.choices = Some(self.visit_one_by_one(all, own));
+            return;
+        }
         let mut start = 0;
         while start < self.visits.len() {
             let leaf = self.visits[start].0;
@@ -320,6 +328,47 @@ impl<'a> Searcher<'a> {
             }
             start += same;
         }
+    }
+
+    /// Candidates as the published package chooses them partition by partition.
+    fn visit_one_by_one(&mut self, mut all: Vec<Choice>, mut own: Choice) -> (Vec<Choice>, Choice) {
+        let Some(segment) = self.index.segments.first() else { return (all, own) };
+        all.resize_with(self.candidates.len(), Choice::default);
+        all.iter_mut().for_each(|all| all.start(self.keep, f32::INFINITY, false));
+        for &(leaf, query, _) in &self.visits {
+            let points = segment.points(&self.index.shared, (leaf & !(1 << 31)) as usize);
+            let (table, all) = (&self.tables[query as usize], &mut all[query as usize]);
+            let hits = &mut self.candidates[query as usize].hits;
+            own.start(self.keep, whole_limit(all.limit(), table.multiplier), true);
+            let (mut unit, units) = (0, points.count.div_ceil(UNIT));
+            while unit < units {
+                // A step more than counts, as products are rounded.
+                let lookup = lookup(table, 0.0, -table.scale * (own.limit() + 1.0));
+                unit = self.kernel.scan(points, unit..units, lookup, hits);
+                for (&score, &position) in hits.scores[..hits.len].iter().zip(&hits.positions) {
+                    let sum = (-score * table.multiplier).round();
+                    if sum < own.limit() {
+                        own.push(sum, u64::from(position));
+                    }
+                }
+                hits.len = 0;
+            }
+            for (sum, position) in own.finish() {
+                let value = sum * table.scale;
+                if value <= all.limit() {
+                    // Ids of what is taken over are row numbers.
+                    let row = segment.row_at(position as u32 - segment.base);
+                    all.push(value, segment.ids.get(row as usize) << 32 | position);
+                }
+            }
+        }
+        for (all, candidates) in all.iter_mut().zip(&mut self.candidates) {
+            for (i, (value, number)) in all.finish().enumerate() {
+                (candidates.hits.scores[i], candidates.hits.positions[i]) = (-value, number as u32);
+                candidates.hits.len = i + 1;
+            }
+        }
+        (all, own)
     }
 
     /// Scores a partition for the queries that visit it, four at a time.

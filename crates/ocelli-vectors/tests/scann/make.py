@@ -65,3 +65,6 @@ make("ties", 400, 6, 10, "squared_l2", False, dict(TREE, num_leaves=12, num_leav
 # The lengths of vectors before they were rounded decide.
 make("distance_bytes", 300, 8, 11, "squared_l2", False, TREE, ah(2),
      dict(reordering_num_neighbors=20, quantize=ReorderType.INT8))
+# One block and many partitions: where a partition's limit lies below its whole number, vectors of that score are lost.
+make("limits", 900, 4, 21, "squared_l2", False, dict(TREE, num_leaves=12, num_leaves_to_search=10), ah(4),
+     dict(reordering_num_neighbors=8))
