@@ -7,13 +7,13 @@ use std::time::Instant;
 use anyhow::Context;
 use ocelli_method::random::stream;
 use ocelli_vectors::index::{
-    BuildConfig, Codes, Goal, Hits, Index, Rows, Spill, Trained, Tuned, TuningSet, exact,
+    BuildConfig, Codes, Goal, Hits, Index, Rows, SearchParams, Spill, Trained, Tuned, TuningSet, exact,
 };
 use rand::seq::index::sample;
 use serde_json::json;
 
 use super::files::{At, Data, check_directions, read_queries};
-use super::measure::{Mode, tune_measured};
+use super::measure::{Mode, costs, pool, tune_measured};
 use super::options::size;
 use super::truth::truth;
 use crate::cli::output;
@@ -22,8 +22,10 @@ use crate::cli::output;
 const VECTORS: usize = 100_000;
 /// Queries that recall is estimated with; what a batch shares among its queries shows only in large ones.
 const QUERIES: usize = 4000;
-/// Up to so many vectors one partition is worth a try.
+/// Up to so many vectors one partition is worth a try, and several indexes are kept until all were tried.
 const FEW: usize = 20_000;
+/// Indexes of few vectors that are measured against each other in the end.
+const FINALISTS: usize = 3;
 /// Codes that take so much longer than others with as many partitions are not tried with other numbers.
 const PROMISING: f64 = 1.25;
 /// By how much finding a setting to the last candidate may lower its cost.
@@ -258,9 +260,18 @@ pub(super) fn choose(data: &mut Data, queries: &Queries, wanted: &Wanted) -> any
     let mut truth = exact(vectors, view, config.similarity, queries.depth(k, number))?;
     truth.ids.iter_mut().filter(|id| **id != Hits::NONE).for_each(|id| *id = ids[*id as usize]);
     let set = TuningSet::of_truth(view, truth, queries.own(|row| data.id(row)))?;
-    let mut choosing =
-        Choosing { path: &path, vectors, ids: &ids, set, wanted, keep: all, tried: Vec::new(), best: None };
+    let mut choosing = Choosing {
+        path: &path,
+        vectors,
+        ids: &ids,
+        set,
+        wanted,
+        keep: all,
+        tried: Vec::new(),
+        best: Vec::new(),
+    };
     choosing.all()?;
+    choosing.compare()?;
     choosing.end()
 }
 
@@ -277,8 +288,15 @@ struct Choosing<'a> {
     /// Whether the best is kept because it holds all vectors.
     keep: bool,
     tried: Vec<Tried>,
-    /// The best one's number, how it is built, and itself if it is kept.
-    best: Option<(usize, BuildConfig, Option<Index>)>,
+    /// The best one, and of few vectors those that come next.
+    best: Vec<Finalist>,
+}
+
+/// A candidate's number, how it is built, and itself if it is kept.
+struct Finalist {
+    at: usize,
+    config: BuildConfig,
+    index: Option<Index>,
 }
 
 impl Choosing<'_> {
@@ -377,7 +395,7 @@ impl Choosing<'_> {
         seconds: f64,
     ) -> anyhow::Result<()> {
         // What reaches the recall need only be beaten; rough settings err by less than what is left to it.
-        let best = self.best.as_ref().map(|(best, ..)| &self.tried[*best].tuned);
+        let best = self.best.first().map(|best| &self.tried[best.at].tuned);
         let to_beat = best.filter(|best| best.recall >= self.wanted.recall);
         let limit = to_beat.map_or(f64::INFINITY, |best| LEFT * best.cost);
         let tuned = self.wanted.tune(&index, &self.set, limit)?;
@@ -392,14 +410,43 @@ impl Choosing<'_> {
             seconds,
             bytes: index.bytes().iter().sum(),
         });
-        if self.best.as_ref().is_none_or(|(best, ..)| self.better(number, *best)) {
-            self.best = Some((number, config, self.keep.then_some(index)));
+        let few = self.keep && self.vectors.count() < FEW;
+        let place = self.best.iter().take_while(|other| !self.better(number, other.at)).count();
+        self.best.insert(place, Finalist { at: number, config, index: self.keep.then_some(index) });
+        self.best.truncate(if few { FINALISTS } else { 1 });
+        Ok(())
+    }
+
+    /// Measures those in turns that seemed about as fast as the best, each at its time. What seemed slower than that was
+    /// not sought to the last candidate.
+    fn compare(&mut self) -> anyhow::Result<()> {
+        let Some(first) = self.best.first() else { return Ok(()) };
+        let recall = self.wanted.recall.min(self.tried[first.at].tuned.recall);
+        let limit = LEFT * self.tried[first.at].tuned.cost;
+        let tried = &self.tried;
+        self.best.retain(|finalist| {
+            let tuned = &tried[finalist.at].tuned;
+            tuned.recall >= recall && tuned.cost <= limit
+        });
+        let rivals: Vec<(&Index, SearchParams)> = self
+            .best
+            .iter()
+            .filter_map(|finalist| Some((finalist.index.as_ref()?, self.tried[finalist.at].tuned.params)))
+            .collect();
+        if rivals.len() < 2 {
+            return Ok(());
         }
+        let costs = costs(&rivals, &self.set, self.wanted.mode, &pool(Some(1))?)?;
+        for (finalist, cost) in self.best.iter().zip(costs) {
+            self.tried[finalist.at].tuned.cost = cost;
+        }
+        self.best.sort_by(|a, b| self.tried[a.at].tuned.cost.total_cmp(&self.tried[b.at].tuned.cost));
         Ok(())
     }
 
     fn end(self) -> anyhow::Result<Chosen> {
-        let (best, config, kept) = self.best.context("no candidate was tried")?;
+        let Finalist { at: best, config, index: kept } =
+            self.best.into_iter().next().context("no candidate was tried")?;
         let Tried { factor, tuned, .. } = self.tried[best];
         Ok(Chosen {
             factor,
@@ -425,7 +472,6 @@ fn better(a: &Tuned, b: &Tuned, recall: f64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ocelli_vectors::index::SearchParams;
 
     #[test]
     fn recall_comes_before_cost() {

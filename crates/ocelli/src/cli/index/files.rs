@@ -61,7 +61,11 @@ impl Data {
         let content = match pieces {
             Some(pieces) => Content::Pieces(pieces),
             None => {
-                let mut set = vectors::read(path, &options(path, column, role)?)?;
+                let set = vectors::read(path, &options(path, column, role)?);
+                let mut set = match column {
+                    Some(ids) => set.with_context(|| format!("--ids {ids}: no such file, so a column"))?,
+                    None => set?,
+                };
                 of_set = set.ids.take();
                 Content::Whole(set)
             }

@@ -59,27 +59,36 @@ pub(super) fn tune_measured(
     mode: Mode,
 ) -> anyhow::Result<Tuned> {
     let pool = pool(Some(1))?;
-    let queries = set.queries(index.dim())?.first(TIMED);
     let mut costs = |settings: &[SearchParams]| {
-        let mut least = vec![f64::INFINITY; settings.len()];
-        let mut limit = f64::INFINITY;
-        for (rounds, factor) in ROUNDS {
-            for _ in 0..rounds {
-                for (least, params) in least
-                    .iter_mut()
-                    .zip(settings)
-                    .filter(|(least, _)| **least <= limit || **least == f64::INFINITY)
-                {
-                    let (_, took) =
-                        timed_by(queries, params.k, mode, &pool, |queries| index.search(queries, params))?;
-                    *least = least.min(took.processor.unwrap_or(took.seconds) * 1e6 / queries.count() as f64);
-                }
-            }
-            limit = factor * least.iter().copied().fold(f64::INFINITY, f64::min);
-        }
-        Ok(least)
+        let rivals: Vec<(&Index, SearchParams)> = settings.iter().map(|&params| (index, params)).collect();
+        costs(&rivals, set, mode, &pool)
     };
     Ok(index.tune_by(set, goal, &mut costs)?)
+}
+
+/// Processor time a query in microseconds of several settings of one index or several, measured in turns.
+pub(super) fn costs(
+    rivals: &[(&Index, SearchParams)],
+    set: &TuningSet,
+    mode: Mode,
+    pool: &ThreadPool,
+) -> Result<Vec<f64>, IndexError> {
+    let mut least = vec![f64::INFINITY; rivals.len()];
+    let mut limit = f64::INFINITY;
+    for (rounds, factor) in ROUNDS {
+        for _ in 0..rounds {
+            for (least, (index, params)) in
+                least.iter_mut().zip(rivals).filter(|(least, _)| **least <= limit || **least == f64::INFINITY)
+            {
+                let queries = set.queries(index.dim())?.first(TIMED);
+                let (_, took) =
+                    timed_by(queries, params.k, mode, pool, |queries| index.search(queries, params))?;
+                *least = least.min(took.processor.unwrap_or(took.seconds) * 1e6 / queries.count() as f64);
+            }
+        }
+        limit = factor * least.iter().copied().fold(f64::INFINITY, f64::min);
+    }
+    Ok(least)
 }
 
 /// Searches and takes the time.
