@@ -4,7 +4,7 @@ use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, OpsPrep};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, AutodiffBackend, Backend, Flex, TensorMetadata, backend_extension};
 use burn_flex::FlexTensor;
@@ -269,6 +269,46 @@ impl NormKernels for Flex {
     }
 }
 
+/// What follows a normalisation whose backward step is recorded.
+enum Followed<'a, T> {
+    Nothing,
+    Relu,
+    Prelu(&'a T),
+    AddRelu,
+}
+
+/// Output, mean and variance.
+type Outputs<B> = (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>);
+
+/// A normalisation that is prepared.
+type Prepared<B, C, const PARENTS: usize> = OpsPrep<NormStep, B, Saved<FloatTensor<B>, NodeId>, C, PARENTS>;
+
+/// Records the backward step of a normalisation that gave output, mean and variance.
+fn recorded<B: NormKernels, C: CheckpointStrategy, const PARENTS: usize>(
+    prepared: Prepared<B, C, PARENTS>,
+    sources: [&FloatTensor<Autodiff<B, C>>; 3],
+    (output, mean, variance): Outputs<B>,
+    followed: Followed<'_, FloatTensor<Autodiff<B, C>>>,
+    (statistics, epsilon): (Statistics, f64),
+) -> Outputs<Autodiff<B, C>> {
+    let by = [mean.clone(), variance.clone()].map(<Autodiff<B, C> as AutodiffBackend>::from_inner);
+    let output = match prepared.compute_bound().stateful() {
+        OpsKind::Tracked(mut prep) => {
+            let sources = sources.map(|tensor| prep.checkpoint(tensor));
+            let tail = match followed {
+                Followed::Nothing => SavedTail::Plain,
+                Followed::Relu => SavedTail::Relu,
+                Followed::Prelu(slopes) => SavedTail::Prelu(prep.checkpoint(slopes)),
+                Followed::AddRelu => SavedTail::AddRelu(output.clone()),
+            };
+            prep.finish(Saved { sources, mean, variance, tail, statistics, epsilon }, output)
+        }
+        OpsKind::UnTracked(prep) => prep.finish(output),
+    };
+    let [mean, variance] = by;
+    (output, mean, variance)
+}
+
 impl<B: NormKernels, C: CheckpointStrategy> NormBackend for Autodiff<B, C> {
     fn normalize(
         x: FloatTensor<Self>,
@@ -280,20 +320,9 @@ impl<B: NormKernels, C: CheckpointStrategy> NormBackend for Autodiff<B, C> {
         let prepared = NormStep.prepare::<C>([x.node(), gamma.node(), beta.node()]);
         let sources = [&x, &gamma, &beta];
         let [pixels, scale, shift] = sources.map(|tensor| tensor.primitive().clone());
-        let (output, mean, variance) = B::normalize(pixels, scale, shift, relu, epsilon);
-        let statistics = [mean.clone(), variance.clone()].map(Self::from_inner);
-        let output = match prepared.compute_bound().stateful() {
-            OpsKind::Tracked(mut prep) => {
-                let sources = sources.map(|tensor| prep.checkpoint(tensor));
-                let statistics = Statistics::OfBatch;
-                let tail = if relu { SavedTail::Relu } else { SavedTail::Plain };
-                let saved = Saved { sources, mean, variance, tail, statistics, epsilon };
-                prep.finish(saved, output)
-            }
-            OpsKind::UnTracked(prep) => prep.finish(output),
-        };
-        let [mean, variance] = statistics;
-        (output, mean, variance)
+        let outputs = B::normalize(pixels, scale, shift, relu, epsilon);
+        let followed = if relu { Followed::Relu } else { Followed::Nothing };
+        recorded(prepared, sources, outputs, followed, (Statistics::OfBatch, epsilon))
     }
 
     fn normalize_bent(
@@ -306,19 +335,8 @@ impl<B: NormKernels, C: CheckpointStrategy> NormBackend for Autodiff<B, C> {
         let prepared = NormStep.prepare::<C>([x.node(), gamma.node(), beta.node(), slopes.node()]);
         let sources = [&x, &gamma, &beta];
         let [pixels, scale, shift] = sources.map(|tensor| tensor.primitive().clone());
-        let (output, mean, variance) =
-            B::normalize_bent(pixels, scale, shift, slopes.primitive().clone(), epsilon);
-        let statistics = [mean.clone(), variance.clone()].map(Self::from_inner);
-        let output = match prepared.compute_bound().stateful() {
-            OpsKind::Tracked(mut prep) => {
-                let sources = sources.map(|tensor| prep.checkpoint(tensor));
-                let (tail, statistics) = (SavedTail::Prelu(prep.checkpoint(&slopes)), Statistics::OfBatch);
-                prep.finish(Saved { sources, mean, variance, tail, statistics, epsilon }, output)
-            }
-            OpsKind::UnTracked(prep) => prep.finish(output),
-        };
-        let [mean, variance] = statistics;
-        (output, mean, variance)
+        let outputs = B::normalize_bent(pixels, scale, shift, slopes.primitive().clone(), epsilon);
+        recorded(prepared, sources, outputs, Followed::Prelu(&slopes), (Statistics::OfBatch, epsilon))
     }
 
     fn normalize_sum(
@@ -331,19 +349,8 @@ impl<B: NormKernels, C: CheckpointStrategy> NormBackend for Autodiff<B, C> {
         let prepared = NormStep.prepare::<C>([x.node(), gamma.node(), beta.node(), shortcut.node()]);
         let sources = [&x, &gamma, &beta];
         let [pixels, scale, shift] = sources.map(|tensor| tensor.primitive().clone());
-        let addend = shortcut.primitive().clone();
-        let (output, mean, variance) = B::normalize_sum(pixels, scale, shift, addend, epsilon);
-        let statistics = [mean.clone(), variance.clone()].map(Self::from_inner);
-        let output = match prepared.compute_bound().stateful() {
-            OpsKind::Tracked(mut prep) => {
-                let sources = sources.map(|tensor| prep.checkpoint(tensor));
-                let (tail, statistics) = (SavedTail::AddRelu(output.clone()), Statistics::OfBatch);
-                prep.finish(Saved { sources, mean, variance, tail, statistics, epsilon }, output)
-            }
-            OpsKind::UnTracked(prep) => prep.finish(output),
-        };
-        let [mean, variance] = statistics;
-        (output, mean, variance)
+        let outputs = B::normalize_sum(pixels, scale, shift, shortcut.primitive().clone(), epsilon);
+        recorded(prepared, sources, outputs, Followed::AddRelu, (Statistics::OfBatch, epsilon))
     }
 
     fn normalize_by(
@@ -356,16 +363,11 @@ impl<B: NormKernels, C: CheckpointStrategy> NormBackend for Autodiff<B, C> {
     ) -> FloatTensor<Self> {
         let prepared = NormStep.prepare::<C>([x.node(), gamma.node(), beta.node()]);
         let [mean, variance] = [mean, variance].map(|tensor| tensor.primitive().clone());
-        let [pixels, scale, shift] = [&x, &gamma, &beta].map(|tensor| tensor.primitive().clone());
+        let sources = [&x, &gamma, &beta];
+        let [pixels, scale, shift] = sources.map(|tensor| tensor.primitive().clone());
         let output = B::normalize_by(pixels, scale, shift, mean.clone(), variance.clone(), epsilon);
-        match prepared.compute_bound().stateful() {
-            OpsKind::Tracked(mut prep) => {
-                let sources = [&x, &gamma, &beta].map(|tensor| prep.checkpoint(tensor));
-                let (tail, statistics) = (SavedTail::Plain, Statistics::Given);
-                prep.finish(Saved { sources, mean, variance, tail, statistics, epsilon }, output)
-            }
-            OpsKind::UnTracked(prep) => prep.finish(output),
-        }
+        let outputs = (output, mean, variance);
+        recorded(prepared, sources, outputs, Followed::Nothing, (Statistics::Given, epsilon)).0
     }
 }
 

@@ -92,6 +92,7 @@ pub fn batch_norm<const D: usize>(
 
 /// [`batch_norm`] and what follows it, in the same visit. The backward step needs no memory for the tail: it asks the
 /// input again on which side of zero a number came to lie, or the output, which whatever comes next keeps anyway.
+/// Gradients flow to the tail's tensor as well.
 ///
 /// # Panics
 /// As [`batch_norm`], if a tensor that is added has another shape, or there is not one slope a channel.

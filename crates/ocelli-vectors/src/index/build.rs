@@ -20,6 +20,10 @@ use crate::score_aware_quantization::Eta;
 
 /// Vectors a partition that its centre is trained on.
 const TRAINED_ON: usize = 100;
+/// The same of more vectors than this: there, partitions that split what lies together cost most, and training is a smaller
+/// part of building.
+const MANY: usize = 100_000;
+const OF_MANY_TRAINED_ON: usize = 256;
 /// Vectors that codewords are trained on.
 const WORDS_TRAINED_ON: usize = 20_000;
 /// The first of them, that all codewords together are trained on.
@@ -290,12 +294,19 @@ pub(super) fn check_ids(ids: &[u64], count: usize) -> Result<&[u64], IndexError>
 fn train(rows: Rows<'_>, config: &BuildConfig) -> Result<Shared, IndexError> {
     let dim = rows.dim();
     let partitions = config.partitions_for(rows.count());
-    let drawn = draw(rows, TRAINED_ON * partitions, config.seed, "partition sample");
+    let many = rows.count() > MANY;
+    let each = if many { OF_MANY_TRAINED_ON } else { TRAINED_ON };
+    let drawn = draw(rows, each * partitions, config.seed, "partition sample");
     let centers = if partitions == 1 {
         // A single centre would only move all scores alike.
         Centers::new(vec![0.0; dim], dim)
     } else {
-        Centers::train(Rows::new("the sample", &drawn, dim)?, partitions, config.iterations)
+        let sample = Rows::new("the sample", &drawn, dim)?;
+        let directions = config.similarity != Similarity::SquaredL2 && common_length(rows).is_some();
+        match many {
+            true => Centers::train_in_two(sample, partitions, config.iterations, directions),
+            false => Centers::train(sample, partitions, config.iterations),
+        }
     };
     train_codes(rows, config, centers)
 }
