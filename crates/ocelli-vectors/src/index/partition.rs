@@ -55,12 +55,7 @@ impl Centers {
 
     /// Centres by Lloyd iterations over `rows`, which are in random order, from the first of them.
     pub(super) fn train(rows: Rows<'_>, count: usize, iterations: usize) -> Self {
-        let mut centers = Self::new(rows.first(count).data().to_vec(), rows.dim());
-        for _ in 0..iterations {
-            centers.data = centers.moved(rows);
-            centers.offsets = offsets(&centers.data, centers.dim);
-        }
-        Self::new(centers.data, centers.dim)
+        Self::train_on(&[(rows, iterations)], count, false)
     }
 
     /// The same in two stages: twice the iterations on a quarter of the rows, where centres still move far, then seven tenths
@@ -69,12 +64,20 @@ impl Centers {
     /// its group. In the end each is at the mean, which leaves the shortest residuals.
     pub(super) fn train_in_two(rows: Rows<'_>, count: usize, iterations: usize, directions: bool) -> Self {
         let some = rows.first((rows.count() / 4).max(count));
-        let (early, late) = (2 * iterations, (7 * iterations).div_ceil(10));
-        let mut centers = Self::new(rows.first(count).data().to_vec(), rows.dim());
-        for iteration in 0..early + late {
-            centers.data = centers.moved(if iteration < early { some } else { rows });
-            if directions && iteration + 1 < early + late {
-                centers.data.chunks_exact_mut(rows.dim()).for_each(normalize);
+        let stages = [(some, 2 * iterations), (rows, (7 * iterations).div_ceil(10))];
+        Self::train_on(&stages, count, directions)
+    }
+
+    /// Lloyd iterations over rows and how often, from the first of the first rows; by directions all but the last.
+    fn train_on(stages: &[(Rows<'_>, usize)], count: usize, directions: bool) -> Self {
+        let first = stages[0].0;
+        let mut centers = Self::new(first.first(count).data().to_vec(), first.dim());
+        let mut left: usize = stages.iter().map(|(_, iterations)| iterations).sum();
+        for rows in stages.iter().flat_map(|&(rows, iterations)| std::iter::repeat_n(rows, iterations)) {
+            centers.data = centers.moved(rows);
+            left -= 1;
+            if directions && left > 0 {
+                centers.data.chunks_exact_mut(centers.dim).for_each(normalize);
             }
             centers.offsets = offsets(&centers.data, centers.dim);
         }

@@ -66,13 +66,16 @@ pub(super) fn tune_measured(
     Ok(index.tune_by(set, goal, &mut costs)?)
 }
 
-/// Processor time a query in microseconds of several settings of one index or several, measured in turns.
+/// Processor time a query in microseconds of several settings of one index or several of the same vectors, measured in
+/// turns.
 pub(super) fn costs(
     rivals: &[(&Index, SearchParams)],
     set: &TuningSet,
     mode: Mode,
     pool: &ThreadPool,
 ) -> Result<Vec<f64>, IndexError> {
+    let Some((first, _)) = rivals.first() else { return Ok(Vec::new()) };
+    let queries = set.queries(first.dim())?.first(TIMED);
     let mut least = vec![f64::INFINITY; rivals.len()];
     let mut limit = f64::INFINITY;
     for (rounds, factor) in ROUNDS {
@@ -80,7 +83,6 @@ pub(super) fn costs(
             for (least, (index, params)) in
                 least.iter_mut().zip(rivals).filter(|(least, _)| **least <= limit || **least == f64::INFINITY)
             {
-                let queries = set.queries(index.dim())?.first(TIMED);
                 let (_, took) =
                     timed_by(queries, params.k, mode, pool, |queries| index.search(queries, params))?;
                 *least = least.min(took.processor.unwrap_or(took.seconds) * 1e6 / queries.count() as f64);
