@@ -96,6 +96,20 @@ impl Region {
         within: &[Range<usize>; AXES],
         mut visit: impl FnMut([usize; AXES], usize),
     ) {
+        let step = plan.axes[2].source_step;
+        self.for_each_row(plan, within, |[plane, row, col], pixel, count| {
+            (0..count).for_each(|index| visit([plane, row, col + index], pixel + index * step));
+        });
+    }
+
+    /// Calls `visit` with the first result of every row of the region inside a box, the pixel of its first tap in a source
+    /// plane, and the number of results in the row, whose pixels are a source step apart.
+    pub(crate) fn for_each_row(
+        &self,
+        plan: &Plan,
+        within: &[Range<usize>; AXES],
+        mut visit: impl FnMut([usize; AXES], usize, usize),
+    ) {
         let part = |axis: usize| {
             let (results, within) = (&self.results[axis], &within[axis]);
             results.start.max(within.start)..results.end.min(within.end)
@@ -107,12 +121,10 @@ impl Region {
             if self.taps.is_empty() { 0 } else { pixel as usize }
         };
         let [_, height, width] = plan.axes.each_ref().map(|axis| axis.source_len);
-        for plane in planes {
+        for plane in planes.filter(|_| !cols.is_empty()) {
             for row in rows.clone() {
                 let line = (pixel(0, plane) * height + pixel(1, row)) * width;
-                for col in cols.clone() {
-                    visit([plane, row, col], line + pixel(2, col));
-                }
+                visit([plane, row, cols.start], line + pixel(2, cols.start), cols.len());
             }
         }
     }

@@ -273,13 +273,14 @@ impl Block<'_> {
     fn steps(&self, tile: &Tile, taps: &mut [Steps]) {
         let (plan, lanes) = (self.plan, self.gradients.lanes);
         taps.iter_mut().for_each(Steps::clear);
-        let first = tile.positions(plan);
+        let (first, by) = (tile.positions(plan), [lanes, plan.axes[2].source_step]);
         for image in 0..tile.images.len() {
             for region in self.regions {
-                region.for_each(plan, &tile.axes, |result, pixel| {
+                region.for_each_row(plan, &tile.axes, |result, pixel, count| {
                     let position = plan.position(result) - first.start + image * first.len();
                     for &(tap, way) in &region.taps {
-                        taps[tap].push(position * lanes, image * plan.source_image() + pixel + way);
+                        let pixel = image * plan.source_image() + pixel + way;
+                        taps[tap].extend([position * lanes, pixel], by, count);
                     }
                 });
             }

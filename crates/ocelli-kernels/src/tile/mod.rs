@@ -55,15 +55,24 @@ impl Steps {
         self.bounds = [0; 2];
     }
 
-    /// Appends a step that reads vectors at one offset and scalars at another, both below 2^32.
+    /// Appends a step that reads vectors at one offset and scalars at another.
     pub(crate) fn push(&mut self, vector: usize, scalar: usize) {
-        let step = [vector, scalar];
+        self.extend([vector, scalar], [0, 0], 1);
+    }
+
+    /// Appends `count` steps: the first reads vectors at one offset and scalars at another, the next ones `by` further on.
+    /// All offsets must be below 2^32.
+    pub(crate) fn extend(&mut self, first: [usize; 2], by: [usize; 2], count: usize) {
+        let Some(more) = count.checked_sub(1) else { return };
+        let last: [usize; 2] = std::array::from_fn(|side| first[side] + more * by[side]);
         assert!(
-            step.iter().all(|&offset| u32::try_from(offset).is_ok()),
-            "an offset of {step:?} does not fit 32 bits"
+            last.iter().all(|&offset| u32::try_from(offset).is_ok()),
+            "an offset of {last:?} does not fit 32 bits"
         );
-        self.values.push(step.map(|offset| offset as u32));
-        self.bounds = [self.bounds[0].max(vector + 1), self.bounds[1].max(scalar + 1)];
+        let [first, by] = [first, by].map(|pair| pair.map(|offset| offset as u32));
+        let step = |index: u32| [first[0] + index * by[0], first[1] + index * by[1]];
+        self.values.extend((0..count as u32).map(step));
+        self.bounds = [self.bounds[0].max(last[0] + 1), self.bounds[1].max(last[1] + 1)];
     }
 
     pub(crate) fn len(&self) -> usize {
