@@ -24,6 +24,15 @@ pub(crate) enum Statistics {
     Given,
 }
 
+/// What follows a normalisation with a tensor of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// PReLU with these slopes.
+    Prelu,
+    /// The positive part of the sum with this shortcut.
+    AddRelu,
+}
+
 /// A backend with fused batch normalisation.
 #[backend_extension(Autodiff, Flex)]
 pub(crate) trait NormBackend: Backend {
@@ -36,21 +45,13 @@ pub(crate) trait NormBackend: Backend {
         epsilon: f64,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
-    /// PReLU of what is normalised, mean and biased variance.
-    fn normalize_bent(
+    /// Output of what follows with a tensor of its own, mean and biased variance.
+    fn normalize_then(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
-        slopes: FloatTensor<Self>,
-        epsilon: f64,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
-
-    /// The positive part of the sum with a shortcut, mean and biased variance.
-    fn normalize_sum(
-        x: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        beta: FloatTensor<Self>,
-        shortcut: FloatTensor<Self>,
+        other: FloatTensor<Self>,
+        then: Then,
         epsilon: f64,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
@@ -107,24 +108,20 @@ impl NormBackend for Flex {
         normalize_with(x, [gamma, beta], if relu { Tail::Relu } else { Tail::Plain }, None, epsilon)
     }
 
-    fn normalize_bent(
+    fn normalize_then(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
-        slopes: FloatTensor<Self>,
+        other: FloatTensor<Self>,
+        then: Then,
         epsilon: f64,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        normalize_with(x, [gamma, beta], Tail::Prelu, Some(slopes), epsilon)
-    }
-
-    fn normalize_sum(
-        x: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        beta: FloatTensor<Self>,
-        shortcut: FloatTensor<Self>,
-        epsilon: f64,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        normalize_with(x, [gamma, beta], Tail::AddRelu(&Numbers::of(shortcut)), None, epsilon)
+        let other = Numbers::of(other);
+        let (tail, slopes) = match then {
+            Then::Prelu => (Tail::Prelu, Some(&*other)),
+            Then::AddRelu => (Tail::AddRelu(&other), None),
+        };
+        normalize_with(x, [gamma, beta], tail, slopes, epsilon)
     }
 
     fn normalize_by(
@@ -149,13 +146,12 @@ fn normalize_with(
     x: FlexTensor,
     affine: [FlexTensor; 2],
     tail: Tail<'_>,
-    slopes: Option<FlexTensor>,
+    slopes: Option<&[f32]>,
     epsilon: f64,
 ) -> (FlexTensor, FlexTensor, FlexTensor) {
     let shape = x.shape();
     let planes = Planes::of(&shape);
-    let (x, [gamma, beta], slopes) = (Numbers::of(x), affine.map(Numbers::of), slopes.map(Numbers::of));
-    let slopes = slopes.as_deref();
+    let (x, [gamma, beta]) = (Numbers::of(x), affine.map(Numbers::of));
     let job = Forward { planes, x: &x, gamma: &gamma, beta: &beta, tail, slopes, given: None, epsilon };
     let (output, statistics) = job.run();
     let (mean, variance): (Vec<f32>, Vec<f32>) = statistics.into_iter().unzip();
@@ -325,32 +321,23 @@ impl<B: NormKernels, C: CheckpointStrategy> NormBackend for Autodiff<B, C> {
         recorded(prepared, sources, outputs, followed, (Statistics::OfBatch, epsilon))
     }
 
-    fn normalize_bent(
+    fn normalize_then(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
-        slopes: FloatTensor<Self>,
+        other: FloatTensor<Self>,
+        then: Then,
         epsilon: f64,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let prepared = NormStep.prepare::<C>([x.node(), gamma.node(), beta.node(), slopes.node()]);
+        let prepared = NormStep.prepare::<C>([x.node(), gamma.node(), beta.node(), other.node()]);
         let sources = [&x, &gamma, &beta];
         let [pixels, scale, shift] = sources.map(|tensor| tensor.primitive().clone());
-        let outputs = B::normalize_bent(pixels, scale, shift, slopes.primitive().clone(), epsilon);
-        recorded(prepared, sources, outputs, Followed::Prelu(&slopes), (Statistics::OfBatch, epsilon))
-    }
-
-    fn normalize_sum(
-        x: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        beta: FloatTensor<Self>,
-        shortcut: FloatTensor<Self>,
-        epsilon: f64,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let prepared = NormStep.prepare::<C>([x.node(), gamma.node(), beta.node(), shortcut.node()]);
-        let sources = [&x, &gamma, &beta];
-        let [pixels, scale, shift] = sources.map(|tensor| tensor.primitive().clone());
-        let outputs = B::normalize_sum(pixels, scale, shift, shortcut.primitive().clone(), epsilon);
-        recorded(prepared, sources, outputs, Followed::AddRelu, (Statistics::OfBatch, epsilon))
+        let outputs = B::normalize_then(pixels, scale, shift, other.primitive().clone(), then, epsilon);
+        let followed = match then {
+            Then::Prelu => Followed::Prelu(&other),
+            Then::AddRelu => Followed::AddRelu,
+        };
+        recorded(prepared, sources, outputs, followed, (Statistics::OfBatch, epsilon))
     }
 
     fn normalize_by(

@@ -11,7 +11,7 @@ use burn::backend::Dispatch;
 use burn::tensor::{Tensor, activation, module};
 
 use crate::backend::is_served;
-use backend::{NormBackend, Statistics};
+use backend::{NormBackend, Statistics, Then};
 
 /// A normalised batch and the statistics it was normalised by.
 #[derive(Clone, Debug)]
@@ -115,9 +115,11 @@ pub fn batch_norm_with<const D: usize>(
     let (output, mean, variance) = match tail {
         NormTail::Plain => Dispatch::normalize(x, gamma, beta, false, epsilon),
         NormTail::Relu => Dispatch::normalize(x, gamma, beta, true, epsilon),
-        NormTail::Prelu(slopes) => Dispatch::normalize_bent(x, gamma, beta, slopes.into_dispatch(), epsilon),
+        NormTail::Prelu(slopes) => {
+            Dispatch::normalize_then(x, gamma, beta, slopes.into_dispatch(), Then::Prelu, epsilon)
+        }
         NormTail::AddRelu(shortcut) => {
-            Dispatch::normalize_sum(x, gamma, beta, shortcut.into_dispatch(), epsilon)
+            Dispatch::normalize_then(x, gamma, beta, shortcut.into_dispatch(), Then::AddRelu, epsilon)
         }
     };
     Normalized {
