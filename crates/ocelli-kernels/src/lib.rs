@@ -82,7 +82,7 @@
 //! slab first (`fused::slab`), where a map before the convolution is applied and numbers are rounded to bfloat16; a small
 //! map is copied once for all threads. Pairs of such numbers are multiplied by AVX-512 BF16, or on the tiles of AMX
 //! (`fused::amx`), 32 pixels by 32 channels at a time, where Linux lets the process use them. What is read and written next
-//! is asked for ahead of time (`fused::prefetch`), and threads stay awake from one convolution of a network to the next
+//! is asked for ahead of time (`prefetch`), and threads stay awake from one convolution of a network to the next
 //! (`jobs`). [`by_pixel`] has what stands between such convolutions.
 
 pub mod activation;
@@ -108,6 +108,7 @@ mod memory;
 mod pieces;
 mod planes;
 mod pool;
+mod prefetch;
 mod prelu;
 mod recurrent;
 mod replace;

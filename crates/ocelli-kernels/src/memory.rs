@@ -8,6 +8,8 @@ use std::mem::MaybeUninit;
 use burn::tensor::{Bytes, DType, Shape};
 use burn_flex::{FlexTensor, Layout};
 
+use crate::prefetch::LINE;
+
 thread_local! {
     /// Buffers that are not lent out; nested calls take them in the same order every time.
     static SCRATCH: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
@@ -233,9 +235,6 @@ pub(crate) unsafe fn assume_written(memory: &[MaybeUninit<f32>]) -> &[f32] {
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 struct Line([f32; LINE]);
-
-/// Numbers of a cache line.
-const LINE: usize = 16;
 
 /// Numbers that start with a cache line, so that no vector of sixteen lies across two.
 #[derive(Clone, Debug)]

@@ -8,7 +8,6 @@ use ocelli_simd::{Level, level};
 
 use super::finish::{Ending, Shortcut, end};
 use super::pack::{Depthwise, Packed};
-use super::prefetch;
 use super::tile::MOST_PIXELS;
 use super::vector::{Portable, UNIT, Vector};
 #[cfg(target_arch = "x86_64")]
@@ -17,6 +16,7 @@ use super::{Joint, late, lying};
 use crate::conv::{Geometry, even_parts};
 use crate::jobs;
 use crate::memory::{SharedOutput, filled_aligned};
+use crate::prefetch;
 
 /// Products that make a job worth a thread's while.
 const JOB: usize = 64 * 1024;

@@ -1,9 +1,9 @@
 //! What follows a sum on its way to the output: shortcut, activation, store, all in registers.
 #![allow(unsafe_code)] // vector loads and stores through pointers
 
-use super::prefetch;
 use super::vector::{UNIT, Vector};
 use crate::memory::OutputRows;
+use crate::prefetch;
 
 /// What is done to a sum on its way to the output.
 #[derive(Clone, Copy)]

@@ -12,7 +12,6 @@ mod late;
 mod linear;
 mod pack;
 mod plan;
-mod prefetch;
 mod slab;
 mod tile;
 mod vector;

@@ -8,10 +8,10 @@
 use ocelli_simd::{Level, level};
 
 use super::finish::{Ending, end};
-use super::prefetch;
 use super::vector::{Portable, UNIT, Vector};
 #[cfg(target_arch = "x86_64")]
 use super::vector_x86::{Avx2, Avx512};
+use crate::prefetch;
 
 /// Most vectors of filters in a tile.
 pub(super) const MOST_UNITS: usize = 4;

@@ -3,8 +3,12 @@
 
 use ocelli_simd::{Level, level};
 
+use crate::prefetch;
+
 /// Rows and columns of a square.
 pub(super) const SQUARE: usize = 8;
+/// Numbers between what is turned and what is asked for: the rows are too many streams for the processor to follow.
+const AHEAD: usize = 64;
 
 /// Writes `[rows, columns]` numbers, rows `pitch` apart and at least [`SQUARE`] columns, as columns `width` apart. The target
 /// has room for a multiple of [`SQUARE`] rows; those that do not exist get the numbers of the last one.
@@ -59,7 +63,15 @@ impl Squares {
                 // The last square begins early rather than end late.
                 let column = column.min(columns - SQUARE);
                 let (mut from, mut to) = ([self.source; SQUARE], [self.target; SQUARE]);
+                // Further along the rows, or where the next ones begin.
+                let (ahead, after) = match column + AHEAD < columns {
+                    true => (row, column + AHEAD),
+                    false => (row + SQUARE, column + AHEAD - columns),
+                };
                 for i in 0..SQUARE {
+                    if column % prefetch::LINE < SQUARE {
+                        prefetch::read(self.source.wrapping_add((ahead + i) * self.pitch + after));
+                    }
                     from[i] = self.source.wrapping_add((row + i).min(rows - 1) * self.pitch + column);
                     to[i] = self.target.wrapping_add((column + i) * self.width + row);
                 }

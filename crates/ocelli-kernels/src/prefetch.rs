@@ -1,9 +1,12 @@
 //! Asking for memory before it is needed: where many streams are read at once, processors do not guess what comes next.
 
+/// Numbers of a cache line.
+pub(crate) const LINE: usize = 16;
+
 /// Asks for the cache line of a number that will be read. Any address will do.
 #[inline(always)]
 #[allow(unsafe_code)] // an instruction
-pub(super) fn read(at: *const f32) {
+pub(crate) fn read(at: *const f32) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: every x86-64 has the instruction, which never faults.
     unsafe {
@@ -17,7 +20,7 @@ pub(super) fn read(at: *const f32) {
 /// Asks for the cache line of a number that will be written. Any address will do.
 #[inline(always)]
 #[allow(unsafe_code)] // an instruction
-pub(super) fn write(at: *const f32) {
+pub(crate) fn write(at: *const f32) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: every x86-64 has the instruction, or does nothing in its place, and it never faults.
     unsafe {
