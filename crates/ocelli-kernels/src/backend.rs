@@ -4,6 +4,8 @@ use burn::backend::{BackendTensor, DispatchAutodiffContext, DispatchTensor, Disp
 use burn::tensor::{DType, Tensor};
 use burn_flex::FlexTensor;
 
+use crate::arrange::arranged;
+
 /// Whether our kernels serve a tensor: 32-bit floats on the CPU backend, with or without gradients.
 pub(crate) fn is_served<const D: usize>(tensor: &Tensor<D>) -> bool {
     let on_cpu = |tensor: &DispatchTensor| match &tensor.kind {
@@ -38,7 +40,7 @@ pub(crate) struct Numbers(FlexTensor);
 impl Numbers {
     /// Copies the tensor only if it is not in row-major order.
     pub(crate) fn of(tensor: FlexTensor) -> Self {
-        Self(if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() })
+        Self(if tensor.is_contiguous() { tensor } else { arranged(tensor) })
     }
 }
 
@@ -50,11 +52,6 @@ impl std::ops::Deref for Numbers {
         let first = self.0.layout().start_offset();
         &self.0.storage()[first..first + self.0.layout().num_elements()]
     }
-}
-
-/// The tensor in row-major order. A copy, where one is needed, is held by nobody else.
-pub(crate) fn row_major(tensor: FlexTensor) -> FlexTensor {
-    tensor.to_contiguous()
 }
 
 /// The memory of a tensor in row-major order that nobody else holds.

@@ -88,6 +88,7 @@
 pub mod activation;
 mod add_relu;
 mod allocator;
+mod arrange;
 mod attention;
 mod backend;
 mod band;
@@ -122,6 +123,7 @@ pub mod update;
 
 pub use add_relu::add_relu;
 pub use allocator::retain_freed_memory;
+pub use arrange::row_major;
 pub use attention::{AttentionOptions, attention, scaled_attention, self_attention};
 pub use batch_norm::{NormTail, Normalized, batch_norm, batch_norm_by, batch_norm_with};
 pub use conv::{

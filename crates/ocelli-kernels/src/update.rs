@@ -3,6 +3,7 @@
 use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
 
+use crate::arrange::arranged;
 use crate::backend::{Numbers, from_flex, into_flex};
 use crate::jobs;
 use crate::pieces::{PIECE, pieces};
@@ -117,7 +118,7 @@ impl OnCpu {
         let nothing = Tensor::empty([0], &parameter.value.device());
         let value = into_flex(std::mem::replace(&mut parameter.value, nothing))?;
         let moments = parameter.moments.drain(..).filter_map(into_flex);
-        Some(Self { value: in_order(value), gradient, moments: moments.map(in_order).collect() })
+        Some(Self { value: arranged(value), gradient, moments: moments.map(arranged).collect() })
     }
 }
 
@@ -200,7 +201,7 @@ pub fn scale<'a>(tensors: impl IntoIterator<Item = &'a mut Tensor<1>>, factor: f
         }
         let nothing = Tensor::empty([0], &tensor.device());
         if let Some(numbers) = into_flex(std::mem::replace(tensor, nothing)) {
-            let mut numbers = in_order(numbers);
+            let mut numbers = arranged(numbers);
             let pieces = numbers.storage_mut::<f32>().chunks_mut(PIECE);
             jobs::each(pieces, |piece| multiply(piece, factor as f32));
             *tensor = from_flex(numbers);
@@ -214,15 +215,6 @@ struct Job<'a> {
     gradient: &'a [f32],
     /// Value and moments.
     numbers: [&'a mut [f32]; 3],
-}
-
-/// In row-major order; the same memory if it is already.
-fn in_order(tensor: FlexTensor) -> FlexTensor {
-    let numbers = tensor.layout().num_elements();
-    let whole = tensor.is_contiguous()
-        && tensor.layout().start_offset() == 0
-        && tensor.bytes().len() == numbers * size_of::<f32>();
-    if whole { tensor } else { tensor.to_contiguous() }
 }
 
 fn move_piece(job: Job<'_>) {

@@ -14,7 +14,8 @@ use burn_flex::FlexTensor;
 
 use super::blocks::{self, Leaf, Partial, collect, forward};
 use super::program::{Operand, Plan, Program};
-use crate::backend::{Numbers, owned_memory, row_major};
+use crate::arrange::arranged;
+use crate::backend::{Numbers, owned_memory};
 use crate::memory::{SharedOutput, as_uninit, filled, tensor};
 
 /// The leaves of an expression.
@@ -83,7 +84,7 @@ impl ChainBackend for Flex {
     #[allow(unsafe_code)] // the output is not zeroed first
     fn evaluate(leaves: Leaves<Self>, program: Arc<Program>) -> FloatTensor<Self> {
         let mut tensors: Vec<Option<FlexTensor>> =
-            leaves.into_vec().into_iter().map(row_major).map(Some).collect();
+            leaves.into_vec().into_iter().map(arranged).map(Some).collect();
         // A whole leaf that nobody else holds gives its memory to the result.
         let reused = tensors.iter_mut().zip(&program.operands).find_map(|(tensor, operand)| {
             tensor.take_if(|tensor| operand.spread.is_none() && owned_memory(tensor).is_some())
@@ -125,7 +126,7 @@ impl ChainKernels for Flex {
         // Memory for the gradients of whole leaves; the first may take that of the result's gradient.
         let is_whole = |place: usize| plan.wanted[place] && program.operands[place].spread.is_none();
         let first = (0..leaves.len()).find(|&place| is_whole(place));
-        let mut given = row_major(kept.output_gradient);
+        let mut given = arranged(kept.output_gradient);
         let reuses = first.is_some() && owned_memory(&mut given).is_some();
         let mut fresh: Vec<Option<Box<[MaybeUninit<f32>]>>> = (0..leaves.len())
             .map(|place| is_whole(place) && !(reuses && first == Some(place)))

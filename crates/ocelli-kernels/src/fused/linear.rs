@@ -13,6 +13,7 @@ use super::pack::{Dense, Kernels, Packed};
 use super::plan::Plan;
 use super::slab::Treatment;
 use super::{Input, Joint, PackedConv, slab};
+use crate::arrange::arranged;
 use crate::backend::Numbers;
 use crate::conv::Geometry;
 use crate::jobs;
@@ -104,7 +105,7 @@ fn run(packed: &Packed, x: FlexTensor, shortcut: Option<(&[f32], Joint)>) -> Fle
     let Kernels::Dense(dense) = &packed.kernels else { unreachable!("one group is never depthwise") };
     let geometry = packed.geometry([1, inputs, rows, 1]);
     let geometry = geometry.unwrap_or_else(|error| panic!("packed linear layer: {error}"));
-    let words = if dense.pairs { rounded(&Numbers::of(x), inputs, dense.words) } else { x.to_contiguous() };
+    let words = if dense.pairs { rounded(&Numbers::of(x), inputs, dense.words) } else { arranged(x) };
     let input = Input::rows(words, dense.words);
     let plan = Plan::of_rows(&geometry, dense);
     let [_, outputs, ..] = geometry.out_shape();

@@ -13,6 +13,7 @@ use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Tensor, activation};
 use burn_flex::FlexTensor;
 
+use crate::arrange::arranged;
 use crate::backend::{Numbers, is_served};
 use crate::memory::tensor;
 use cell::Cell;
@@ -218,9 +219,7 @@ impl RecurrentKernels for Flex {
     ) -> Trace<FloatTensor<Self>> {
         let steps = Steps::of(&gates, &parameters);
         // Nobody else holds what a linear layer has just made, which then need not be copied.
-        let given = gates;
-        let mut gates = given.to_contiguous();
-        drop(given);
+        let mut gates = arranged(gates);
         let [weight, bias, state] = [parameters.weight, parameters.bias, parameters.state].map(Numbers::of);
         let ran = steps.forward(gates.storage_mut(), Hidden { weight: &weight, bias: &bias }, &state);
         let Steps { steps, batch, size, cell, .. } = steps;

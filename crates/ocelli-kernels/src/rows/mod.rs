@@ -13,7 +13,8 @@ use std::ops::Range;
 use burn::tensor::Shape;
 use burn_flex::FlexTensor;
 
-use crate::backend::{Numbers, owned_memory, row_major};
+use crate::arrange::arranged;
+use crate::backend::{Numbers, owned_memory};
 use crate::jobs;
 use crate::memory::{SharedOutput, as_uninit, assume_written, filled, tensor, with_scratch};
 use ocelli_simd::lanes::transpose;
@@ -137,7 +138,7 @@ pub(crate) fn rewrite<S: Send, const N: usize>(
         }
         state
     };
-    let mut target = row_major(target);
+    let mut target = arranged(target);
     if let Some(memory) = owned_memory(&mut target) {
         let output = SharedOutput::new(as_uninit(memory));
         let states = in_jobs(lines, |pieces| job(output, None, pieces));

@@ -1,7 +1,7 @@
 //! What recurrent layers have in common: layers above each other, each in one direction or both.
 
 use burn::tensor::Tensor;
-use ocelli_kernels::{Recurrence, linear};
+use ocelli_kernels::{Recurrence, linear, row_major};
 
 use super::Dropout;
 use crate::init::Init;
@@ -127,7 +127,7 @@ impl Layers {
         mut run: impl FnMut(&Direction, usize, Tensor<3>) -> Tensor<3>,
     ) -> Tensor<3> {
         let turn = |x: Tensor<3>| if self.config.batch_first { x.swap_dims(0, 1) } else { x };
-        let mut x = turn(x);
+        let mut x = row_major(turn(x));
         assert!(x.dims()[0] > 0, "a recurrent layer needs at least one step");
         let mut number = 0;
         for (layer, directions) in self.directions.iter().enumerate() {
