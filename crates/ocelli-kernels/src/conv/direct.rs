@@ -87,18 +87,22 @@ pub(crate) fn correlate(plan: &Plan, operands: Operands<'_>, output: SharedOutpu
 }
 
 /// What the taps of a region read in the first `channels` source channels, with lanes of one number: vectors are scaled
-/// by a block's lanes.
+/// by a block's lanes, for all numbers of vectors that the plan's blocks have.
 fn steps(plan: &Plan, region: &Region, channels: usize) -> [Steps; WIDTH / UNIT] {
-    std::array::from_fn(|units| {
-        let mut steps = Steps::default();
+    let mut all = [const { Steps::new() }; WIDTH / UNIT];
+    for units in blocks(plan.target_channels).map(|block| block.len().div_ceil(UNIT)) {
+        let steps = &mut all[units - 1];
+        if steps.len() > 0 {
+            continue;
+        }
         for channel in 0..channels {
             for &(tap, pixel) in &region.taps {
                 let step = channel * plan.taps() + tap;
-                steps.push(step * (units + 1) * UNIT, channel * plan.source_plane() + pixel);
+                steps.push(step * units * UNIT, channel * plan.source_plane() + pixel);
             }
         }
-        steps
-    })
+    }
+    all
 }
 
 /// All results of some filters of one group in one tile.

@@ -50,28 +50,40 @@ pub(crate) struct Steps {
 }
 
 impl Steps {
+    /// None yet.
+    pub(crate) const fn new() -> Self {
+        Self { values: Vec::new(), bounds: [0; 2] }
+    }
+
     pub(crate) fn clear(&mut self) {
         self.values.clear();
         self.bounds = [0; 2];
     }
 
-    /// Appends a step that reads vectors at one offset and scalars at another.
+    /// Appends a step that reads vectors at one offset and scalars at another, both below 2^32.
+    #[inline]
     pub(crate) fn push(&mut self, vector: usize, scalar: usize) {
-        self.extend([vector, scalar], [0, 0], 1);
+        self.reach([vector, scalar]);
+        self.values.push([vector as u32, scalar as u32]);
     }
 
     /// Appends `count` steps: the first reads vectors at one offset and scalars at another, the next ones `by` further on.
     /// All offsets must be below 2^32.
     pub(crate) fn extend(&mut self, first: [usize; 2], by: [usize; 2], count: usize) {
         let Some(more) = count.checked_sub(1) else { return };
-        let last: [usize; 2] = std::array::from_fn(|side| first[side] + more * by[side]);
+        self.reach(std::array::from_fn(|side| first[side] + more * by[side]));
+        let [first, by] = [first, by].map(|pair| pair.map(|offset| offset as u32));
+        self.values
+            .extend((0..count as u32).map(|index| [first[0] + index * by[0], first[1] + index * by[1]]));
+    }
+
+    /// Takes note of the largest offsets of some steps.
+    #[inline]
+    fn reach(&mut self, last: [usize; 2]) {
         assert!(
             last.iter().all(|&offset| u32::try_from(offset).is_ok()),
             "an offset of {last:?} does not fit 32 bits"
         );
-        let [first, by] = [first, by].map(|pair| pair.map(|offset| offset as u32));
-        let step = |index: u32| [first[0] + index * by[0], first[1] + index * by[1]];
-        self.values.extend((0..count as u32).map(step));
         self.bounds = [self.bounds[0].max(last[0] + 1), self.bounds[1].max(last[1] + 1)];
     }
 
