@@ -1,6 +1,6 @@
 //! Products of whole tensors, cut into pieces for the threads.
 
-use super::{Onto, Target, View, Way, multiply};
+use super::{Onto, PACKED_LINES, Packed, Target, View, Way, multiply};
 use crate::jobs;
 use crate::memory::{SharedOutput, filled};
 
@@ -8,6 +8,8 @@ use crate::memory::{SharedOutput, filled};
 const PIECE: usize = 256 * 1024;
 /// Lines and columns of a piece at most: its lines stay in a core's cache.
 const LARGEST: [usize; 2] = [384, 768];
+/// Numbers of a right factor that is laid out whole at most: 16 MiB are kept for it.
+const LAID_OUT: usize = 4 * 1024 * 1024;
 
 /// Many products of the same shape. Each is a sum of `terms` products of a left and a right factor, which begin at offsets
 /// of their memory.
@@ -41,22 +43,39 @@ impl Products<'_> {
         let len = products * self.shape[0] * self.shape[1];
         self.join();
         let grid = self.grid();
-        // SAFETY: the pieces are all of the output, and each is written whole.
-        unsafe {
-            filled(len, |output| {
-                let pieces = self.pieces(grid);
-                if self.work() < 2 * PIECE {
-                    (0..pieces).for_each(|piece| self.piece(grid, piece, output, finish));
-                } else {
-                    let least = PIECE.div_ceil((self.work() / pieces.max(1)).max(1));
-                    jobs::run(pieces.div_ceil(least), |job| {
-                        for piece in job * least..pieces.min((job + 1) * least) {
-                            self.piece(grid, piece, output, finish);
-                        }
-                    });
-                }
-            })
+        let work = |packed: Option<&Packed<'_>>| {
+            // SAFETY: the pieces are all of the output, and each is written whole.
+            unsafe {
+                filled(len, |output| {
+                    self.share(grid, |piece| self.piece(grid, piece, packed, output, finish))
+                })
+            }
+        };
+        match self.lays_out(grid) {
+            Some(right) => Packed::with(right, [self.shape[2], self.shape[1]], |packed| work(Some(packed))),
+            None => work(None),
         }
+    }
+
+    /// Calls `piece` with the number of every piece, shared out among the threads.
+    fn share(&self, grid: [usize; 2], piece: impl Fn(usize) + Sync) {
+        let pieces = self.pieces(grid);
+        if self.work() < 2 * PIECE {
+            (0..pieces).for_each(piece);
+        } else {
+            let least = PIECE.div_ceil((self.work() / pieces.max(1)).max(1));
+            jobs::run(pieces.div_ceil(least), |job| {
+                (job * least..pieces.min((job + 1) * least)).for_each(&piece);
+            });
+        }
+    }
+
+    /// The right factor, if it is to be laid out once for the pieces of a product, each of which would do so for itself.
+    fn lays_out(&self, [lines, _]: [usize; 2]) -> Option<View<'_>> {
+        let ([m, n, k], &[[_, right]]) = (self.shape, &*self.offsets) else { return None };
+        let tiles = Way::of(self.left, self.right, self.shape) == Way::Tiles;
+        let many = m > lines && (lines >= PACKED_LINES || self.right.column != 1);
+        (tiles && many && n * k <= LAID_OUT).then(|| self.right.from(right))
     }
 
     /// Multiplications of all products.
@@ -112,6 +131,7 @@ impl Products<'_> {
         &self,
         [lines, columns]: [usize; 2],
         index: usize,
+        packed: Option<&Packed<'_>>,
         output: SharedOutput<'_>,
         finish: Option<fn(&mut [f32])>,
     ) {
@@ -132,7 +152,10 @@ impl Products<'_> {
                 _ => Onto::Target,
             };
             let left = self.left.from(*left).at(row, 0);
-            multiply(way, left, self.right.from(*right).at(0, column), target, k, onto);
+            match packed {
+                Some(packed) => packed.multiply_part(left, column, target, onto),
+                None => multiply(way, left, self.right.from(*right).at(0, column), target, k, onto),
+            }
         }
         if let Some(finish) = finish {
             for line in 0..size[0] {

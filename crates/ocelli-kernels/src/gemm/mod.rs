@@ -11,6 +11,7 @@
 
 pub(crate) mod batch;
 mod pack;
+mod packed;
 mod tile;
 mod turn;
 mod vector;
@@ -20,6 +21,7 @@ use std::marker::PhantomData;
 use crate::memory::with_scratch;
 use ocelli_simd::lanes::add_scaled;
 use pack::{LINES, left_len, pack_left, pack_right};
+pub(crate) use packed::Packed;
 use tile::{DOTS, Dots, Kernels, Start, Tile};
 
 /// Steps along the inner dimension between visits to the target.
@@ -136,6 +138,14 @@ pub(crate) enum Onto<'a> {
 }
 
 impl Onto<'_> {
+    /// # Panics
+    /// If a bias is shorter than the columns.
+    fn check(self, columns: usize) {
+        if let Onto::Bias(bias) = self {
+            assert!(bias.len() >= columns, "a bias of {} numbers for {columns} columns", bias.len());
+        }
+    }
+
     /// What the sums of some columns start from.
     fn start(self, column: usize, columns: usize) -> Start {
         match self {
@@ -185,16 +195,14 @@ pub(crate) fn multiply(
     let (m, n) = (target.rows, target.columns);
     left.check(m, depth);
     right.check(depth, n);
-    if let Onto::Bias(bias) = onto {
-        assert!(bias.len() >= n, "a bias of {} numbers for {n} columns", bias.len());
-    }
+    onto.check(n);
     if m * n == 0 {
         return;
     }
     match way {
         Way::Dots => by_dots(left, right, target, depth, onto),
         Way::Sums => by_sums(left, right, target, depth, onto),
-        Way::Tiles => by_tiles(left, right, target, depth, onto),
+        Way::Tiles => by_tiles(left, Right::View(right), target, depth, onto),
     }
 }
 
@@ -252,11 +260,20 @@ fn by_dots(left: View<'_>, right: View<'_>, target: Target<'_>, depth: usize, on
     }
 }
 
-fn by_tiles(left: View<'_>, right: View<'_>, target: Target<'_>, depth: usize, onto: Onto<'_>) {
+/// The right factor of a product over tiles.
+#[derive(Clone, Copy)]
+enum Right<'a> {
+    /// Where it lies.
+    View(View<'a>),
+    /// Laid out, from a column on with which a panel begins.
+    Packed(&'a Packed<'a>, usize),
+}
+
+fn by_tiles(left: View<'_>, right: Right<'_>, target: Target<'_>, depth: usize, onto: Onto<'_>) {
     let (m, n) = (target.rows, target.columns);
     let kernels = Kernels::get();
     let packs_left = (left.column != 1 && left.row != 1) || n >= PACKED_COLUMNS && m >= LINES;
-    let packs_right = right.column != 1 || m >= PACKED_LINES;
+    let packs_right = matches!(right, Right::View(view) if view.column != 1 || m >= PACKED_LINES);
     let chunks = depth.div_ceil(DEPTH).max(1);
     let chunk = depth.div_ceil(chunks);
     let left_len = if packs_left { left_len(m, chunk) } else { 0 };
@@ -276,66 +293,19 @@ fn by_tiles(left: View<'_>, right: View<'_>, target: Target<'_>, depth: usize, o
             };
             for column in (0..n).step_by(kernels.width()) {
                 let columns = kernels.width().min(n - column);
-                let mut panel = Panel::of(kernels, right.at(first, column), columns);
-                if packs_right {
-                    let (width, source) = (columns.next_multiple_of(kernels.lanes), right.at(first, column));
-                    let right_scratch = &mut right_scratch[..depth * width];
-                    pack_right(source, [depth, columns], right_scratch, width);
-                    panel.values = right_scratch;
-                    panel.stride = width;
-                }
+                let panel = match right {
+                    Right::Packed(packed, start) => packed.panel(kernels, start + column, first),
+                    Right::View(view) if packs_right => {
+                        Panel::packed(kernels, view.at(first, column), [depth, columns], right_scratch)
+                    }
+                    Right::View(view) => Panel::of(kernels, view.at(first, column), columns),
+                };
                 let start = onto.start(column, columns);
-                // SAFETY: `multiply` checked the factors, and packed ones are as long as the tiles reach.
+                // SAFETY: the factors were checked, and packed ones are as long as the tiles reach.
                 unsafe { sweep(kernels, &lines, &panel, target, [column, depth], start) };
             }
         }
     });
-}
-
-/// A right factor laid out for products with one left factor after the other.
-pub(crate) struct Packed {
-    values: Vec<f32>,
-    depth: usize,
-    columns: usize,
-}
-
-impl Packed {
-    /// Lays out a matrix of `[depth, columns]`.
-    pub(crate) fn of(matrix: View<'_>, [depth, columns]: [usize; 2]) -> Self {
-        matrix.check(depth, columns);
-        let kernels = Kernels::get();
-        let mut values = vec![0.0; columns.next_multiple_of(kernels.lanes) * depth];
-        let panels = values.chunks_mut((kernels.width() * depth).max(1));
-        for (panel, column) in panels.zip((0..columns).step_by(kernels.width())) {
-            let columns = kernels.width().min(columns - column);
-            let width = columns.next_multiple_of(kernels.lanes);
-            pack_right(matrix.at(0, column), [depth, columns], panel, width);
-        }
-        Self { values, depth, columns }
-    }
-
-    /// Writes rows of `left`, which lie without gaps along the inner dimension, times the matrix, plus what they are to be
-    /// added to.
-    ///
-    /// # Panics
-    /// If the shapes do not fit together.
-    pub(crate) fn multiply(&self, left: View<'_>, target: Target<'_>, onto: Onto<'_>) {
-        assert!(left.column == 1 && target.columns == self.columns, "a product with another matrix");
-        left.check(target.rows, self.depth);
-        let kernels = Kernels::get();
-        for column in (0..self.columns).step_by(kernels.width()) {
-            let columns = kernels.width().min(self.columns - column);
-            let panel = Panel {
-                values: &self.values[column * self.depth..],
-                stride: columns.next_multiple_of(kernels.lanes),
-                columns,
-                units: columns.div_ceil(kernels.lanes),
-            };
-            let start = onto.start(column, columns);
-            // SAFETY: the left factor was checked, and a panel is as long as the tiles reach.
-            unsafe { sweep(kernels, &Lines::of(left), &panel, target, [column, self.depth], start) };
-        }
-    }
 }
 
 /// All lines of the left factor, where they lie or packed.
@@ -370,6 +340,14 @@ struct Panel<'a> {
 impl<'a> Panel<'a> {
     fn of(kernels: &Kernels, view: View<'a>, columns: usize) -> Self {
         Self { values: view.values, stride: view.row, columns, units: columns.div_ceil(kernels.lanes) }
+    }
+
+    /// Lays out `[depth, columns]` numbers.
+    fn packed(kernels: &Kernels, view: View<'_>, [depth, columns]: [usize; 2], space: &'a mut [f32]) -> Self {
+        let width = columns.next_multiple_of(kernels.lanes);
+        let values = &mut space[..depth * width];
+        pack_right(view, [depth, columns], values, width);
+        Self { values, stride: width, columns, units: width / kernels.lanes }
     }
 }
 

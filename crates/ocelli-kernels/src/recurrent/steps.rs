@@ -89,7 +89,12 @@ impl Steps {
     /// is the first state.
     pub(super) fn forward(&self, gates: &mut [f32], hidden: Hidden<'_>, state: &[f32]) -> Ran {
         let (size, width) = (self.size, self.width());
-        let packed = Packed::of(View::rows(hidden.weight, size).transposed(), [size, width]);
+        let weight = View::rows(hidden.weight, size).transposed();
+        Packed::with(weight, [size, width], |packed| self.forward_with(packed, gates, hidden.bias, state))
+    }
+
+    fn forward_with(&self, packed: &Packed<'_>, gates: &mut [f32], bias: &[f32], state: &[f32]) -> Ran {
+        let width = self.width();
         let gates = SharedOutput::of(gates);
         let slabs = self.steps + self.cell.states() - 1;
         let mut kept = Vec::new();
@@ -101,15 +106,7 @@ impl Steps {
                         for place in self.places() {
                             // SAFETY: every sample belongs to one job.
                             unsafe {
-                                self.step(
-                                    place,
-                                    samples.clone(),
-                                    &packed,
-                                    hidden.bias,
-                                    memory,
-                                    state,
-                                    scratch,
-                                );
+                                self.step(place, samples.clone(), packed, bias, memory, state, scratch);
                             }
                         }
                     });
@@ -139,7 +136,7 @@ impl Steps {
         &self,
         (step, before): Place,
         samples: Range<usize>,
-        packed: &Packed,
+        packed: &Packed<'_>,
         bias: &[f32],
         [gates, output, kept]: [SharedOutput<'_>; 3],
         state: &[f32],
@@ -188,8 +185,34 @@ impl Steps {
     ) -> Slopes {
         let (size, plain) = (self.size, self.plain());
         let weight = View::rows(hidden.weight, size);
-        let packed = Packed::of(weight, [plain, size]);
-        let rest = Packed::of(weight.at(plain, 0), [self.width() - plain, size]);
+        let last = weight.at(plain, 0);
+        let state_slope = Packed::with(weight, [plain, size], |packed| {
+            Packed::with(last, [self.width() - plain, size], |rest| {
+                self.walk_back([&mut *gates, &mut *kept], [packed, rest], state, [output, gradient])
+            })
+        });
+        let mut weight = self.weight_slope(View::rows(gates, self.width()), plain, state, output);
+        let mut bias = if hidden.bias.is_empty() { Vec::new() } else { sum_rows(gates, self.width()) };
+        if self.cell == Cell::Gru {
+            weight.extend(self.weight_slope(View::rows(kept, size), size, state, output));
+            bias.truncate(plain);
+            if !hidden.bias.is_empty() {
+                bias.extend(sum_rows(kept, size));
+            }
+        }
+        Slopes { weight, bias, state: state_slope }
+    }
+
+    /// The walk through all steps; `packed` are the weights of the gates and of the one that stands apart. Gives the gradient
+    /// of the first state.
+    fn walk_back(
+        &self,
+        [gates, kept]: [&mut [f32]; 2],
+        [packed, rest]: [&Packed<'_>; 2],
+        state: &[f32],
+        [output, gradient]: [&[f32]; 2],
+    ) -> Vec<f32> {
+        let size = self.size;
         let memory = [SharedOutput::of(gates), SharedOutput::of(kept)];
         let work = |slopes: SharedOutput<'_>| {
             self.share(|samples| {
@@ -237,17 +260,7 @@ impl Steps {
             });
         };
         // SAFETY: the gradients of all samples' states are written.
-        let state_slope = unsafe { filled(self.cell.states() * self.slab(), work) };
-        let mut weight = self.weight_slope(View::rows(gates, self.width()), plain, state, output);
-        let mut bias = if hidden.bias.is_empty() { Vec::new() } else { sum_rows(gates, self.width()) };
-        if self.cell == Cell::Gru {
-            weight.extend(self.weight_slope(View::rows(kept, size), size, state, output));
-            bias.truncate(plain);
-            if !hidden.bias.is_empty() {
-                bias.extend(sum_rows(kept, size));
-            }
-        }
-        Slopes { weight, bias, state: state_slope }
+        unsafe { filled(self.cell.states() * self.slab(), work) }
     }
 
     /// Numbers of the gates to which input and state are added alike: of a GRU, the last gate's part of the state's product
