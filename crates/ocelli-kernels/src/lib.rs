@@ -34,6 +34,7 @@
 //! | [`scaled_attention`], [`self_attention`], [`attention`] | `matmul`, `activation::softmax`, `matmul` |
 //! | [`lstm`], [`gru`] | `matmul`, `activation::sigmoid`, … for every step |
 //! | [`sparse_product`] | a product with a dense matrix |
+//! | [`row_major`] | the copy that a reshape of a swapped tensor makes |
 //!
 //! They serve 32-bit tensors on the CPU backend and hand everything else to Burn. Their results do not depend on the
 //! number of threads.
