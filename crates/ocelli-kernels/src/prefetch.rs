@@ -17,6 +17,21 @@ pub(crate) fn read(at: *const f32) {
     let _ = at;
 }
 
+/// Asks for the cache line of a number that will be read after many others: it is kept out of the first cache, where it
+/// would not last. Any address will do.
+#[inline(always)]
+#[allow(unsafe_code)] // an instruction
+pub(crate) fn soon(at: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 has the instruction, which never faults.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T1>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
 /// Asks for the cache line of a number that will be written. Any address will do.
 #[inline(always)]
 #[allow(unsafe_code)] // an instruction

@@ -12,6 +12,7 @@
 pub(crate) mod batch;
 mod pack;
 mod packed;
+mod sums;
 mod tile;
 mod turn;
 mod vector;
@@ -19,9 +20,9 @@ mod vector;
 use std::marker::PhantomData;
 
 use crate::memory::with_scratch;
-use ocelli_simd::lanes::add_scaled;
 use pack::{LINES, left_len, pack_left, pack_right};
 pub(crate) use packed::Packed;
+use sums::add_rows;
 use tile::{DOTS, Dots, Kernels, Start, Tile};
 
 /// Steps along the inner dimension between visits to the target.
@@ -208,8 +209,6 @@ pub(crate) fn multiply(
 
 /// The left factor is a row, and the right one lies in rows, which are read from end to end.
 fn by_sums(left: View<'_>, right: View<'_>, target: Target<'_>, depth: usize, onto: Onto<'_>) {
-    /// Rows added in a call.
-    const ROWS: usize = 9;
     let n = target.columns;
     match onto {
         // SAFETY: the row lies inside the target, and neither source shares memory with it.
@@ -220,11 +219,7 @@ fn by_sums(left: View<'_>, right: View<'_>, target: Target<'_>, depth: usize, on
     }
     // SAFETY: the row lies inside the target, and has been written by now.
     let row = unsafe { std::slice::from_raw_parts_mut(target.start, n) };
-    for (index, scales) in left.values[..depth].chunks(ROWS).enumerate() {
-        let offsets: [usize; ROWS] = std::array::from_fn(|i| i * right.row);
-        let source = &right.values[index * ROWS * right.row..];
-        add_scaled(row, source, &offsets[..scales.len()], scales);
-    }
+    add_rows(row, right, &left.values[..depth]);
 }
 
 /// Both factors lie along the inner dimension.

@@ -10,6 +10,7 @@
 use ocelli_simd::{Level, level};
 
 use super::vector::{Portable, Vector};
+use crate::prefetch;
 
 /// Vectors side by side in a tile.
 pub(super) const UNITS: usize = 3;
@@ -193,10 +194,17 @@ unsafe fn dots<V: Vector, const LINES: usize, const ROWS: usize>(dots: &Dots, su
             for row in 0..ROWS {
                 let from = dots.right.add(row * dots.right_pitch + k);
                 right[row] = if k < whole { V::load(from) } else { V::load_masked(from, mask) };
+                // Rows that meet few others come from memory as fast as they are asked for.
+                if LINES <= 2 {
+                    prefetch::soon(from.wrapping_add(ROWS * dots.right_pitch));
+                }
             }
             for line in 0..LINES {
                 let from = dots.left.add(line * dots.left_pitch + k);
                 let left = if k < whole { V::load(from) } else { V::load_masked(from, mask) };
+                if ROWS <= 2 {
+                    prefetch::soon(from.wrapping_add(LINES * dots.left_pitch));
+                }
                 for row in 0..ROWS {
                     vectors[line][row] = vectors[line][row].plus_product(left, right[row]);
                 }
