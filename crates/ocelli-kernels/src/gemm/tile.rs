@@ -187,33 +187,52 @@ unsafe fn dots<V: Vector, const LINES: usize, const ROWS: usize>(dots: &Dots, su
     unsafe {
         let mut vectors = [[V::splat(0.0); ROWS]; LINES];
         let whole = dots.depth / V::LANES * V::LANES;
-        let mask = V::mask(dots.depth - whole);
-        let mut k = 0;
-        while k < dots.depth {
-            let mut right = [V::splat(0.0); ROWS];
-            for row in 0..ROWS {
-                let from = dots.right.add(row * dots.right_pitch + k);
-                right[row] = if k < whole { V::load(from) } else { V::load_masked(from, mask) };
-                // Rows that meet few others come from memory as fast as they are asked for.
-                if LINES <= 2 {
-                    prefetch::soon(from.wrapping_add(ROWS * dots.right_pitch));
-                }
-            }
-            for line in 0..LINES {
-                let from = dots.left.add(line * dots.left_pitch + k);
-                let left = if k < whole { V::load(from) } else { V::load_masked(from, mask) };
-                if ROWS <= 2 {
-                    prefetch::soon(from.wrapping_add(LINES * dots.left_pitch));
-                }
-                for row in 0..ROWS {
-                    vectors[line][row] = vectors[line][row].plus_product(left, right[row]);
-                }
-            }
-            k += V::LANES;
+        for k in (0..whole).step_by(V::LANES) {
+            add_dots(dots, k, |from| V::load(from), &mut vectors);
+        }
+        if whole < dots.depth {
+            let mask = V::mask(dots.depth - whole);
+            add_dots(dots, whole, |from| V::load_masked(from, mask), &mut vectors);
         }
         for line in 0..LINES {
             for row in 0..ROWS {
                 sums[line][row] = vectors[line][row].sum();
+            }
+        }
+    }
+}
+
+/// The products of the vectors at step `k`. Rows that meet few others are as fast as they come from memory: the next ones
+/// are asked for.
+///
+/// # Safety
+/// As for [`dots`].
+#[inline(always)]
+unsafe fn add_dots<V: Vector, const LINES: usize, const ROWS: usize>(
+    dots: &Dots,
+    k: usize,
+    load: impl Fn(*const f32) -> V,
+    vectors: &mut [[V; ROWS]; LINES],
+) {
+    // SAFETY: passed on.
+    unsafe {
+        let (left, right) = (dots.left.add(k), dots.right.add(k));
+        let (next_left, next_right) =
+            (left.wrapping_add(LINES * dots.left_pitch), right.wrapping_add(ROWS * dots.right_pitch));
+        let mut rows = [V::splat(0.0); ROWS];
+        for row in 0..ROWS {
+            rows[row] = load(right.add(row * dots.right_pitch));
+            if LINES <= 2 {
+                prefetch::soon(next_right.wrapping_add(row * dots.right_pitch));
+            }
+        }
+        for line in 0..LINES {
+            let scalars = load(left.add(line * dots.left_pitch));
+            if ROWS <= 2 {
+                prefetch::soon(next_left.wrapping_add(line * dots.left_pitch));
+            }
+            for row in 0..ROWS {
+                vectors[line][row] = vectors[line][row].plus_product(scalars, rows[row]);
             }
         }
     }
