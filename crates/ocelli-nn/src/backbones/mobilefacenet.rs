@@ -160,8 +160,8 @@ impl MobileFaceNet {
         }
     }
 
-    fn depthwise_tail(path: &Path, embedding: usize, [height, width]: [usize; 2]) -> Tail {
-        let depthwise = Conv2dConfig::new(WIDTH, WIDTH, 1).kernel(height, width).groups(WIDTH);
+    fn depthwise_tail(path: &Path, embedding: usize, map: [usize; 2]) -> Tail {
+        let depthwise = Conv2dConfig::new(WIDTH, WIDTH, map).groups(WIDTH);
         Tail::Depthwise {
             depthwise: ConvUnit::new(&path.at("conv_6_dw"), depthwise, WIDTH, false),
             linear: Linear::new(&path.at("linear"), WIDTH, embedding, false, Init::KaimingNormalFanOut),

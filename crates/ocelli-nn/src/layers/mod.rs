@@ -6,8 +6,6 @@ mod activation;
 mod attention;
 mod block;
 mod conv;
-mod conv1d;
-mod conv3d;
 mod conv_transpose;
 mod dropout;
 mod group_norm;
@@ -26,12 +24,10 @@ mod squeeze;
 pub use activation::Prelu;
 pub use attention::MultiHeadAttention;
 pub use block::{BlockActivation, ConvBlock, LinearBlock};
-pub use conv::{Conv2d, Conv2dConfig};
+pub use conv::{Conv, Conv1d, Conv1dConfig, Conv2d, Conv2dConfig, Conv3d, Conv3dConfig, ConvConfig, Extents};
 pub use conv_transpose::{
     ConvTranspose, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, ConvTransposeConfig,
 };
-pub use conv1d::{Conv1d, Conv1dConfig};
-pub use conv3d::{Conv3d, Conv3dConfig};
 pub use dropout::Dropout;
 pub use group_norm::GroupNorm;
 pub use gru::Gru;
