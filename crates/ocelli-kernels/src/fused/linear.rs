@@ -48,14 +48,10 @@ impl PackedConv {
         );
         let rows: usize = shape[..D - 1].iter().product();
         shape[D - 1] = output;
+        Self::check_shortcut("packed linear layer", &shortcut, shape);
         let x = x.reshape([rows, input]).into_dispatch();
         let y = match shortcut {
             Some((shortcut, joint)) => {
-                let found = shortcut.dims();
-                assert!(
-                    found == shape && Self::serves(&shortcut),
-                    "packed linear layer: a shortcut {found:?} for an output {shape:?}"
-                );
                 let shortcut = shortcut.reshape([rows, output]).into_dispatch();
                 Dispatch::map_rows_joined(x, shortcut, self.clone(), joint)
             }

@@ -119,16 +119,22 @@ impl PackedConv {
         assert!(Self::serves(&x), "packed convolution: only 32-bit tensors on the CPU, without gradients");
         let geometry =
             self.0.geometry(x.dims()).unwrap_or_else(|error| panic!("packed convolution: {error}"));
-        if let Some((shortcut, _)) = &shortcut {
-            assert!(Self::serves(shortcut), "packed convolution: the shortcut must be as the input");
-            let (found, wanted) = (shortcut.dims(), geometry.out_shape());
-            assert!(found == wanted, "packed convolution: a shortcut {found:?} for an output {wanted:?}");
-        }
+        Self::check_shortcut("packed convolution", &shortcut, geometry.out_shape());
         let (x, conv) = (x.into_dispatch(), self.clone());
         Tensor::from_dispatch(match shortcut {
             Some((shortcut, joint)) => Dispatch::run_joined(x, shortcut.into_dispatch(), conv, joint),
             None => Dispatch::run(x, conv),
         })
+    }
+
+    /// # Panics
+    /// If there is a shortcut that is not as the output, or not as [`PackedConv::serves`] wants it.
+    fn check_shortcut<const D: usize>(what: &str, shortcut: &Option<(Tensor<D>, Joint)>, wanted: [usize; D]) {
+        if let Some((shortcut, _)) = shortcut {
+            assert!(Self::serves(shortcut), "{what}: the shortcut must be as the input");
+            let found = shortcut.dims();
+            assert!(found == wanted, "{what}: a shortcut {found:?} for an output {wanted:?}");
+        }
     }
 }
 
