@@ -89,7 +89,7 @@ pub(crate) fn correlate(plan: &Plan, operands: Operands<'_>, output: SharedOutpu
 /// What the taps of a region read in the first `channels` source channels, with lanes of one number: vectors are scaled
 /// by a block's lanes, for all numbers of vectors that the plan's blocks have.
 fn steps(plan: &Plan, region: &Region, channels: usize) -> [Steps; WIDTH / UNIT] {
-    let mut all = [const { Steps::new() }; WIDTH / UNIT];
+    let mut all: [Steps; WIDTH / UNIT] = Default::default();
     for units in blocks(plan.target_channels).map(|block| block.len().div_ceil(UNIT)) {
         let steps = &mut all[units - 1];
         if steps.len() > 0 {

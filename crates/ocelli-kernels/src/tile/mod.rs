@@ -50,11 +50,6 @@ pub(crate) struct Steps {
 }
 
 impl Steps {
-    /// None yet.
-    pub(crate) const fn new() -> Self {
-        Self { values: Vec::new(), bounds: [0; 2] }
-    }
-
     pub(crate) fn clear(&mut self) {
         self.values.clear();
         self.bounds = [0; 2];
